@@ -1,0 +1,1 @@
+"""Particle picking for cryo-EM from a few labelled particles."""

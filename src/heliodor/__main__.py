@@ -1,0 +1,7 @@
+"""`python -m heliodor`."""
+
+import sys
+
+from heliodor.cli import main
+
+sys.exit(main())

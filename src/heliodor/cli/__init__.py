@@ -1,0 +1,117 @@
+"""The command line: `heliodor COMMAND ...`. Arguments become settings, settings become one library call."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from heliodor._version import __version__
+from heliodor.errors import HeliodorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GROUPS: dict[str, dict[str, str]] = {
+    "The main job": {
+        "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
+    },
+    "Its single steps": {
+        "preprocess": "downsample and normalize micrographs (alias: normalize)",
+        "downsample": "downsample micrographs by Fourier cropping",
+        "train": "train a network from labelled particles",
+        "segment": "write score maps",
+        "extract": "find particles in score maps: non-maximum suppression",
+        "blobs": "pick without labels: Laplacian or difference of Gaussians",
+    },
+    "Coordinates": {
+        "convert": "convert, scale, threshold, join and subtract coordinate files",
+        "split": "write one coordinate file per micrograph",
+        "train_test_split": "split labelled micrographs into a training and a test set",
+    },
+    "How good is it": {
+        "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
+    },
+}
+ALIASES = {"normalize": "preprocess", "precision_recall_curve": "evaluate"}
+
+
+def _overview() -> str:
+    lines = [
+        "usage: heliodor COMMAND [options]",
+        "",
+        "Particle picking for cryo-EM from a few labelled particles.",
+        "",
+    ]
+    for title, commands in GROUPS.items():
+        lines.append(f"{title}:")
+        lines += [f"  {name:<17} {text}" for name, text in commands.items()]
+        lines.append("")
+    lines += [
+        "  heliodor COMMAND --help   every option of a command",
+        "  heliodor --version",
+        "",
+        "Start here:",
+        "  heliodor pick micrographs/*.mrc --labels particles.star --diameter 120 -o picked/",
+    ]
+    return "\n".join(lines)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with `@file` arguments (one per line) and errors in one line."""
+
+    def __init__(self, **kwargs: object) -> None:
+        kwargs.setdefault("fromfile_prefix_chars", "@")
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with code 2."""
+        sys.stderr.write(f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 done in part, 2 not done, 130 interrupted.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name. Default: those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview() + "\n")
+        return 0 if words else 2
+    if words[0] in ("--version", "-V"):
+        sys.stdout.write(f"heliodor {__version__}\n")
+        return 0
+    name = ALIASES.get(words[0], words[0])
+    known = {command for commands in GROUPS.values() for command in commands}
+    if name not in known:
+        import difflib
+
+        near = difflib.get_close_matches(words[0], sorted(known | set(ALIASES)), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "heliodor --help lists the commands"
+        sys.stderr.write(f"heliodor: error: there is no command '{words[0]}'; {hint}\n")
+        return 2
+    module = importlib.import_module(f"heliodor.cli.{name}")
+    parser = Parser(prog=f"heliodor {words[0]}", description=module.__doc__)
+    module.add_arguments(parser)
+    try:
+        options = parser.parse_intermixed_args(words[1:])
+        code: int = module.run(options)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except HeliodorError as error:
+        sys.stderr.write(f"heliodor: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("heliodor: interrupted; what was finished is kept, run the same command to go on\n")
+        return 130
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        return 1
+    return code

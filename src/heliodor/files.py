@@ -1,0 +1,93 @@
+"""Writing files so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliodor.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MENDS = {
+    errno.ENOSPC: "free some space, or choose another output folder with -o, and run again",
+    errno.EDQUOT: "your quota is used up: free some space, or choose another output folder with -o",
+    errno.EACCES: "choose a folder that you may write to with -o",
+    errno.EPERM: "choose a folder that you may write to with -o",
+    errno.EROFS: "the file system is read-only: choose another folder with -o",
+    errno.ENOTDIR: "a file stands where a folder is needed: remove it or choose another folder with -o",
+    errno.EEXIST: "a file stands where a folder is needed: remove it or choose another folder with -o",
+    errno.EISDIR: "a folder stands where the file should go: remove it or choose another name with -o",
+    errno.ENAMETOOLONG: "choose a shorter name with -o",
+}
+
+
+@contextlib.contextmanager
+def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an `OSError` raised while writing `path` into one `OutputError` line with its mend."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        mend = _MENDS.get(error.errno or 0, "check the folder and run again")
+        cause = error.strerror or str(error)
+        raise OutputError(f"{os.fspath(path)}: cannot write ({cause}); {mend}") from error
+
+
+def make_directory(path: str | os.PathLike[str]) -> Path:
+    """Create `path` and its parents where they are missing, and check that files can be put there.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made or cannot be written to.
+    """
+    path = Path(path)
+    with output_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
+
+    The temporary file keeps the suffix of `path` (writers that choose by suffix work), and its name
+    holds the process id, so that parallel processes never share one. On an error, Ctrl-C included,
+    it is removed and `path` stays as it was.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing, not writable, or full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.tmp{path.suffix}")
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path` (UTF-8), atomically.
+
+    Raises
+    ------
+    OutputError
+        See `atomic_path`.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,134 @@
+"""Picks: a table of particle centres, by micrograph, with scores. Touches no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """Particle centres on one or many micrographs: a person's labels or the program's picks.
+
+    Parameters
+    ----------
+    names : (N,) array of str
+        The micrograph each centre belongs to.
+    xy : (N, 2) array of float
+        Centres in pixels of the micrograph: x = column, y = row, 0-based, counted from the first row
+        of the array.
+    scores : (N,) array of float, optional
+        Log-odds of the network (larger = better); NaN where there is none. Default: all NaN.
+
+    Raises
+    ------
+    ValueError
+        The three do not have the same length, or `xy` is not (N, 2).
+    """
+
+    names: NDArray[np.object_]
+    xy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __init__(self, names: ArrayLike, xy: ArrayLike, scores: ArrayLike | None = None) -> None:
+        as_names = np.array(names, dtype=object).reshape(-1)
+        as_xy = np.array(xy, dtype=np.float64).reshape(-1, 2) if np.size(xy) == 0 else np.array(xy, np.float64)
+        as_scores = (
+            np.full(len(as_names), np.nan) if scores is None else np.array(scores, np.float64).reshape(-1)
+        )
+        if as_xy.shape != (len(as_names), 2) or as_scores.shape != (len(as_names),):
+            raise ValueError(
+                f"Picks needs names (N,), xy (N, 2) and scores (N,). "
+                f"Got {as_names.shape}, {as_xy.shape} and {as_scores.shape} instead."
+            )
+        object.__setattr__(self, "names", as_names)
+        object.__setattr__(self, "xy", as_xy)
+        object.__setattr__(self, "scores", as_scores)
+
+    @classmethod
+    def on(cls, name: str, xy: ArrayLike, scores: ArrayLike | None = None) -> Picks:
+        """Picks of one micrograph: the same name for each of the (N, 2) centres."""
+        count = len(np.asarray(xy, dtype=np.float64).reshape(-1, 2))
+        return cls([name] * count, xy, scores)
+
+    @classmethod
+    def join(cls, parts: Iterable[Picks]) -> Picks:
+        """Put several tables under one another, in the order given; none at all give an empty table."""
+        tables = list(parts)
+        if not tables:
+            return cls([], np.empty((0, 2)))
+        return cls(
+            np.concatenate([t.names for t in tables]),
+            np.concatenate([t.xy for t in tables]),
+            np.concatenate([t.scores for t in tables]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether every pick carries a score."""
+        return len(self) > 0 and not bool(np.isnan(self.scores).any())
+
+    def select(self, which: ArrayLike) -> Picks:
+        """Pick rows by a boolean mask or by indices."""
+        rows = np.asarray(which)
+        if rows.dtype != np.bool_:
+            rows = rows.astype(np.intp)
+        return Picks(self.names[rows], self.xy[rows], self.scores[rows])
+
+    def of(self, name: str) -> Picks:
+        """Picks of the micrograph `name`, in their order; empty where it has none."""
+        return self.select(self.names == name)
+
+    def by_micrograph(self) -> Iterator[tuple[str, Picks]]:
+        """Yield (name, picks) for each micrograph, in order of first appearance."""
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self.names):
+            rows.setdefault(name, []).append(row)
+        for name, which in rows.items():
+            yield name, self.select(np.array(which))
+
+    def micrographs(self) -> list[str]:
+        """Names of the micrographs with at least one pick, in order of first appearance."""
+        return list(dict.fromkeys(self.names.tolist()))
+
+    def renamed(self, names: Mapping[str, str]) -> Picks:
+        """Replace micrograph names by `names[name]`; names that are not in the mapping stay."""
+        return Picks([names.get(name, name) for name in self.names], self.xy, self.scores)
+
+    def scaled(self, scale: float | tuple[float, float]) -> Picks:
+        """Multiply coordinates by `scale`, one number or (x scale, y scale).
+
+        Fourier cropping keeps the first pixel where it is, so that full-size = small * factor without
+        any shift of half a pixel.
+        """
+        return Picks(self.names, self.xy * np.asarray(scale, dtype=np.float64), self.scores)
+
+    def above(self, threshold: float) -> Picks:
+        """Keep picks with score > `threshold`; those without a score go."""
+        return self.select(self.scores > threshold)
+
+    def subtract(self, published: Picks, radius: float) -> Picks:
+        """Keep the picks farther than `radius` (pixels) from every centre in `published` on the same micrograph.
+
+        The set difference that the paper uses to count additional particles: a pick whose centre lies
+        within the particle radius of a published centre is a known one.
+        """
+        from scipy.spatial import cKDTree
+
+        keep = np.ones(len(self), dtype=bool)
+        for name, known in published.by_micrograph():
+            rows = np.flatnonzero(self.names == name)
+            if len(rows):
+                distance, _ = cKDTree(known.xy).query(self.xy[rows])
+                keep[rows] = distance > radius
+        return self.select(keep)
