@@ -1,1 +1,15 @@
-"""TODO."""
+"""Networks: architectures, decoder, and model files."""
+
+from heliodor.networks.classifier import ARCHITECTURES, Classifier, NetworkSettings, build
+from heliodor.networks.decoder import Decoder
+from heliodor.networks.weights import load_network, save_network
+
+__all__ = [
+    "ARCHITECTURES",
+    "Classifier",
+    "Decoder",
+    "NetworkSettings",
+    "build",
+    "load_network",
+    "save_network",
+]

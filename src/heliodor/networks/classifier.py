@@ -1,0 +1,175 @@
+"""The classifier g(x) = c(f(x)): features f, then a linear score; and the architectures by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch.nn.functional as F
+from torch import nn
+
+from heliodor.errors import SettingsError
+from heliodor.networks.layers import Convolution, Layer, Residual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What is needed to build a network again: stored beside its weights.
+
+    Parameters
+    ----------
+    model : str
+        A name in `ARCHITECTURES`.
+    units : int
+        Channels of the first layer.
+    unit_scaling : int
+        Factor by which channels grow from layer to layer (conv31, conv63, conv127).
+    batch_norm : bool
+        Whether convolutions are followed by batch normalization.
+    dropout : float
+        Probability of dropping a unit while training, in [0, 1).
+
+    Raises
+    ------
+    SettingsError
+        A value out of range, or an unknown name.
+    """
+
+    model: str = "conv31"
+    units: int = 32
+    unit_scaling: int = 2
+    batch_norm: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.model not in ARCHITECTURES:
+            raise SettingsError(f"there is no network '{self.model}'; choose from {', '.join(ARCHITECTURES)}")
+        if self.units < 1 or self.unit_scaling < 1:
+            raise SettingsError(
+                f"units and unit_scaling must be 1 or more. Got {self.units} and {self.unit_scaling} instead."
+            )
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout must be in [0, 1). Got {self.dropout} instead.")
+
+
+def _plain(settings: NetworkSettings, kernels: tuple[int, ...]) -> list[Layer]:
+    # Strides 2 everywhere but in the last layer: with kernels 7, 5, 5 the paper's network, 31 pixels.
+    layers: list[Layer] = []
+    inputs, outputs = 1, settings.units
+    for kernel in kernels:
+        layers.append(
+            Convolution(
+                inputs,
+                outputs,
+                kernel,
+                stride=1 if len(layers) == len(kernels) - 1 else 2,
+                batch_norm=settings.batch_norm,
+                dropout=settings.dropout,
+                activation=nn.PReLU(outputs),
+            )
+        )
+        inputs, outputs = outputs, outputs * settings.unit_scaling
+    return layers
+
+
+def _options(settings: NetworkSettings) -> dict[str, Any]:
+    return {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
+
+
+def _resnet8(settings: NetworkSettings) -> list[Layer]:
+    u, options = settings.units, _options(settings)
+    return [
+        Convolution(1, u, 7, stride=2, activation=nn.ReLU(), **options),
+        Residual(u, u, dilation=2, **options),
+        Residual(u, 2 * u, stride=2, dilation=2, **options),
+        Residual(2 * u, 2 * u, dilation=2, **options),
+        Convolution(2 * u, 4 * u, 5, activation=nn.ReLU(), **options),
+    ]
+
+
+def _resnet16(settings: NetworkSettings) -> list[Layer]:
+    u, options = settings.units, _options(settings)
+    return [
+        Convolution(1, u, 7, activation=nn.ReLU(), **options),
+        Residual(u, u, stride=2, **options),
+        *(Residual(u, u, **options) for _ in range(3)),
+        Residual(u, 2 * u, stride=2, **options),
+        *(Residual(2 * u, 2 * u, **options) for _ in range(2)),
+        Convolution(2 * u, 4 * u, 5, activation=nn.ReLU(), **options),
+    ]
+
+
+ARCHITECTURES: dict[str, Callable[[NetworkSettings], list[Layer]]] = {
+    "conv31": lambda settings: _plain(settings, (7, 5, 5)),
+    "conv63": lambda settings: _plain(settings, (7, 5, 5, 5)),
+    "conv127": lambda settings: _plain(settings, (7, 5, 5, 5, 5)),
+    "resnet8": _resnet8,
+    "resnet16": _resnet16,
+}
+
+
+class Classifier(nn.Module):
+    """Scores windows of a normalized micrograph: log-odds that a particle is centred there.
+
+    Attributes
+    ----------
+    settings : NetworkSettings
+    receptive_field : int
+        Side of the square window that one score sees, in pixels (odd); computed from the layers.
+    stride : int
+        Pixels between neighbouring scores of `forward`.
+    latent : int
+        Channels of the features.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.layers = nn.ModuleList(ARCHITECTURES[settings.model](settings))
+        self.receptive_field, self.stride = 1, 1
+        for layer in self._layers():
+            self.receptive_field += (layer.span - 1) * self.stride
+            self.stride *= layer.stride
+        last = cast("Convolution", self.layers[-1])
+        self.latent = last.conv.out_channels
+        self.head = nn.Conv2d(self.latent, 1, 1)
+
+    def _layers(self) -> list[Layer]:
+        return [cast("Layer", layer) for layer in self.layers]
+
+    def features(self, x: Tensor) -> Tensor:
+        """f(x): (B, h, w) pixels -> (B, latent, h', w')."""
+        x = x[:, None]
+        for layer in self._layers():
+            x = layer.run(x, 1, False)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Score every `stride`-th window of (B, h, w): (B, (h - receptive_field) // stride + 1, ...)."""
+        return cast("Tensor", self.head(self.features(x)))[:, 0]
+
+    def dense(self, x: Tensor, pad: bool = True) -> Tensor:
+        """Score the window around every pixel of the zero-padded (B, h, w): (B, h, w).
+
+        Without `pad`, only the windows that lie within `x`: (B, h - receptive_field + 1, ...).
+        """
+        x = x[:, None]
+        if pad:
+            x = F.pad(x, [self.receptive_field // 2] * 4)
+        spread = 1
+        for layer in self._layers():
+            x = layer.run(x, spread, True)
+            spread *= layer.stride
+        return cast("Tensor", self.head(x))[:, 0]
+
+
+def build(settings: NetworkSettings, **changes: Any) -> Classifier:
+    """Build a network with fresh weights (torch's generator decides them)."""
+    from dataclasses import replace
+
+    return Classifier(replace(settings, **changes))

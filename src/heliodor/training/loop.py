@@ -1,0 +1,344 @@
+"""The training loop: minibatches of tiles, an objective, AdamW on a one-cycle schedule, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from heliodor.errors import SettingsError
+from heliodor.files import atomic_path
+from heliodor.networks import Classifier, Decoder, NetworkSettings
+from heliodor.progress import SILENT, Reporter
+from heliodor.training.objectives import DEFAULT_SLACK, NEGATIVE, OBJECTIVES, POSITIVE, UNLABELED, Loss, check_pi
+from heliodor.training.tiles import Batch, Example, TileSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+# The paper's minibatch holds 240 unlabelled regions; its weight of the GE-binomial penalty belongs to that number.
+PAPER_UNLABELED = 240
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides the result of a training run, apart from the data.
+
+    Parameters
+    ----------
+    network : NetworkSettings
+    method : {'GE-binomial', 'GE-KL', 'PU', 'PN'}
+    pi : float
+        Fraction of positives among the unlabelled regions.
+    slack : float
+        Weight of the GE penalty; negative: the paper's (10 for GE-KL, 1 for GE-binomial).
+    label_radius : float
+        In downsampled pixels.
+    autoencoder : float
+        Weight gamma of the reconstruction error; 0: no decoder (METHOD: 10 / N below 250 labels).
+    l2 : float
+        Adds l2 / 2 * sum of squared weights.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    epochs, epoch_size : int
+        Epochs, and minibatches per epoch.
+    outputs : int
+        Scores along a side of a tile; 1 trains on single regions, as in the paper.
+    label_tiles, random_tiles : int
+        Tiles per minibatch around labels, and from anywhere.
+    average : float
+        Decay of the running average of the weights, per minibatch; 0: none.
+    seed : int
+    """
+
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    method: str = "GE-binomial"
+    pi: float = 0.01
+    slack: float = -1.0
+    label_radius: float = 3.0
+    autoencoder: float = 0.0
+    l2: float = 0.0
+    learning_rate: float = 2e-3
+    epochs: int = 10
+    epoch_size: int = 100
+    outputs: int = 4
+    label_tiles: int = 16
+    random_tiles: int = 80
+    average: float = 0.98
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in OBJECTIVES:
+            raise SettingsError(f"there is no method '{self.method}'; choose from {', '.join(OBJECTIVES)}")
+        check_pi(self.pi)
+        for name in ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more. Got {getattr(self, name)} instead.")
+        for name in ("label_radius", "autoencoder", "l2", "learning_rate"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name} must not be negative. Got {getattr(self, name)} instead.")
+
+    def weight(self, unlabeled: int) -> float:
+        """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.
+
+        The gradient of the GE-binomial penalty grows with the number of unlabelled regions, as if
+        each told something of its own. The regions of one tile overlap and do not: beyond the
+        paper's number the weight shrinks in proportion.
+        """
+        slack = self.slack if self.slack >= 0 else DEFAULT_SLACK[self.method]
+        if self.method == "GE-binomial" and unlabeled > PAPER_UNLABELED:
+            return slack * PAPER_UNLABELED / unlabeled
+        return slack
+
+
+def device_of(name: str = "auto") -> torch.device:
+    """Turn 'auto', 'cpu', 'cuda', 'cuda:1', 'mps' or a number (negative: CPU) into a device.
+
+    Raises
+    ------
+    SettingsError
+        The device is not there.
+    """
+    if name.lstrip("-").isdigit():
+        name = "cpu" if int(name) < 0 else f"cuda:{name}"
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"--device {name}: not available here; use --device cpu or auto") from error
+    return device
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Mixed precision where the processor is built for it, plain float32 elsewhere."""
+    fast = device.type == "cuda" or (device.type == "cpu" and _cpu_has_bfloat16())
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+
+
+def _cpu_has_bfloat16() -> bool:
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check is not None and check())
+
+
+class Trainer:
+    """One network in training: its weights, their running average, the optimizer, and how far it is.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Labelled micrographs, downsampled and normalized.
+    settings : TrainingSettings
+    device : str
+        See `device_of`.
+
+    Raises
+    ------
+    LabelError
+        No label lies on a micrograph.
+    """
+
+    def __init__(self, examples: Sequence[Example], settings: TrainingSettings, device: str = "auto") -> None:
+        self.settings, self.device, self.epoch = settings, device_of(device), 0
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self.network = Classifier(settings.network)
+            self.decoder = (
+                Decoder(self.network.latent, self.network.receptive_field) if settings.autoencoder > 0 else None
+            )
+        self.network.to(self.device, memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.network)
+        self.sampler = TileSampler(
+            examples,
+            receptive_field=self.network.receptive_field,
+            stride=self.network.stride,
+            label_radius=settings.label_radius,
+            outputs=settings.outputs,
+            label_tiles=settings.label_tiles,
+            random_tiles=settings.random_tiles,
+            seed=settings.seed,
+        )
+        parameters = list(self.network.parameters())
+        if self.decoder is not None:
+            self.decoder.to(self.device)
+            parameters += list(self.decoder.parameters())
+        self.optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.settings.epochs
+
+    def run_epoch(self, reporter: Reporter = SILENT) -> dict[str, float]:
+        """Train for one epoch; return the means of its minibatches (see `_measure`) and its seconds."""
+        started = time.perf_counter()
+        self.network.train()
+        size, torch_state = self.settings.epoch_size, torch.get_rng_state()
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch)  # dropout
+        rows = []
+        what = f"training, epoch {self.epoch + 1} of {self.settings.epochs}"
+        for index in reporter.track(range(size), size, what):
+            self._set_rate(self.epoch * size + index)
+            rows.append(self._step(self.sampler.batch(self.epoch, index)))
+        torch.set_rng_state(torch_state)
+        self.epoch += 1
+        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        return {"epoch": self.epoch, **means, "seconds": time.perf_counter() - started}
+
+    def _set_rate(self, step: int) -> None:
+        # One cycle (Smith & Topin 2018): linear rise over the first quarter, then a cosine to nearly nothing.
+        total = self.settings.epochs * self.settings.epoch_size
+        done, rise = step / total, 0.25
+        if done < rise:
+            share = 0.04 + 0.96 * done / rise
+        else:
+            share = 1e-4 + 0.5 * (1 + np.cos(np.pi * (done - rise) / (1 - rise)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * share
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        windows, labels = batch.windows.to(self.device), batch.labels.to(self.device)
+        with autocast(self.device):
+            features = self.network.features(windows)
+            logits = self.network.head(features)[:, 0]
+        chosen = labels.abs() <= 1  # not outside
+        logits, marks = logits.float()[chosen], labels[chosen]
+        unlabeled = int((marks == UNLABELED).sum())
+        objective = OBJECTIVES[self.settings.method]
+        loss = objective(logits, marks, self.settings.pi, self.settings.weight(unlabeled))
+        total, reconstruction = loss.total, torch.zeros(())
+        if self.decoder is not None:
+            reconstruction = self._reconstruction_error(windows, features.float())
+            total = total + self.settings.autoencoder * reconstruction
+        if self.settings.l2 > 0:
+            total = total + self.settings.l2 / 2 * sum(p.square().sum() for p in self.network.parameters())
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+        self._update_average()
+        return _measure(total, loss, reconstruction, logits.detach(), marks, self.settings.pi)
+
+    def _reconstruction_error(self, windows: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        # One region per tile, the first: the decoder's work is per region, and tiles are independent draws.
+        assert self.decoder is not None
+        side = self.network.receptive_field
+        return F.mse_loss(self.decoder(features[:, :, 0, 0]), windows[:, :side, :side])
+
+    def _update_average(self) -> None:
+        decay = self.settings.average
+        with torch.no_grad():
+            for kept, new in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+
+    def result(self) -> Classifier:
+        """Return the averaged network in evaluation mode, its batch-norm statistics taken afresh.
+
+        The statistics of training belong to minibatches rich in particles and to weights that moved
+        on. These are measured with the final weights on tiles from anywhere, as micrographs are.
+        """
+        network = copy.deepcopy(self.averaged)
+        norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        if norms:
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # cumulative mean
+            for dropout in (m for m in network.modules() if isinstance(m, torch.nn.Dropout)):
+                dropout.p = 0.0
+            network.train()
+            with torch.no_grad(), autocast(self.device):
+                for index in range(20):
+                    batch = self.sampler.batch(1_000_000, index)
+                    network(batch.windows[self.settings.label_tiles :].to(self.device))
+            for norm in norms:
+                norm.momentum = 0.1
+        return network.cpu().eval()
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint from which `load` goes on exactly."""
+        state = {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "decoder": None if self.decoder is None else self.decoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with atomic_path(path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same settings and data."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        if self.decoder is not None:
+            self.decoder.load_state_dict(state["decoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+
+def _measure(
+    total: torch.Tensor, loss: Loss, reconstruction: torch.Tensor, logits: torch.Tensor, marks: torch.Tensor, pi: float
+) -> dict[str, float]:
+    """Losses, and the precision and recall to expect if pi is right.
+
+    Recall is the mean probability on labelled positives. Of the probability given to unlabelled
+    regions, pi times the recall is deserved: that share is the expected precision.
+    """
+    g = torch.sigmoid(logits)
+    recall = float(g[marks == POSITIVE].mean()) if bool((marks == POSITIVE).any()) else float("nan")
+    claimed = float(g[marks == UNLABELED].mean())
+    return {
+        "loss": float(total.detach()),
+        "labeled_loss": float(loss.labeled.detach()),
+        "unlabeled_loss": float(loss.unlabeled.detach()),
+        "reconstruction": float(reconstruction.detach()),
+        "expected_precision": min(1.0, pi * recall / claimed) if claimed > 0 else 1.0,
+        "recall": recall,
+    }
+
+
+def train(
+    examples: Sequence[Example],
+    settings: TrainingSettings | None = None,
+    *,
+    device: str = "auto",
+    on_epoch: Callable[[Trainer, dict[str, float]], None] | None = None,
+    reporter: Reporter = SILENT,
+) -> tuple[Classifier, list[dict[str, float]]]:
+    """Train a network on labelled micrographs.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    settings : TrainingSettings, optional
+    device : str
+    on_epoch : callable, optional
+        Called after each epoch with the trainer and the row of the history, to which it may add.
+    reporter : Reporter
+
+    Returns
+    -------
+    network : Classifier
+        On the CPU, in evaluation mode.
+    history : list of dict
+        One row per epoch.
+
+    Raises
+    ------
+    LabelError, SettingsError
+    """
+    trainer = Trainer(examples, settings or TrainingSettings(), device)
+    history = []
+    while not trainer.finished:
+        row = trainer.run_epoch(reporter)
+        if on_epoch is not None:
+            on_epoch(trainer, row)
+        history.append(row)
+    return trainer.result(), history
