@@ -18,24 +18,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "The main job": {
         "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
     },
-    "Its single steps": {
-        "preprocess": "downsample and normalize micrographs (alias: normalize)",
-        "downsample": "downsample micrographs by Fourier cropping",
-        "train": "train a network from labelled particles",
-        "segment": "write score maps",
-        "extract": "find particles in score maps: non-maximum suppression",
-        "blobs": "pick without labels: Laplacian or difference of Gaussians",
-    },
-    "Coordinates": {
-        "convert": "convert, scale, threshold, join and subtract coordinate files",
-        "split": "write one coordinate file per micrograph",
-        "train_test_split": "split labelled micrographs into a training and a test set",
-    },
-    "How good is it": {
-        "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
-    },
 }
-ALIASES = {"normalize": "preprocess", "precision_recall_curve": "evaluate"}
 
 
 def _overview() -> str:
@@ -88,12 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] in ("--version", "-V"):
         sys.stdout.write(f"heliodor {__version__}\n")
         return 0
-    name = ALIASES.get(words[0], words[0])
+    name = words[0]
     known = {command for commands in GROUPS.values() for command in commands}
     if name not in known:
         import difflib
 
-        near = difflib.get_close_matches(words[0], sorted(known | set(ALIASES)), n=1)
+        near = difflib.get_close_matches(words[0], sorted(known), n=1)
         hint = f"did you mean '{near[0]}'?" if near else "heliodor --help lists the commands"
         sys.stderr.write(f"heliodor: error: there is no command '{words[0]}'; {hint}\n")
         return 2

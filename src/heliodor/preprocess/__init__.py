@@ -1,1 +1,50 @@
-"""TODO."""
+"""Preprocessing: downsample, then normalize. Arrays in, arrays out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from heliodor.micrographs import Micrograph
+from heliodor.preprocess.downsample import downsample
+from heliodor.preprocess.mixture import JointMixture, Mixture, fit_joint_mixture, fit_mixture, histogram
+from heliodor.preprocess.normalize import METHODS, normalize
+
+__all__ = [
+    "METHODS",
+    "JointMixture",
+    "Mixture",
+    "downsample",
+    "fit_joint_mixture",
+    "fit_mixture",
+    "histogram",
+    "normalize",
+    "preprocess",
+]
+
+
+def preprocess(
+    micrograph: Micrograph, *, factor: float, normalization: str = "gmm", **options: Any
+) -> tuple[Micrograph, dict[str, Any]]:
+    """Downsample and normalize a micrograph.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    factor : float
+        Full-size pixels per small pixel.
+    normalization : {'gmm', 'gmm-dataset', 'affine'}
+    **options
+        Of `normalize`.
+
+    Returns
+    -------
+    small : Micrograph
+        With the pixel size that was achieved.
+    statistics : dict
+        Of `normalize`.
+    """
+    pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor)
+    pixels, statistics = normalize(pixels, normalization, **options)
+    achieved = (factor_y * factor_x) ** 0.5
+    size = None if micrograph.pixel_size is None else micrograph.pixel_size * achieved
+    return Micrograph(pixels, size, micrograph.name), statistics

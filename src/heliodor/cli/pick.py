@@ -1,0 +1,82 @@
+"""Train on the micrographs that have labels, then pick every micrograph given."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "micrographs", nargs="+", metavar="MICROGRAPH",
+        help="image, glob in quotes, folder, or text/STAR file that lists images; @FILE: arguments, one per line",
+    )  # fmt: skip
+    parser.add_argument("--labels", required=True, help="labelled particles: .txt .star .box .csv, or a folder of them")
+    parser.add_argument("--negatives", default=None, help="labelled non-particles, in the same formats")
+    parser.add_argument("--diameter", type=float, required=True, help="particle's long axis, in angstrom")
+    parser.add_argument("-o", "--output", required=True, help="folder for the results")
+    parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
+    parser.add_argument("--overwrite", action="store_true", help="start afresh in a folder with another run")
+
+    derived = parser.add_argument_group("derived from the data, or set by hand")
+    derived.add_argument("--factor", type=float, default=None, help="downsampling factor")
+    derived.add_argument("--label-radius", type=float, default=None, help="in downsampled pixels")
+    derived.add_argument("--exclusion-radius", type=float, default=None, help="in downsampled pixels")
+    derived.add_argument("--pi", type=float, default=None, help="fraction of positives among unlabelled pixels")
+    derived.add_argument("--expected-particles", type=float, default=None, help="particles per micrograph")
+
+    method = parser.add_argument_group("method")
+    method.add_argument("--model", default="conv31", help="conv31, conv63, conv127, resnet8 or resnet16")
+    method.add_argument("--units", type=int, default=32, help="channels of the first layer")
+    method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
+    method.add_argument("--normalization", choices=("gmm", "affine"), default="gmm", help="of the pixels")
+    method.add_argument("--slack", type=float, default=-1.0, help="weight of the GE penalty; -1: the paper's")
+    method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
+    method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")
+    method.add_argument("--epochs", type=int, default=10, help="number of epochs")
+    method.add_argument("--epoch-size", type=int, default=100, help="minibatches per epoch")
+    method.add_argument("--held-out", type=float, default=0.0, help="fraction of labelled micrographs to validate on")
+    method.add_argument("--threshold", type=float, default=0.0, help="lowest score (log-odds) of a pick")
+    method.add_argument("--seed", type=int, default=0, help="same seed, same result")
+
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, or a number as in Topaz")
+    machine.add_argument("--threads", type=int, default=0, help="processor threads of the network; 0: all")
+    machine.add_argument("--workers", type=int, default=1, help="threads that read and preprocess ahead")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the main job; return 0, or 1 where some micrographs were skipped."""
+    import dataclasses
+
+    import torch
+
+    from heliodor.cli.console import console_reporter
+    from heliodor.formats import read_picks
+    from heliodor.micrographs import find_micrographs
+    from heliodor.picking.pick import PickSettings, pick
+
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    values = {**vars(options), "pixel_size": options.angpix}
+    names = [f.name for f in dataclasses.fields(PickSettings)]
+    result = pick(
+        find_micrographs(options.micrographs),
+        read_picks(options.labels),
+        PickSettings(**{name: values[name] for name in names}),
+        options.output,
+        negatives=read_picks(options.negatives) if options.negatives else None,
+        device=options.device,
+        workers=options.workers,
+        overwrite=options.overwrite,
+        reporter=console_reporter(),
+    )
+    micrographs = len(result.picks.micrographs())
+    sys.stdout.write(
+        f"{len(result.picks)} picks on {micrographs} micrographs in {result.timings['total']:.0f} s: "
+        f"{options.output}/picks.star\n"
+    )
+    if result.failed:
+        sys.stdout.write(f"{len(result.failed)} micrographs were skipped, see {options.output}/run.json\n")
+    return 1 if result.failed else 0

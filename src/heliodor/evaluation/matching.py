@@ -1,0 +1,121 @@
+"""One-to-one matching of picks to labels on one micrograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from heliodor.errors import SettingsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """Which label each pick found.
+
+    Attributes
+    ----------
+    label : (picks,) int array
+        Row of the label matched to each pick, -1 where none is.
+    distance : (picks,) float array
+        To it, NaN where none is.
+    """
+
+    label: NDArray[np.intp]
+    distance: NDArray[np.float64]
+
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        """Whether each pick is matched."""
+        return self.label >= 0
+
+
+def match(
+    picks_xy: NDArray[np.float64],
+    picks_scores: NDArray[np.float64] | None,
+    labels_xy: NDArray[np.float64],
+    match_radius: float,
+    method: str = "greedy",
+) -> Matching:
+    """Match picks and labels one to one within `match_radius` (inclusive).
+
+    Parameters
+    ----------
+    picks_xy : (N, 2) array
+    picks_scores : (N,) array or None
+        Order of the greedy matching, highest first, ties by row; None: rows in their order.
+    labels_xy : (M, 2) array
+    match_radius : float
+        In the pixels of both.
+    method : {'greedy', 'optimal'}
+        'greedy': by descending score, each pick takes the nearest free label. 'optimal': most
+        matches, and of these the least sum of squared distances; scores are ignored.
+
+    Raises
+    ------
+    SettingsError
+        An unknown method, or a radius below 0.
+    """
+    if method not in ("greedy", "optimal"):
+        raise SettingsError(f"The 'method' parameter of match must be 'greedy' or 'optimal'. Got '{method}' instead.")
+    if not match_radius >= 0:
+        raise SettingsError(f"The 'match_radius' parameter of match must be 0 or more. Got {match_radius} instead.")
+    label = np.full(len(picks_xy), -1, dtype=np.intp)
+    distance = np.full(len(picks_xy), np.nan)
+    if len(picks_xy) and len(labels_xy):
+        near = cKDTree(labels_xy).query_ball_point(picks_xy, match_radius)
+        gap = [np.hypot(*(labels_xy[n] - xy).T) for n, xy in zip(near, picks_xy, strict=True)]
+        if method == "greedy":
+            order = range(len(picks_xy)) if picks_scores is None else np.argsort(-picks_scores, kind="stable")
+            pairs = _greedy(near, gap, order, len(labels_xy))
+        else:
+            pairs = _optimal(near, gap, len(labels_xy), match_radius)
+        for pick, which, length in pairs:
+            label[pick], distance[pick] = which, length
+    return Matching(label, distance)
+
+
+def _greedy(near, gap, order, labels):  # type: ignore[no-untyped-def]
+    free = np.ones(labels, dtype=bool)
+    pairs = []
+    for pick in order:
+        options = [(length, which) for length, which in zip(gap[pick], near[pick], strict=True) if free[which]]
+        if options:
+            length, which = min(options)
+            free[which] = False
+            pairs.append((pick, which, length))
+    return pairs
+
+
+def _optimal(near, gap, labels, match_radius):  # type: ignore[no-untyped-def]
+    # Picks and labels fall into clusters that cannot see one another: one small assignment for each.
+    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows = np.repeat(np.arange(len(near)), [len(n) for n in near])
+    columns = np.array([which for n in near for which in n], dtype=np.intp)
+    lengths = np.concatenate([*gap, np.empty(0)])
+    size = len(near) + labels
+    graph = coo_array((np.ones(len(rows)), (rows, columns + len(near))), shape=(size, size))
+    _, cluster = connected_components(graph, directed=False)
+    pairs = []
+    order = np.argsort(cluster[rows], kind="stable")
+    for edges in np.split(order, np.flatnonzero(np.diff(cluster[rows][order])) + 1):
+        if not len(edges):
+            continue
+        picks, r = np.unique(rows[edges], return_inverse=True)
+        which, c = np.unique(columns[edges], return_inverse=True)
+        # An edge always gains more than any detour costs: most matches first, then least squares.
+        bonus = (match_radius**2 + 1) * (min(len(picks), len(which)) + 1)
+        gain = np.zeros((len(picks), len(which)))
+        gain[r, c] = bonus - lengths[edges] ** 2
+        for a, b in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
+            if gain[a, b] > 0:
+                pairs.append((picks[a], which[b], float(np.sqrt(max(bonus - gain[a, b], 0)))))
+    return pairs

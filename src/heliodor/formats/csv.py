@@ -1,0 +1,79 @@
+"""Comma separated coordinates: plain x and y under several spellings (CryoPPP's among them), or VIA's JSON points."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heliodor.errors import FormatError
+from heliodor.files import write_text
+from heliodor.names import stem
+from heliodor.picks import Picks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUFFIXES = (".csv",)
+_X = ("x", "x_coord", "x-coordinate", "center_x", "cx")
+_Y = ("y", "y_coord", "y-coordinate", "center_y", "cy")
+_NAME = ("image_name", "micrograph", "micrograph_name", "name", "filename", "image")
+_SCORE = ("score", "confidence", "probability")
+_ENDINGS = (".cryoppp", "_picks", "_particles")
+
+
+def read(path: Path) -> Picks:
+    """Read coordinates; a table without names is of the micrograph that the file is named after."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+        header = {(word or "").strip().lower(): word for word in (rows[0] if rows else {})}
+    if not rows:
+        return Picks([], np.empty((0, 2)))
+    if "region_shape_attributes" in header:
+        return _read_via(path, rows)
+    x, y, name, score = (next((header[w] for w in words if w in header), None) for words in (_X, _Y, _NAME, _SCORE))
+    if x is None or y is None:
+        raise FormatError(f"{path}: the first line must name columns x and y; it has {', '.join(header)}")
+    own = path.name.removesuffix(path.suffix)
+    for ending in _ENDINGS:
+        own = own.removesuffix(ending)
+    table = []
+    for number, row in enumerate(rows, 2):
+        try:
+            table.append((float(row[x]), float(row[y]), float((row[score] if score else "") or "nan")))
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{path}, line {number}: a coordinate that is not a number; mend that row") from error
+    values = np.array(table)
+    return Picks([stem(row[name]) if name else own for row in rows], values[:, :2], values[:, 2])
+
+
+def _read_via(path: Path, rows: list[dict[str, str]]) -> Picks:
+    names, table = [], []
+    for number, row in enumerate(rows, 2):
+        try:
+            shape = json.loads(row["region_shape_attributes"] or "{}")
+            about = json.loads(row.get("region_attributes") or "{}")
+            if not shape:
+                continue  # an image without a region
+            width, height = shape.get("width", 0), shape.get("height", 0)
+            x = shape["cx"] if "cx" in shape else shape["x"] + width / 2
+            y = shape["cy"] if "cy" in shape else shape["y"] + height / 2
+            table.append((float(x), float(y), float(about.get("score") or "nan")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{path}, line {number}: not a point, circle or rectangle ({error})") from error
+        names.append(stem(row["filename"]))
+    values = np.array(table, dtype=np.float64).reshape(-1, 3)
+    return Picks(names, values[:, :2], values[:, 2])
+
+
+def write(path: Path, picks: Picks, **_: Any) -> None:
+    """Write micrograph, x, y, score."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["micrograph", "x", "y", "score"])
+    for name, (x, y), score in zip(picks.names, picks.xy.tolist(), picks.scores.tolist(), strict=True):
+        writer.writerow([name, f"{x:.3f}", f"{y:.3f}", "" if np.isnan(score) else f"{score:.6f}"])
+    write_text(path, out.getvalue())

@@ -1,0 +1,281 @@
+"""Micrographs: reading, writing, finding."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heliodor.errors import MicrographError, SettingsError
+from heliodor.files import atomic_path
+from heliodor.names import stem, unique_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+MRC, TIFF, PNG = (".mrc", ".mrcs"), (".tif", ".tiff"), (".png", ".jpg", ".jpeg")
+READABLE = MRC + TIFF + PNG
+
+
+@dataclass(frozen=True, eq=False)
+class Micrograph:
+    """An image of many particles.
+
+    Parameters
+    ----------
+    pixels : (ny, nx) float32 array
+        Rows and columns, in the order of the file.
+    pixel_size : float or None
+        Angstrom per pixel of this array; None where unknown.
+    name : str
+    """
+
+    pixels: NDArray[np.float32]
+    pixel_size: float | None
+    name: str
+
+
+@dataclass(frozen=True)
+class MicrographFile:
+    """A micrograph on disk: its path, a name that is unique in the run, the data set it belongs to."""
+
+    path: Path
+    name: str
+    source: str = ""
+
+
+def read_micrograph(
+    path: str | os.PathLike[str], *, pixel_size: float | None = None, name: str | None = None
+) -> Micrograph:
+    """Read a 2-D image: MRC (modes 0, 1, 2, 6, 12, both byte orders), TIFF, PNG or JPEG.
+
+    Parameters
+    ----------
+    path : path
+    pixel_size : float, optional
+        Angstrom per pixel, where the header has none or a wrong one.
+    name : str, optional
+        Default: the file name without its extension.
+
+    Raises
+    ------
+    MicrographError
+        The file is missing, damaged, not an image of two dimensions, has pixels that are not
+        finite, or is the same everywhere.
+    """
+    path = Path(path)
+    raw, header_size = _read_pixels(path)
+    if raw.ndim > 2 and raw.shape[0] == 1:
+        raw = raw[0]
+    if raw.ndim != 2:
+        raise MicrographError(
+            f"{path}: a stack or volume of shape {raw.shape}, not a micrograph; average its frames or write one "
+            "section as a 2-D file"
+        )
+    pixels = np.asarray(raw, dtype=np.float32)
+    low, high = float(pixels.min(initial=np.inf)), float(pixels.max(initial=-np.inf))
+    if not np.isfinite([low, high]).all():
+        raise MicrographError(f"{path}: pixels that are NaN or infinite; write the file again or leave it out")
+    if low == high:
+        raise MicrographError(f"{path}: every pixel is {low:g}: an empty exposure or a lost file; leave it out")
+    return Micrograph(pixels, pixel_size or header_size, stem(path.name) if name is None else name)
+
+
+def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | None]:
+    """Return the shape (ny, nx) and the pixel size in angstrom, or None, without reading an MRC's pixels."""
+    import mrcfile
+
+    path = Path(path)
+    if path.suffix.lower() not in MRC:
+        micrograph = read_micrograph(path)
+        return micrograph.pixels.shape, micrograph.pixel_size  # type: ignore[return-value]
+    _check_there(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with mrcfile.open(path, permissive=True, header_only=True) as mrc:
+                return (int(mrc.header.ny), int(mrc.header.nx)), _mrc_pixel_size(mrc)
+    except (ValueError, OSError, AttributeError, TypeError) as error:
+        raise MicrographError(f"{path}: not a readable MRC file ({_first_line(error)})") from error
+
+
+def _check_there(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise MicrographError(f"{path}: a folder, not a micrograph; give a file")
+    folder = path.parent
+    near = difflib.get_close_matches(path.name, os.listdir(folder), n=1) if folder.is_dir() else []
+    hint = f"did you mean {near[0]}?" if near else "check the path"
+    raise MicrographError(f"{path}: there is no such file; {hint}")
+
+
+def _read_pixels(path: Path) -> tuple[NDArray[Any], float | None]:
+    _check_there(path)
+    kind = path.suffix.lower()
+    if kind not in READABLE:
+        raise MicrographError(f"{path}: not a kind of image that is read here; give {', '.join(READABLE)}")
+    read = _read_mrc if kind in MRC else _read_tiff if kind in TIFF else _read_png
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read(path)
+    except MicrographError:
+        raise
+    except Exception as error:  # the readers of three libraries raise many kinds for damaged files
+        cause = _first_line(error)
+        raise MicrographError(f"{path}: cannot be read as {kind[1:]} ({cause}); copy or write it again") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+def _mrc_pixel_size(mrc: Any) -> float | None:
+    size = float(mrc.voxel_size.x)
+    return size if np.isfinite(size) and size > 0 else None
+
+
+def _read_mrc(path: Path) -> tuple[NDArray[Any], float | None]:
+    import mrcfile
+
+    # permissive: old programs leave a wrong map id or machine stamp beside good pixels. A file that is
+    # too short for its header then has no data at all.
+    with mrcfile.open(path, permissive=True) as mrc:
+        if mrc.data is None:
+            raise MicrographError(
+                f"{path}: truncated or damaged: its header asks for {mrc.header.nx} x {mrc.header.ny} pixels "
+                "of a kind that are not all there; copy it again"
+            )
+        return np.asarray(mrc.data), _mrc_pixel_size(mrc)
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[Any], float | None]:
+    import tifffile
+
+    return tifffile.imread(path), None
+
+
+def _read_png(path: Path) -> tuple[NDArray[Any], float | None]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        grey = image if image.mode in ("L", "I", "F", "I;16") else image.convert("L")
+        return np.asarray(grey), None
+
+
+def write_micrograph(path: str | os.PathLike[str], micrograph: Micrograph) -> None:
+    """Write an image: `.mrc` (float32, with its pixel size), `.tiff` (float32), `.png` (8 bit, -3 to 3 sd).
+
+    Raises
+    ------
+    SettingsError
+        The extension is none of these.
+    OutputError
+        The file cannot be written.
+    """
+    path, pixels = Path(path), np.ascontiguousarray(micrograph.pixels, dtype=np.float32)
+    kind = path.suffix.lower()
+    if kind not in (".mrc", ".tif", ".tiff", ".png"):
+        raise SettingsError(f"{path}: cannot write '{kind}' images; choose .mrc, .tiff or .png")
+    with atomic_path(path) as temporary:
+        if kind == ".mrc":
+            import mrcfile
+
+            with mrcfile.new(temporary, overwrite=True) as mrc:
+                mrc.set_data(pixels)
+                mrc.voxel_size = micrograph.pixel_size or 0.0
+        elif kind == ".png":
+            from PIL import Image
+
+            grey = (np.clip(pixels, -3, 3) + 3) * (255 / 6)
+            Image.fromarray(np.rint(grey).astype(np.uint8)).save(temporary)
+        else:
+            import tifffile
+
+            tifffile.imwrite(temporary, pixels)
+
+
+def find_micrographs(inputs: Sequence[str | os.PathLike[str]]) -> list[MicrographFile]:
+    """Find micrographs from paths, globs, folders, and files that list them.
+
+    Parameters
+    ----------
+    inputs : sequence of str or path
+        An image; a glob in quotes; a folder (every image in it); a text file with a path per line; a
+        Topaz image list (tab separated image_name, path, [source]); a STAR file with
+        _rlnMicrographName. Listed paths count from the working folder, the list's folder or one above it.
+
+    Returns
+    -------
+    list of MicrographFile
+        In the order given, each file once. A listed file need not exist: reading it says so.
+
+    Raises
+    ------
+    MicrographError
+        An input names nothing.
+    """
+    found: dict[str, tuple[Path, str]] = {}
+    for item in inputs:
+        before = len(found)
+        for path, source in _expand(os.fspath(item)):
+            found.setdefault(os.path.abspath(path), (path, source))
+        if len(found) == before and not any(True for _ in _expand(os.fspath(item))):
+            raise MicrographError(f"{item}: names no micrograph ({', '.join(READABLE)}); check the path")
+    paths = [path for path, _ in found.values()]
+    names = unique_names(paths)
+    return [MicrographFile(p, n, s) for (p, s), n in zip(found.values(), names, strict=True)]
+
+
+def _expand(item: str) -> Iterator[tuple[Path, str]]:
+    path = Path(item)
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
+                yield path / name, ""
+    elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
+        _check_there(path)
+        yield path, ""
+    elif path.is_file():
+        yield from _listed(path)
+    elif glob.has_magic(item):
+        for match in sorted(glob.glob(item, recursive=True)):
+            if match.lower().endswith(READABLE):
+                yield Path(match), ""
+    else:
+        _check_there(path)
+
+
+def _listed(path: Path) -> Iterator[tuple[Path, str]]:
+    if path.suffix.lower() == ".star":
+        rows = [(name, "") for name in _star_column(path, "_rlnMicrographName")]
+    else:
+        lines = [line.rstrip("\r\n") for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
+    bases = [Path(), path.parent, *path.resolve().parent.parents]
+    base = next((b for b in bases if rows and (b / rows[0][0]).exists()), Path())
+    for name, source in rows:
+        yield base / name, source
+
+
+def _text_rows(lines: list[str]) -> list[tuple[str, str]]:
+    if not lines or "path" not in lines[0].split("\t"):
+        return [(line.strip(), "") for line in lines]
+    header = lines[0].split("\t")
+    table = [dict(zip(header, line.split("\t"), strict=False)) for line in lines[1:]]
+    return [(row["path"], row.get("source", "")) for row in table if row.get("path")]
+
+
+def _star_column(path: Path, column: str) -> list[str]:
+    from heliodor.formats.star import read_columns
+
+    return list(dict.fromkeys(read_columns(path, [column])[column]))

@@ -1,0 +1,101 @@
+"""Names of micrographs: which file a name in a coordinate table means."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from heliodor.errors import LabelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from heliodor.micrographs import MicrographFile
+
+IMAGE_SUFFIXES = (".mrc", ".mrcs", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".eer")
+
+
+def stem(path: str) -> str:
+    """Drop an image's extension, and nothing else: names may have dots in them.
+
+    >>> stem("grid1/May08_03.05.02.mrc"), stem("a.b.c")
+    ('grid1/May08_03.05.02', 'a.b.c')
+    """
+    for suffix in IMAGE_SUFFIXES:
+        if path.lower().endswith(suffix):
+            return path[: -len(suffix)]
+    return path
+
+
+def unique_names(paths: Sequence[PurePath]) -> list[str]:
+    """Name each micrograph by its file name without extension, or by as many folders more as it takes.
+
+    >>> unique_names([PurePath("a/1/x.mrc"), PurePath("a/2/x.mrc"), PurePath("a/2/y.mrc")])
+    ['1/x', '2/x', 'y']
+    """
+    parts = [PurePath(stem(path.as_posix())).parts for path in paths]
+    depth = [1] * len(paths)
+    while True:
+        names = ["/".join(p[-d:]).replace("//", "/") for p, d in zip(parts, depth, strict=True)]
+        same: dict[str, list[int]] = defaultdict(list)
+        for row, name in enumerate(names):
+            same[name].append(row)
+        clashes = [row for rows in same.values() if len(rows) > 1 for row in rows if depth[row] < len(parts[row])]
+        if not clashes:
+            return names
+        for row in clashes:
+            depth[row] += 1
+
+
+def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> dict[str, str]:
+    """Find the micrograph that each name in a coordinate table means.
+
+    A name may be a file name or a path, with or without the image's extension. It means the
+    micrograph whose path ends in it or, for a path that ends none, the one with its file name.
+
+    Parameters
+    ----------
+    names : iterable of str
+    micrographs : sequence of MicrographFile
+
+    Returns
+    -------
+    dict
+        Name in the table -> name of the micrograph. Names that mean no micrograph are left out.
+
+    Raises
+    ------
+    LabelError
+        A name means more than one micrograph, or no name means any.
+    """
+    by_last: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+    for micrograph in micrographs:
+        parts = PurePath(stem(micrograph.path.as_posix())).parts
+        by_last[parts[-1]].append((parts, micrograph.name))
+    wanted = list(dict.fromkeys(names))
+    found: dict[str, str] = {}
+    for name in wanted:
+        parts = PurePath(stem(name)).parts
+        candidates = by_last.get(parts[-1], []) if parts else []
+        exact = [c for c in candidates if c[0][-len(parts) :] == parts]
+        chosen = exact or candidates
+        if len(chosen) > 1:
+            raise LabelError(
+                f"the name '{name}' in the table means {len(chosen)} micrographs ({chosen[0][1]}, {chosen[1][1]}...); "
+                "write it with its folder, as in 'grid1/name.mrc'"
+            )
+        if chosen:
+            found[name] = chosen[0][1]
+    if wanted and not found:
+        raise LabelError(_none_matches(wanted, sorted(by_last)))
+    return found
+
+
+def _none_matches(wanted: list[str], known: list[str]) -> str:
+    near = difflib.get_close_matches(PurePath(stem(wanted[0])).name, known, n=2, cutoff=0.4) or known[:2]
+    return (
+        f"no name in the table means a given micrograph: '{wanted[0]}' is not among them, "
+        f"the nearest are {', '.join(repr(n) for n in near)}; rename, or give the micrographs that were labelled"
+    )

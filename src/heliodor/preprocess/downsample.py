@@ -1,0 +1,70 @@
+"""Downsampling by Fourier cropping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.fft
+
+from heliodor.errors import SettingsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SMALLEST = 16  # pixels along a side: below, no network of ours has anything to see
+_ROWS = 512
+
+
+def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Shrink an image by keeping its low frequencies only.
+
+    The first pixel stays where it is: full-size position = small position * achieved factor.
+    The mean is kept. The row and the column at the new Nyquist frequency, whose partners are cut
+    off, are dropped.
+
+    Parameters
+    ----------
+    pixels : (ny, nx) array
+    factor : float
+        Full-size pixels per small pixel, 1 or more; need not be whole.
+
+    Returns
+    -------
+    small : (int(ny / factor), int(nx / factor)) float32 array
+    achieved : (float, float)
+        The true factors along y and x; they differ from the wish as the sizes are whole numbers.
+
+    Raises
+    ------
+    SettingsError
+        `factor` is below 1, or leaves fewer than 16 pixels along a side.
+    """
+    if not factor >= 1:
+        raise SettingsError(f"The 'factor' parameter of downsample must be 1 or more. Got {factor} instead.")
+    rows, columns = pixels.shape
+    m, n = int(rows / factor), int(columns / factor)
+    if min(m, n) < SMALLEST:
+        raise SettingsError(
+            f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller --factor"
+        )
+    if (m, n) == (rows, columns):
+        return np.array(pixels, dtype=np.float32), (1.0, 1.0)
+    # Rows first, in blocks, keeping only the columns that survive: the full transform never exists.
+    keep = n // 2 + 1
+    spectrum = np.empty((rows, keep), dtype=np.complex64)
+    for start in range(0, rows, _ROWS):
+        block = np.asarray(pixels[start : start + _ROWS], dtype=np.float32)
+        spectrum[start : start + _ROWS] = scipy.fft.rfft(block, axis=1)[:, :keep]
+    # Columns in blocks too, for the same reason.
+    small = np.zeros((m, keep), dtype=np.complex64)
+    positive, negative = (m + 1) // 2, (m - 1) // 2
+    for start in range(0, keep, _ROWS):
+        part = scipy.fft.fft(spectrum[:, start : start + _ROWS], axis=0)
+        small[:positive, start : start + _ROWS] = part[:positive]
+        small[m - negative :, start : start + _ROWS] = part[rows - negative :]
+    if n % 2 == 0 and n < columns:
+        small[:, -1] = 0
+    small *= np.float32(m * n / (rows * columns))
+    image = scipy.fft.irfft2(small, s=(m, n)).astype(np.float32, copy=False)
+    return image, (rows / m, columns / n)
