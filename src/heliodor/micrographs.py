@@ -96,7 +96,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | 
     path = Path(path)
     if path.suffix.lower() not in MRC:
         micrograph = read_micrograph(path)
-        return micrograph.pixels.shape, micrograph.pixel_size  # type: ignore[return-value]
+        return micrograph.pixels.shape, micrograph.pixel_size
     _check_there(path)
     try:
         with warnings.catch_warnings():

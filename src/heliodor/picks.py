@@ -40,9 +40,7 @@ class Picks:
     def __init__(self, names: ArrayLike, xy: ArrayLike, scores: ArrayLike | None = None) -> None:
         as_names = np.array(names, dtype=object).reshape(-1)
         as_xy = np.array(xy, dtype=np.float64).reshape(-1, 2) if np.size(xy) == 0 else np.array(xy, np.float64)
-        as_scores = (
-            np.full(len(as_names), np.nan) if scores is None else np.array(scores, np.float64).reshape(-1)
-        )
+        as_scores = np.full(len(as_names), np.nan) if scores is None else np.array(scores, np.float64).reshape(-1)
         if as_xy.shape != (len(as_names), 2) or as_scores.shape != (len(as_names),):
             raise ValueError(
                 f"Picks needs names (N,), xy (N, 2) and scores (N,). "
@@ -54,7 +52,7 @@ class Picks:
 
     @classmethod
     def on(cls, name: str, xy: ArrayLike, scores: ArrayLike | None = None) -> Picks:
-        """Picks of one micrograph: the same name for each of the (N, 2) centres."""
+        """Make picks of one micrograph: the same name for each of the (N, 2) centres."""
         count = len(np.asarray(xy, dtype=np.float64).reshape(-1, 2))
         return cls([name] * count, xy, scores)
 
@@ -86,7 +84,7 @@ class Picks:
         return Picks(self.names[rows], self.xy[rows], self.scores[rows])
 
     def of(self, name: str) -> Picks:
-        """Picks of the micrograph `name`, in their order; empty where it has none."""
+        """Return the picks of the micrograph `name`, in their order; empty where it has none."""
         return self.select(self.names == name)
 
     def by_micrograph(self) -> Iterator[tuple[str, Picks]]:

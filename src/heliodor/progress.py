@@ -33,7 +33,7 @@ class Silent:
     def warn(self, message: str) -> None:
         """Drop the warning."""
 
-    def track(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:  # noqa: ARG002
+    def track(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
         """Pass the items on."""
         yield from items
 

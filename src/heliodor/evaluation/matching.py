@@ -11,7 +11,12 @@ from scipy.spatial import cKDTree
 from heliodor.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from numpy.typing import NDArray
+
+    _Near = Sequence[list[int]]  # rows of the labels near each pick
+    _Gap = list[NDArray[np.float64]]  # and how far they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +41,8 @@ class Matching:
 
 
 def match(
-    picks_xy: NDArray[np.float64],
-    picks_scores: NDArray[np.float64] | None,
+    picks_xy: NDArray[np.number],
+    picks_scores: NDArray[np.floating] | None,
     labels_xy: NDArray[np.float64],
     match_radius: float,
     method: str = "greedy",
@@ -71,7 +76,7 @@ def match(
         near = cKDTree(labels_xy).query_ball_point(picks_xy, match_radius)
         gap = [np.hypot(*(labels_xy[n] - xy).T) for n, xy in zip(near, picks_xy, strict=True)]
         if method == "greedy":
-            order = range(len(picks_xy)) if picks_scores is None else np.argsort(-picks_scores, kind="stable")
+            order = range(len(picks_xy)) if picks_scores is None else np.argsort(-picks_scores, kind="stable").tolist()
             pairs = _greedy(near, gap, order, len(labels_xy))
         else:
             pairs = _optimal(near, gap, len(labels_xy), match_radius)
@@ -80,7 +85,7 @@ def match(
     return Matching(label, distance)
 
 
-def _greedy(near, gap, order, labels):  # type: ignore[no-untyped-def]
+def _greedy(near: _Near, gap: _Gap, order: Iterable[int], labels: int) -> list[tuple[int, int, float]]:
     free = np.ones(labels, dtype=bool)
     pairs = []
     for pick in order:
@@ -92,7 +97,7 @@ def _greedy(near, gap, order, labels):  # type: ignore[no-untyped-def]
     return pairs
 
 
-def _optimal(near, gap, labels, match_radius):  # type: ignore[no-untyped-def]
+def _optimal(near: _Near, gap: _Gap, labels: int, match_radius: float) -> list[tuple[int, int, float]]:
     # Picks and labels fall into clusters that cannot see one another: one small assignment for each.
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
@@ -117,5 +122,5 @@ def _optimal(near, gap, labels, match_radius):  # type: ignore[no-untyped-def]
         gain[r, c] = bonus - lengths[edges] ** 2
         for a, b in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
             if gain[a, b] > 0:
-                pairs.append((picks[a], which[b], float(np.sqrt(max(bonus - gain[a, b], 0)))))
+                pairs.append((int(picks[a]), int(which[b]), float(np.sqrt(max(bonus - gain[a, b], 0)))))
     return pairs

@@ -25,7 +25,7 @@ ALIASES = {"coord": "txt", "tab": "txt"}
 __all__ = ["FORMATS", "read_picks", "write_per_micrograph", "write_picks"]
 
 
-def find_format(path: Path, format: str = "auto") -> ModuleType:  # noqa: A002
+def find_format(path: Path, format: str = "auto") -> ModuleType:
     """Return the module of a format, by name or, for 'auto', by the file's extension."""
     name = ALIASES.get(format, format)
     if name in FORMATS:
@@ -43,7 +43,7 @@ def find_format(path: Path, format: str = "auto") -> ModuleType:  # noqa: A002
 def read_picks(
     path: str | os.PathLike[str],
     *,
-    format: str = "auto",  # noqa: A002
+    format: str = "auto",
     y: str = "down",
     height: int | None = None,
 ) -> Picks:
@@ -89,7 +89,7 @@ def read_picks(
     return picks
 
 
-def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "auto", **options: Any) -> None:  # noqa: A002
+def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "auto", **options: Any) -> None:
     """Write all picks to one file, atomically.
 
     Parameters
@@ -112,7 +112,7 @@ def write_per_micrograph(
     folder: str | os.PathLike[str],
     picks: Picks,
     *,
-    format: str,  # noqa: A002
+    format: str,
     suffix: str = "",
     **options: Any,
 ) -> list[Path]:

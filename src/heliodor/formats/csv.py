@@ -11,7 +11,6 @@ import numpy as np
 
 from heliodor.errors import FormatError
 from heliodor.files import write_text
-from heliodor.names import stem
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def read(path: Path) -> Picks:
         except (TypeError, ValueError) as error:
             raise FormatError(f"{path}, line {number}: a coordinate that is not a number; mend that row") from error
     values = np.array(table)
-    return Picks([stem(row[name]) if name else own for row in rows], values[:, :2], values[:, 2])
+    return Picks([row[name] if name else own for row in rows], values[:, :2], values[:, 2])
 
 
 def _read_via(path: Path, rows: list[dict[str, str]]) -> Picks:
@@ -64,7 +63,7 @@ def _read_via(path: Path, rows: list[dict[str, str]]) -> Picks:
             table.append((float(x), float(y), float(about.get("score") or "nan")))
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{path}, line {number}: not a point, circle or rectangle ({error})") from error
-        names.append(stem(row["filename"]))
+        names.append(row["filename"])
     values = np.array(table, dtype=np.float64).reshape(-1, 3)
     return Picks(names, values[:, :2], values[:, 2])
 

@@ -39,8 +39,9 @@ def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
         raise FormatError(f"{path}: not a readable STAR file ({cause}); write it again") from error
     for block in document:
         for item in block:
-            if item.loop is not None and set(columns) <= set(item.loop.tags):
-                return _texts(item.loop, [*columns, *(t for t in (NAME, *SCORES) if t in item.loop.tags)])
+            loop: Any = item.loop  # None for a single name and value
+            if loop is not None and set(columns) <= set(loop.tags):
+                return _texts(loop, [*columns, *(t for t in (NAME, *SCORES) if t in loop.tags)])
     raise FormatError(f"{path}: no table has {', '.join(columns)}; give a RELION file with these columns")
 
 

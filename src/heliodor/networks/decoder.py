@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -36,7 +37,7 @@ class Decoder(nn.Module):
             doublings += 1
         channels = [units * 2**k for k in range(doublings, -1, -1)]
         stages: list[nn.Module] = [nn.ConvTranspose2d(latent, channels[0], 4)]
-        for inputs, outputs in zip(channels, channels[1:], strict=False):
+        for inputs, outputs in pairwise(channels):
             stages += [
                 nn.BatchNorm2d(inputs),
                 nn.LeakyReLU(0.2),

@@ -75,9 +75,9 @@ class Convolution(Layer):
 
 
 class Residual(Layer):
-    """Two 3x3 convolutions beside a shortcut, which is cropped, strided and (where the channels
-    change) projected by a 1x1 convolution to match; then ReLU.
+    """Two 3x3 convolutions beside a shortcut, then ReLU.
 
+    The shortcut is cropped, strided and, where the channels change, projected by a 1x1 convolution.
     `dilation` spreads the second convolution only.
     """
 

@@ -186,7 +186,8 @@ def _resolve(labels: Picks, micrographs: Sequence[MicrographFile]) -> tuple[Pick
 
 
 def _pixel_size(labeled: Sequence[MicrographFile], settings: PickSettings) -> tuple[float, tuple[int, int]]:
-    shape, size = read_header(labeled[0].path)
+    first = read_micrograph(labeled[0].path)
+    shape, size = first.pixels.shape, first.pixel_size
     if settings.pixel_size is not None:
         return settings.pixel_size, shape
     if size is None:
@@ -215,7 +216,8 @@ def _check_labels(labels: Picks, labeled: Sequence[MicrographFile]) -> None:
         )
         raise LabelError(
             f"{off} of {total} labels lie off their micrographs ({labeled[0].path.name} has {extent[0]:.0f} x "
-            f"{extent[1]:.0f} pixels, labels reach {reach[0]:.0f}, {reach[1]:.0f}): {hint}; give them in full-size pixels"
+            f"{extent[1]:.0f} pixels, labels reach {reach[0]:.0f}, {reach[1]:.0f}): {hint}; "
+            "give them in full-size pixels"
         )
     if total >= 20 and bool((reach < 0.3 * extent).all()):
         scale = float((extent / reach).min())
@@ -250,7 +252,9 @@ def _record(
     import torch
 
     def table(picks: Picks | None) -> list[list[Any]]:
-        return [] if picks is None else [[n, *xy] for n, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
+        return (
+            [] if picks is None else [[n, *xy] for n, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
+        )
 
     return {
         "heliodor": __version__,
@@ -266,7 +270,11 @@ def _record(
         },
         "machine": {"system": platform.platform(), "processors": os.cpu_count()},
         "micrographs": [
-            {"path": str(m.path), "name": m.name, "bytes": m.path.stat().st_size if m.path.is_file() else None}
+            {
+                "path": str(m.path),
+                "name": m.name,
+                "bytes": m.path.stat().st_size if m.path.is_file() else None,
+            }
             for m in micrographs
         ],
     }
@@ -287,7 +295,15 @@ def _claim(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
                 "choose another folder with -o, or start afresh with --overwrite"
             )
         if different or overwrite:
-            for name in (CHECKPOINT, MODEL, "training.tsv", "picks.star", "picks.txt", "overview.png", "run.json"):
+            for name in (
+                CHECKPOINT,
+                MODEL,
+                "training.tsv",
+                "picks.star",
+                "picks.txt",
+                "overview.png",
+                "run.json",
+            ):
                 (folder / name).unlink(missing_ok=True)
             shutil.rmtree(folder / "micrographs", ignore_errors=True)
     write_text(path, json.dumps(record, indent=1) + "\n")
@@ -308,8 +324,8 @@ def _say(
 ) -> None:
     reporter.note(f"{len(labels)} labels on {labeled} of {micrographs} micrographs")
     reporter.note(
-        f"diameter {g.diameter:g} A at {g.pixel_size:g} A per pixel: factor {g.factor:.3g} (particle {g.span:.0f} small "
-        f"pixels wide), label radius {g.label_radius:g}, exclusion radius {g.exclusion_radius:.3g} small pixels"
+        f"diameter {g.diameter:g} A at {g.pixel_size:g} A per pixel: factor {g.factor:.3g} "
+        f"(particle {g.span:.0f} small pixels wide), label radius {g.label_radius:g}, exclusion radius {g.exclusion_radius:.3g} small pixels"
     )
 
 
@@ -384,7 +400,11 @@ def _trained(
             f"expected precision {row['expected_precision']:.2f}, held-out AP {row['held_out_ap']:.3f}"
         )
     network = trainer.result()
-    about = {"geometry": asdict(geometry), "normalization": settings.normalization, "training": asdict(chosen)}
+    about = {
+        "geometry": asdict(geometry),
+        "normalization": settings.normalization,
+        "training": asdict(chosen),
+    }
     save_network(folder / MODEL, network, about)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     timings["training"] = time.perf_counter() - before
@@ -439,9 +459,7 @@ def _held_out_ap(trainer: Trainer, validation: Sequence[Example], geometry: Geom
     network = trainer.result()
     hits, scores, count = [], [], 0
     for example in validation:
-        xy, found = non_maximum_suppression(
-            score_map(network, example.pixels), geometry.exclusion_radius, LOWEST_SCORE
-        )
+        xy, found = non_maximum_suppression(score_map(network, example.pixels), geometry.exclusion_radius, LOWEST_SCORE)
         hits.append(match(xy, found, example.positives, geometry.span / 3).hit)
         scores.append(found)
         count += len(example.positives)
@@ -454,7 +472,12 @@ def _append_row(path: Path, row: dict[str, float]) -> None:
 
 
 def _pick_one(
-    network: Classifier, small: Any, scale: tuple[float, float], geometry: Geometry, name: str, threshold: float
+    network: Classifier,
+    small: Any,
+    scale: tuple[float, float],
+    geometry: Geometry,
+    name: str,
+    threshold: float,
 ) -> Picks:
     from heliodor.picking.scoring import score_map
     from heliodor.picking.suppression import non_maximum_suppression, refine
@@ -526,9 +549,7 @@ def _star_path(folder: Path, micrograph: MicrographFile) -> Path:
     return folder / "micrographs" / f"{micrograph.name}.star"
 
 
-def _collect(
-    folder: Path, micrographs: Sequence[MicrographFile], failed: dict[str, str], threshold: float
-) -> Picks:
+def _collect(folder: Path, micrographs: Sequence[MicrographFile], failed: dict[str, str], threshold: float) -> Picks:
     parts = []
     for micrograph in micrographs:
         if str(micrograph.path) not in failed:

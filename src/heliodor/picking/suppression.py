@@ -106,9 +106,7 @@ def _split(values: NDArray[np.floating], free: NDArray[np.intp]) -> tuple[NDArra
     return free[best], free[~best]
 
 
-def _disc(
-    shape: tuple[int, ...], exclusion_radius: float
-) -> tuple[tuple[int, int], int, NDArray[np.intp]]:
+def _disc(shape: tuple[int, ...], exclusion_radius: float) -> tuple[tuple[int, int], int, NDArray[np.intp]]:
     """Return the margin (rows, columns) around the map, the width with it, and the disc as flat offsets."""
     rows, columns = (int(min(exclusion_radius, max(size - 1, 0))) for size in shape)
     width = shape[1] + 2 * columns
@@ -117,9 +115,7 @@ def _disc(
     return (rows, columns), width, (dy * width + dx)[inside]
 
 
-def _with_margin(
-    pixels: NDArray[np.intp], columns: int, margin: tuple[int, int], width: int
-) -> NDArray[np.intp]:
+def _with_margin(pixels: NDArray[np.intp], columns: int, margin: tuple[int, int], width: int) -> NDArray[np.intp]:
     """Flat indices in the map with its margin, from those in the map itself."""
     y, x = np.divmod(pixels, columns)
     return (y + margin[0]) * width + x + margin[1]

@@ -110,7 +110,8 @@ def fit_mixture(
         Stop when the log-posterior gains less.
     """
     return max(
-        (_fit_from(h, share, alpha, beta, iterations, tolerance) for share in STARTS), key=lambda m: m.log_posterior
+        (_fit_from(h, share, alpha, beta, iterations, tolerance) for share in STARTS),
+        key=lambda m: m.log_posterior,
     )
 
 
@@ -166,8 +167,16 @@ def fit_joint_mixture(
     w = np.concatenate([h.counts for h in histograms])
     image = np.repeat(np.arange(len(histograms)), [len(h.values) for h in histograms])
     y = x / scales[image]
-    centre, spread = np.average(y, weights=w), np.sqrt(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
-    mu, sigma, rho, last = np.array([centre - spread, centre + spread / 2]), np.array([spread, spread]), 0.7, -np.inf
+    centre, spread = (
+        np.average(y, weights=w),
+        np.sqrt(np.average((y - np.average(y, weights=w)) ** 2, weights=w)),
+    )
+    mu, sigma, rho, last = (
+        np.array([centre - spread, centre + spread / 2]),
+        np.array([spread, spread]),
+        0.7,
+        -np.inf,
+    )
     for _ in range(iterations):
         log_1 = np.log(rho) + _log_normal(y, mu[1], sigma[1])
         log_0 = np.log1p(-rho) + _log_normal(y, mu[0], sigma[0])

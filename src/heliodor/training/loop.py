@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,11 +16,18 @@ from heliodor.errors import SettingsError
 from heliodor.files import atomic_path
 from heliodor.networks import Classifier, Decoder, NetworkSettings
 from heliodor.progress import SILENT, Reporter
-from heliodor.training.objectives import DEFAULT_SLACK, NEGATIVE, OBJECTIVES, POSITIVE, UNLABELED, Loss, check_pi
+from heliodor.training.objectives import (
+    DEFAULT_SLACK,
+    OBJECTIVES,
+    POSITIVE,
+    UNLABELED,
+    Loss,
+    check_pi,
+)
 from heliodor.training.tiles import Batch, Example, TileSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 # The paper's minibatch holds 240 unlabelled regions; its weight of the GE-binomial penalty belongs to that number.
 PAPER_UNLABELED = 240
@@ -153,7 +160,7 @@ class Trainer:
             self.decoder = (
                 Decoder(self.network.latent, self.network.receptive_field) if settings.autoencoder > 0 else None
             )
-        self.network.to(self.device, memory_format=torch.channels_last)
+        self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network)
         self.sampler = TileSampler(
             examples,
@@ -284,7 +291,12 @@ class Trainer:
 
 
 def _measure(
-    total: torch.Tensor, loss: Loss, reconstruction: torch.Tensor, logits: torch.Tensor, marks: torch.Tensor, pi: float
+    total: torch.Tensor,
+    loss: Loss,
+    reconstruction: torch.Tensor,
+    logits: torch.Tensor,
+    marks: torch.Tensor,
+    pi: float,
 ) -> dict[str, float]:
     """Losses, and the precision and recall to expect if pi is right.
 

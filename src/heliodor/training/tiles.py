@@ -96,7 +96,7 @@ class TileSampler:
         self.label_tiles, self.random_tiles = label_tiles, random_tiles
         # Half a diagonal, plus how far a tile may be moved off a label, plus the second bilinear neighbour.
         self.margin = int(np.ceil((self.side / 2 + stride * outputs / 2) * np.sqrt(2))) + 2
-        maps = [label_map(e.pixels.shape, e.positives, e.negatives, label_radius) for e in examples]  # type: ignore[arg-type]
+        maps = [label_map(e.pixels.shape, e.positives, e.negatives, label_radius) for e in examples]
         self.shapes = np.array([e.pixels.shape for e in examples], dtype=np.int64)
         self._lay_out(examples, maps)
         self._weigh([e.source for e in examples], maps)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import mrcfile
+import numpy as np
+import pytest
+
+from heliodor.cli import main
+from heliodor.evaluation import match
+from heliodor.formats import read_picks, write_picks
+from heliodor.picks import Picks
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory):
+    folder, truth = dataset
+    place = tmp_path_factory.mktemp("run")
+    labels = Picks.join([Picks.on(name, truth[name][:8]) for name in ("001", "a.b.c")])
+    write_picks(place / "labels.txt", labels)
+    words = [
+        "pick",
+        str(folder),
+        "--labels",
+        str(place / "labels.txt"),
+        "--diameter",
+        "40",
+        "--epoch-size",
+        "25",
+    ]
+    words += ["--expected-particles", "12", "--units", "16", "--threshold", "-6", "-o", str(place / "out")]
+    assert main(words) == 0
+    return folder, truth, place, words
+
+
+def test_it_finds_the_particles_of_micrographs_without_labels(run):
+    _, truth, place, _ = run
+    picks = read_picks(place / "out" / "picks.txt")
+    for name in ("with space", "plain"):
+        best = picks.of(name)
+        best = best.select(np.argsort(-best.scores)[:12])
+        assert match(best.xy, best.scores, truth[name], 8.0).hit.mean() > 0.8
+
+
+def test_it_writes_what_it_promises(run):
+    folder, _, place, _ = run
+    out = place / "out"
+    assert {"picks.star", "picks.txt", "model.safetensors", "training.tsv", "run.json", "overview.png"} <= {
+        p.name for p in out.iterdir()
+    }
+    assert sorted(p.name for p in (out / "micrographs").iterdir()) == [
+        "001.star",
+        "a.b.c.star",
+        "plain.star",
+        "with space.star",
+    ]
+    record = json.loads((out / "run.json").read_text())
+    assert record["settings"]["seed"] == 0
+    assert record["result"]["picks"] == len(read_picks(out / "picks.txt"))
+    star = read_picks(out / "picks.star")
+    assert set(star.names) == {str(folder / f"{n}.mrc") for n in ("001", "a.b.c", "with space", "plain")}
+
+
+def test_a_rerun_skips_finished_work_and_another_setting_is_refused(run, capsys):
+    _, _, place, words = run
+    before = (place / "out" / "micrographs" / "001.star").stat().st_mtime_ns
+    assert main(words) == 0
+    assert (place / "out" / "micrographs" / "001.star").stat().st_mtime_ns == before
+    assert main([*words, "--seed", "5"]) == 2
+    assert "seed was 0, is 5" in capsys.readouterr().err
+
+
+def test_same_seed_same_result_whatever_the_workers(run):
+    _, _, place, words = run
+    assert main([*words[:-1], str(place / "again"), "--workers", "3"]) == 0
+    assert (place / "again" / "picks.txt").read_bytes() == (place / "out" / "picks.txt").read_bytes()
+
+
+def test_one_broken_micrograph_is_skipped_and_counted(run, tmp_path, capsys):
+    folder, _, place, words = run
+    shutil.copytree(folder, tmp_path / "mics")
+    (tmp_path / "mics" / "zz.mrc").write_bytes((folder / "001.mrc").read_bytes()[:5000])
+    shutil.copytree(place / "out", tmp_path / "out")
+    assert main([words[0], str(tmp_path / "mics"), *words[2:-1], str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert "zz.mrc: truncated" in captured.err
+    assert "1 micrographs were skipped" in captured.out
+
+
+def fail(words, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.strip().splitlines()[-1]
+
+
+def replaced(words, option, value):
+    words = list(words)
+    words[words.index(option) + 1] = str(value)
+    return words
+
+
+def test_bad_labels_get_one_clear_line(run, tmp_path, capsys):
+    _, truth, _, words = run
+    words = replaced(words, "-o", tmp_path / "out")
+    path = tmp_path / "labels.txt"
+
+    def with_labels(picks):
+        write_picks(path, picks)
+        return fail(replaced(words, "--labels", path), capsys)
+
+    assert "no particle" in with_labels(Picks([], np.empty((0, 2))))
+    assert "nearest are" in with_labels(Picks.on("oo1", [[5, 5]]))
+    assert "multiplied by" in with_labels(Picks.on("001", truth["001"] * 4))
+    many = np.concatenate([truth["001"], truth["001"] + 1]) / 4
+    assert "downsampled pixels" in with_labels(Picks.on("001", many))
+    assert "no such coordinate file" in fail(replaced(words, "--labels", tmp_path / "none.txt"), capsys)
+
+
+def test_bad_micrographs_and_settings_get_one_clear_line(run, tmp_path, capsys):
+    folder, _, _, words = run
+    words = replaced(words, "-o", tmp_path / "out")
+    assert "there is no such file" in fail([words[0], str(folder / "oo1.mrc"), *words[2:]], capsys)
+    assert "angstrom (not nanometre)" in fail(replaced(words, "--diameter", 4), capsys)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert "cannot write" in fail(replaced(words, "-o", blocked / "out"), capsys)
+    stack = tmp_path / "stack" / "001.mrc"
+    stack.parent.mkdir()
+    with mrcfile.new(stack) as mrc:
+        mrc.set_data(np.random.default_rng(0).normal(size=(3, 200, 200)).astype(np.float32))
+        mrc.voxel_size = 2.0
+    assert "stack or volume" in fail([words[0], str(stack), *words[2:]], capsys)
