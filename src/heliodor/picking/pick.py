@@ -325,7 +325,8 @@ def _say(
     reporter.note(f"{len(labels)} labels on {labeled} of {micrographs} micrographs")
     reporter.note(
         f"diameter {g.diameter:g} A at {g.pixel_size:g} A per pixel: factor {g.factor:.3g} "
-        f"(particle {g.span:.0f} small pixels wide), label radius {g.label_radius:g}, exclusion radius {g.exclusion_radius:.3g} small pixels"
+        f"(particle {g.span:.0f} small pixels wide), label radius {g.label_radius:g}, "
+        f"exclusion radius {g.exclusion_radius:.3g} small pixels"
     )
 
 
