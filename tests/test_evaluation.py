@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliodor.evaluation import average_precision, match, precision_recall
+from heliodor.cli import main
+from heliodor.errors import LabelError
+from heliodor.evaluation import agreement, average_precision, evaluate, match, precision_recall
+from heliodor.formats import write_picks
+from heliodor.picks import Picks
 
 points = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=5, unique=True)
 
@@ -52,3 +56,68 @@ def test_average_precision_by_hand():
     curve = precision_recall(hit, np.array([1.0, 2.0, 3.0]), 4)
     assert curve.threshold.tolist() == [3, 2, 1]
     assert curve.recall.tolist() == [0.25, 0.25, 0.5]
+
+
+def naive(picks, labels, radius):
+    """Slow twin: AP and best F1 straight from the definition."""
+    hits, scores = [], []
+    for name in labels.micrographs():
+        free = labels.of(name).xy.tolist()
+        part = picks.of(name)
+        for row in np.argsort(-part.scores, kind="stable"):
+            near = [xy for xy in free if np.hypot(*(part.xy[row] - xy)) <= radius]
+            if near:
+                free.remove(min(near, key=lambda xy: np.hypot(*(part.xy[row] - xy))))
+            hits.append(bool(near))
+            scores.append(part.scores[row])
+    ap, true, best = 0.0, 0, 0.0
+    for k, row in enumerate(np.argsort(-np.array(scores), kind="stable"), 1):
+        true += hits[row]
+        ap += hits[row] * true / k / len(labels)
+        best = max(best, 2 * true / (k + len(labels)))
+    return ap, best
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_evaluate_equals_the_naive_scorer(seed):
+    rng = np.random.default_rng(seed)
+    labels = Picks(rng.choice(["a", "b", "c"], 30), rng.uniform(0, 60, (30, 2)))
+    picks = Picks(rng.choice(["a", "b", "d"], 40), rng.uniform(0, 60, (40, 2)), rng.integers(0, 9, 40))
+    result = evaluate(picks, labels, 9.0, bootstrap=0)
+    ap, best = naive(picks, labels, 9.0)
+    assert result.overall.average_precision == pytest.approx(ap, abs=1e-12)
+    assert result.best_f1 == pytest.approx(best, abs=1e-12)
+    assert result.without_picks == (["c"] if "c" in labels.micrographs() else [])
+
+
+def test_intervals_hold_the_estimate_and_are_seeded():
+    rng = np.random.default_rng(0)
+    labels = Picks(np.repeat(list("abcdef"), 10), rng.uniform(0, 100, (60, 2)))
+    picks = Picks(labels.names, labels.xy + rng.normal(0, 4, (60, 2)), rng.normal(size=60))
+    one, two = (evaluate(picks, labels, 5.0, seed=3, bootstrap=200) for _ in range(2))
+    assert one.intervals == two.intervals
+    low, high = one.intervals["f1"]
+    assert low < one.overall.f1 < high
+
+
+def test_agreement_is_the_same_from_both_sides():
+    rng = np.random.default_rng(0)
+    first = Picks.on("m", rng.uniform(0, 50, (20, 2)))
+    second = Picks.on("m", rng.uniform(0, 50, (25, 2)))
+    assert agreement(first, second, 6.0).f1 == agreement(second, first, 6.0).f1
+    assert agreement(first, first, 6.0).f1 == 1.0
+
+
+def test_tables_of_different_micrographs_are_refused():
+    with pytest.raises(LabelError, match="share no micrograph"):
+        evaluate(Picks.on("mic_1", [[1, 1]], [0]), Picks.on("mic_2", [[1, 1]]), 5.0)
+
+
+def test_command_line(tmp_path, capsys):
+    write_picks(tmp_path / "labels.txt", Picks.on("m", [[10, 10], [50, 50]]))
+    write_picks(tmp_path / "picks.star", Picks.on("dir/m.mrc", [[11, 10], [90, 90]], [2, 1]))
+    words = ["evaluate", str(tmp_path / "picks.star"), str(tmp_path / "labels.txt"), "-r", "5"]
+    assert main([*words, "--sweep", str(tmp_path / "sweep.tsv")]) == 0
+    assert "0.500   0.500  0.500  0.500  1.00 px" in capsys.readouterr().out
+    assert (tmp_path / "sweep.tsv").read_text().splitlines()[1] == "2.000000\t1\t1.000000\t0.500000\t0.666667"

@@ -2,5 +2,17 @@
 
 from heliodor.evaluation.curves import Curve, average_precision, precision_recall
 from heliodor.evaluation.matching import Matching, match
+from heliodor.evaluation.report import Agreement, Evaluation, Scores, agreement, evaluate
 
-__all__ = ["Curve", "Matching", "average_precision", "match", "precision_recall"]
+__all__ = [
+    "Agreement",
+    "Curve",
+    "Evaluation",
+    "Matching",
+    "Scores",
+    "agreement",
+    "average_precision",
+    "evaluate",
+    "match",
+    "precision_recall",
+]
