@@ -18,6 +18,10 @@ GROUPS: dict[str, dict[str, str]] = {
     "The main job": {
         "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
     },
+    "Coordinates": {
+        "convert": "convert, scale, threshold, join and subtract coordinate files",
+        "split": "write one coordinate file per micrograph",
+    },
     "How good is it": {
         "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
     },

@@ -1,0 +1,34 @@
+"""Write one coordinate file per micrograph."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options (Topaz's names)."""
+    parser.add_argument("file", help="coordinate file")
+    parser.add_argument("-o", "--output", required=True, help="folder")
+    parser.add_argument(
+        "--format", default="auto", help="of the file and of what is written: auto, txt, star, box, csv"
+    )
+    parser.add_argument("--suffix", default="", help="put behind the names of the files")
+    parser.add_argument("-t", "--threshold", type=float, default=None, help="keep scores at or above it")
+    parser.add_argument("--boxsize", type=int, default=0, help="side of boxes, in pixels (box)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Split, and say how many files came out."""
+    from pathlib import Path
+
+    from heliodor.formats import FORMATS, find_format, read_picks, write_per_micrograph
+
+    picks = read_picks(options.file, format=options.format)
+    if options.threshold is not None:
+        picks = picks.select(picks.scores >= options.threshold)
+    module = find_format(Path(options.file), options.format)
+    kind = next(name for name, known in FORMATS.items() if known is module)
+    paths = write_per_micrograph(options.output, picks, format=kind, suffix=options.suffix, box_size=options.boxsize)
+    sys.stderr.write(f"# wrote {len(picks)} particles to {len(paths)} files in {options.output}\n")
+    return 0

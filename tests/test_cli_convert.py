@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import mrcfile
+import numpy as np
+import pytest
+
+from heliodor.cli import main
+from heliodor.formats import read_picks, write_picks
+from heliodor.picks import Picks
+
+
+@pytest.fixture
+def table(tmp_path):
+    picks = Picks(["001", "001", "b"], [[10, 20], [30.5, 40], [5, 6]], [3.0, -1.0, 0.5])
+    write_picks(tmp_path / "in.txt", picks)
+    return str(tmp_path / "in.txt")
+
+
+def test_scale_threshold_and_format(table, tmp_path):
+    assert main(["convert", table, "-x", "4", "-s", "2", "-t", "0.5", "-o", str(tmp_path / "out.star")]) == 0
+    picks = read_picks(tmp_path / "out.star")
+    assert picks.names.tolist() == ["001", "b"]
+    assert picks.xy.tolist() == [[20, 40], [10, 12]]
+
+
+def test_standard_output_and_integers(table, capsys):
+    assert main(["convert", table, "--integers"]) == 0
+    assert capsys.readouterr().out.splitlines()[2] == "001\t30\t40\t-1.000000"
+
+
+def test_a_folder_gets_a_file_per_micrograph(table, tmp_path):
+    assert main(["convert", table, "--boxsize", "8", "-o", f"{tmp_path}/boxes/"]) == 0
+    assert read_picks(tmp_path / "boxes" / "b.box").xy.tolist() == [[5, 6]]
+    assert main(["split", table, "-o", f"{tmp_path}/split", "--suffix", "_picks"]) == 0
+    assert sorted(p.name for p in (tmp_path / "split").iterdir()) == ["001_picks.txt", "b_picks.txt"]
+
+
+def test_invert_y_by_the_heights_of_the_micrographs(table, tmp_path):
+    for name, rows in (("001", 64), ("b", 80)):
+        mrcfile.write(tmp_path / f"{name}.mrc", np.random.default_rng(0).normal(size=(rows, 50)).astype(np.float32))
+    out = tmp_path / "out.txt"
+    assert main(["convert", table, "--invert-y", "--imagedir", str(tmp_path), "-o", str(out)]) == 0
+    assert read_picks(out).xy[:, 1].tolist() == [43, 23, 73]
+    assert main(["convert", table, "--invert-y"]) == 2
+
+
+def test_subtraction_keeps_additional_particles(table, tmp_path, capsys):
+    write_picks(tmp_path / "known.txt", Picks.on("001", [[12, 20]]))
+    words = ["convert", table, "--subtract", str(tmp_path / "known.txt"), "--radius", "3"]
+    assert main([*words, "-o", str(tmp_path / "new.txt")]) == 0
+    assert "2 of 3 are additional" in capsys.readouterr().err
+    assert read_picks(tmp_path / "new.txt").xy.tolist() == [[30.5, 40], [5, 6]]
+    assert main(["convert", table, "--subtract", table]) == 2
