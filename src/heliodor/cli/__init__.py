@@ -18,6 +18,9 @@ GROUPS: dict[str, dict[str, str]] = {
     "The main job": {
         "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
     },
+    "Its single steps": {
+        "preprocess": "downsample and normalize micrographs",
+    },
     "Coordinates": {
         "convert": "convert, scale, threshold, join and subtract coordinate files",
         "split": "write one coordinate file per micrograph",

@@ -1,0 +1,148 @@
+"""Preprocessing of many files: what is done is skipped, what is broken is reported."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliodor.errors import MicrographError, SettingsError
+from heliodor.files import make_directory, write_text
+from heliodor.micrographs import read_micrograph, write_micrograph
+from heliodor.preprocess import JointMixture, downsample, fit_joint_mixture, histogram, preprocess
+from heliodor.preprocess.normalize import METHODS
+from heliodor.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from heliodor.micrographs import MicrographFile
+
+RECORD = "preprocess.json"
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """What decides the result; see `heliodor.preprocess.normalize`."""
+
+    factor: float = 1.0
+    normalization: str = "gmm"
+    alpha: float = 900.0
+    beta: float = 1.0
+    iterations: int = 100
+    pixel_size: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.normalization not in METHODS:
+            raise SettingsError(f"there is no normalization '{self.normalization}'; choose from {', '.join(METHODS)}")
+
+
+def preprocess_files(
+    micrographs: Sequence[MicrographFile],
+    folder: str | os.PathLike[str],
+    settings: PreprocessSettings,
+    *,
+    formats: tuple[str, ...] = ("mrc",),
+    metadata: bool = False,
+    workers: int = 1,
+    overwrite: bool = False,
+    reporter: Reporter = SILENT,
+) -> dict[str, str]:
+    """Downsample and normalize files into `folder`, each under its own name.
+
+    Parameters
+    ----------
+    micrographs : sequence of MicrographFile
+    folder : path
+        A micrograph whose name holds folders goes into sub-folders.
+    settings : PreprocessSettings
+    formats : tuple of str
+        Extensions without dots; what is there already in all of them is skipped.
+    metadata : bool
+        Write what was fitted to NAME.metadata.json.
+    workers : int
+        Threads.
+    overwrite : bool
+        Do everything again.
+    reporter : Reporter
+
+    Returns
+    -------
+    dict
+        Path -> why it was skipped.
+
+    Raises
+    ------
+    SettingsError
+        The folder holds results of other settings, or a format cannot be written.
+    MicrographError
+        None of the micrographs could be used.
+    """
+    unknown = set(formats) - {"mrc", "tiff", "tif", "png"}
+    if unknown:
+        raise SettingsError(f"--format {sorted(unknown)[0]}: cannot be written; choose mrc, tiff or png")
+    folder = make_directory(folder)
+    _claim(folder, settings, overwrite)
+    joint = _joint(micrographs, settings, reporter) if settings.normalization == "gmm-dataset" else None
+
+    def work(micrograph: MicrographFile) -> MicrographError | None:
+        paths = [folder / f"{micrograph.name}.{kind}" for kind in formats]
+        if not overwrite and all(path.is_file() for path in paths):
+            return None
+        try:
+            full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
+        except MicrographError as error:
+            return error
+        small, statistics = preprocess(
+            full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
+        )
+        if metadata:
+            write_text(folder / f"{micrograph.name}.metadata.json", json.dumps(statistics) + "\n")
+        for path in paths:
+            write_micrograph(path, small)
+        return None
+
+    failed: dict[str, str] = {}
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        done = zip(micrographs, pool.map(work, micrographs), strict=True)
+        for micrograph, error in reporter.track(done, len(micrographs), "preprocessing"):
+            if error is not None:
+                failed[str(micrograph.path)] = str(error)
+                reporter.warn(f"skipped: {error}")
+    if failed and len(failed) == len(micrographs):
+        raise MicrographError(f"no micrograph could be used: {next(iter(failed.values()))}")
+    return failed
+
+
+def _fit(settings: PreprocessSettings) -> dict[str, Any]:
+    return {"alpha": settings.alpha, "beta": settings.beta, "iterations": settings.iterations}
+
+
+def _claim(folder: Path, settings: PreprocessSettings, overwrite: bool) -> None:
+    path, new = folder / RECORD, asdict(settings)
+    if path.is_file() and not overwrite:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        different = [f"{key} was {old.get(key)}, is {value}" for key, value in new.items() if old.get(key) != value]
+        if different:
+            raise SettingsError(
+                f"{folder}: holds micrographs of other settings ({'; '.join(different)}); "
+                "choose another folder with -o, or do them again with --overwrite"
+            )
+    write_text(path, json.dumps(new, indent=1) + "\n")
+
+
+def _joint(micrographs: Sequence[MicrographFile], settings: PreprocessSettings, reporter: Reporter) -> JointMixture:
+    """Fit the data set's mixture from the histograms of its downsampled micrographs."""
+    histograms = []
+    for micrograph in reporter.track(micrographs, len(micrographs), "reading for the data set's mixture"):
+        try:
+            full = read_micrograph(micrograph.path)
+        except MicrographError:
+            continue  # reported when its turn to be written comes
+        histograms.append(histogram(downsample(full.pixels, settings.factor)[0]))
+    if not histograms:
+        raise MicrographError(f"{micrographs[0].path}: neither this nor any other micrograph can be read")
+    return fit_joint_mixture(histograms)
