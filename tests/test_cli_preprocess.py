@@ -34,6 +34,7 @@ def test_the_result_does_not_depend_on_workers_and_reruns_skip(dataset, tmp_path
     assert "factor was 2.0, is 3.0" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:Data array contains NaN")
 def test_a_broken_micrograph_is_skipped(dataset, tmp_path, capsys):
     folder, _ = dataset
     bad = tmp_path / "bad.mrc"

@@ -8,7 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -80,6 +80,8 @@ def read_micrograph(
             f"{path}: a stack or volume of shape {raw.shape}, not a micrograph; average its frames or write one "
             "section as a 2-D file"
         )
+    if raw.dtype.kind == "c":
+        raise MicrographError(f"{path}: complex pixels, a Fourier transform; give the image itself")
     pixels = np.asarray(raw, dtype=np.float32)
     low, high = float(pixels.min(initial=np.inf)), float(pixels.max(initial=-np.inf))
     if not np.isfinite([low, high]).all():
@@ -204,7 +206,9 @@ def write_micrograph(path: str | os.PathLike[str], micrograph: Micrograph) -> No
             tifffile.imwrite(temporary, pixels)
 
 
-def find_micrographs(inputs: Sequence[str | os.PathLike[str]]) -> list[MicrographFile]:
+def find_micrographs(
+    inputs: Sequence[str | os.PathLike[str]], *, missing: Literal["error", "keep"] = "error"
+) -> list[MicrographFile]:
     """Find micrographs from paths, globs, folders, and files that list them.
 
     Parameters
@@ -213,11 +217,14 @@ def find_micrographs(inputs: Sequence[str | os.PathLike[str]]) -> list[Micrograp
         An image; a glob in quotes; a folder (every image in it); a text file with a path per line; a
         Topaz image list (tab separated image_name, path, [source]); a STAR file with
         _rlnMicrographName. Listed paths count from the working folder, the list's folder or one above it.
+    missing : {'error', 'keep'}
+        What to do about an image that is given by its path and is not there. One that stands in a
+        list or is kept is returned: reading it says what is wrong.
 
     Returns
     -------
     list of MicrographFile
-        In the order given, each file once. A listed file need not exist: reading it says so.
+        In the order given, each file once.
 
     Raises
     ------
@@ -227,23 +234,23 @@ def find_micrographs(inputs: Sequence[str | os.PathLike[str]]) -> list[Micrograp
     found: dict[str, tuple[Path, str]] = {}
     for item in inputs:
         before = len(found)
-        for path, source in _expand(os.fspath(item)):
+        for path, source in _expand(os.fspath(item), missing == "keep"):
             found.setdefault(os.path.abspath(path), (path, source))
-        if len(found) == before and not any(True for _ in _expand(os.fspath(item))):
+        if len(found) == before and not any(True for _ in _expand(os.fspath(item), missing == "keep")):
             raise MicrographError(f"{item}: names no micrograph ({', '.join(READABLE)}); check the path")
-    paths = [path for path, _ in found.values()]
-    names = unique_names(paths)
+    names = unique_names([Path(path) for path in found])
     return [MicrographFile(p, n, s) for (p, s), n in zip(found.values(), names, strict=True)]
 
 
-def _expand(item: str) -> Iterator[tuple[Path, str]]:
+def _expand(item: str, keep: bool) -> Iterator[tuple[Path, str]]:
     path = Path(item)
     if path.is_dir():
         with os.scandir(path) as entries:
             for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
                 yield path / name, ""
     elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
-        _check_there(path)
+        if not keep:
+            _check_there(path)
         yield path, ""
     elif path.is_file():
         yield from _listed(path)
@@ -259,10 +266,14 @@ def _listed(path: Path) -> Iterator[tuple[Path, str]]:
     if path.suffix.lower() == ".star":
         rows = [(name, "") for name in _star_column(path, "_rlnMicrographName")]
     else:
-        lines = [line.rstrip("\r\n") for line in path.read_text(encoding="utf-8").splitlines()]
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            kinds = ", ".join(READABLE)
+            raise MicrographError(f"{path}: neither a list of images nor an image; give {kinds}") from error
         rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
     bases = [Path(), path.parent, *path.resolve().parent.parents]
-    base = next((b for b in bases if rows and (b / rows[0][0]).exists()), Path())
+    base = next((b for b in bases if any((b / name).exists() for name, _ in rows)), Path())
     for name, source in rows:
         yield base / name, source
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,15 @@ def unique_names(paths: Sequence[PurePath]) -> list[str]:
 
     >>> unique_names([PurePath("a/1/x.mrc"), PurePath("a/2/x.mrc"), PurePath("a/2/y.mrc")])
     ['1/x', '2/x', 'y']
+
+    Images that differ in their extension only keep it.
+
+    >>> unique_names([PurePath("a/x.mrc"), PurePath("a/x.tiff")])
+    ['x.mrc', 'x.tiff']
     """
-    parts = [PurePath(stem(path.as_posix())).parts for path in paths]
+    stems = [stem(path.as_posix()) for path in paths]
+    times = Counter(stems)
+    parts = [(path if times[s] > 1 else PurePath(s)).parts for path, s in zip(paths, stems, strict=True)]
     depth = [1] * len(paths)
     while True:
         names = ["/".join(p[-d:]).replace("//", "/") for p, d in zip(parts, depth, strict=True)]
@@ -53,7 +61,8 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
     """Find the micrograph that each name in a coordinate table means.
 
     A name may be a file name or a path, with or without the image's extension. It means the
-    micrograph whose path ends in it or, for a path that ends none, the one with its file name.
+    micrograph whose path ends in it, extension included if that decides, or, for a path that ends
+    none, the one with its file name.
 
     Parameters
     ----------
@@ -70,17 +79,19 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
     LabelError
         A name means more than one micrograph, or no name means any.
     """
-    by_last: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+    by_last: dict[str, list[tuple[PurePath, str]]] = defaultdict(list)
     for micrograph in micrographs:
-        parts = PurePath(stem(micrograph.path.as_posix())).parts
-        by_last[parts[-1]].append((parts, micrograph.name))
+        path = PurePath(os.path.abspath(micrograph.path))
+        by_last[stem(path.name)].append((path, micrograph.name))
     wanted = list(dict.fromkeys(names))
     found: dict[str, str] = {}
     for name in wanted:
-        parts = PurePath(stem(name)).parts
-        candidates = by_last.get(parts[-1], []) if parts else []
-        exact = [c for c in candidates if c[0][-len(parts) :] == parts]
-        chosen = exact or candidates
+        parts = PurePath(name).parts
+        short = PurePath(stem(name)).parts
+        candidates = by_last.get(short[-1], []) if short else []
+        exact = [c for c in candidates if c[0].parts[-len(parts) :] == parts]
+        ending = [c for c in candidates if PurePath(stem(c[0].as_posix())).parts[-len(short) :] == short]
+        chosen = exact or ending or candidates
         if len(chosen) > 1:
             raise LabelError(
                 f"the name '{name}' in the table means {len(chosen)} micrographs ({chosen[0][1]}, {chosen[1][1]}...); "

@@ -80,10 +80,9 @@ class JointMixture:
 def histogram(pixels: NDArray[np.floating], bins: int = BINS) -> Histogram:
     """Count pixel values in even bins over median +- REACH robust standard deviations."""
     sample = pixels.ravel()[:: max(1, pixels.size // 1_000_000)]
-    low, middle, high = np.percentile(sample, [15.865, 50, 84.135])
-    half = REACH * max((high - low) / 2, np.finfo(np.float32).tiny)
-    edges = np.linspace(middle - half, middle + half, bins + 1)
-    counts, _ = np.histogram(pixels, edges)
+    low, middle, high = np.percentile(sample, [15.865, 50, 84.135]).astype(np.float64)
+    sd = (high - low) / 2 or float(pixels.std(dtype=np.float64))  # most pixels the same: a mask, padding
+    counts, edges = np.histogram(pixels, bins, range=(middle - REACH * sd, middle + REACH * sd))
     kept = counts > 0
     return Histogram((edges[:-1] + edges[1:])[kept] / 2, counts[kept].astype(np.float64))
 
@@ -140,8 +139,6 @@ def _fit_from(h: Histogram, share: float, alpha: float, beta: float, iterations:
         if posterior - best < tolerance:
             break
         best = posterior
-    if dark > mean:
-        mean, dark, share = dark, mean, 1 - share
     return Mixture(mean, sd, dark, share, posterior)
 
 
