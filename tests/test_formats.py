@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import string
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from heliodor.errors import FormatError
 from heliodor.formats import read_picks, write_per_micrograph, write_picks
 from heliodor.picks import Picks
 
+COORDINATES = Path(__file__).parent / "data" / "coordinates"
 NASTY = [
     "001",
     "a.b.c",
@@ -18,6 +20,7 @@ NASTY = [
     "it's",
     'say "x"',
     "#hash",
+    "# hash",
     "_under",
     "ünï",
     "grid1/001",
@@ -85,10 +88,13 @@ def test_names_cannot_leave_the_folder(tmp_path):
     [
         ("a.txt", "x\ty\n1\t2\n", "must name the columns"),
         ("a.txt", "image_name\tx_coord\ty_coord\nm\t1\n", "line 2"),
-        ("a.txt", "image_name\tx_coord\ty_coord\nm\tone\t2\n", "not a number"),
+        ("a.txt", "image_name\tx_coord\ty_coord\nm\tone\t2\n", "line 2: a number"),
         ("a.star", "data_\nloop_\n_a #1\n1\n", "no table has"),
+        ("a.star", "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n3 four\n", "particle 2 .*'four'"),
+        ("a.star", "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n3 nan\n", "particle 2 .*not finite"),
         ("a.box", "1 2 three 4\n", "line 1"),
         ("a.csv", "x,y\n1,b\n", "line 2"),
+        ("a.csv", "foo,bar\n", "must name columns"),
         ("a.xyz", "", "no coordinate format"),
     ],
 )
@@ -97,3 +103,91 @@ def test_bad_files_are_named_with_the_cause(tmp_path, file, text, message):
     with pytest.raises(FormatError, match=message) as caught:
         read_picks(tmp_path / file)
     assert file in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".star", ".csv"])
+def test_an_empty_table_and_picks_without_scores_come_back(tmp_path, suffix):
+    write_picks(tmp_path / f"none{suffix}", Picks([], np.empty((0, 2))))
+    assert len(read_picks(tmp_path / f"none{suffix}")) == 0
+    write_picks(tmp_path / f"some{suffix}", Picks(["a", "a"], [[1, 2], [3, 4]], [np.nan, 2.5]))
+    np.testing.assert_array_equal(read_picks(tmp_path / f"some{suffix}").scores, [np.nan, 2.5])
+
+
+def test_an_empty_box_file_is_an_empty_table(tmp_path):
+    (tmp_path / "m.box").write_text("")
+    assert len(read_picks(tmp_path / "m.box")) == 0
+
+
+@pytest.mark.parametrize("size", [20, 21])
+def test_box_centres_come_back_exactly_for_even_and_odd_sizes(tmp_path, size):
+    write_picks(tmp_path / "m.box", Picks.on("m", [[100, 50], [3, 4]]), box_size=size)
+    assert read_picks(tmp_path / "m.box").xy.tolist() == [[100, 50], [3, 4]]
+
+
+@pytest.mark.parametrize(("format", "options"), [("star", {}), ("txt", {}), ("csv", {}), ("box", {"box_size": 8})])
+def test_a_folder_of_one_file_per_micrograph_comes_back(tmp_path, format, options):
+    picks = Picks(["001", "grid1/x", "grid2/x"], [[1, 2], [3, 4], [5, 6]])
+    write_per_micrograph(tmp_path, picks, format=format, **options)
+    (tmp_path / f".half.{format}").write_text("a file that is still being written")
+    back = read_picks(tmp_path)
+    assert (back.names.tolist(), back.xy.tolist()) == (picks.names.tolist(), picks.xy.tolist())
+
+
+def test_two_names_that_would_share_a_file_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(FormatError, match="share this file"):
+        write_per_micrograph(tmp_path, Picks(["x", "x.mrc"], [[1, 2], [3, 4]]), format="star")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_topaz_table_in_any_order_with_comments(tmp_path):
+    (tmp_path / "t.txt").write_text("#by hand\nscore\ty_coord\tsource\tx_coord\timage_name\n\t2\t0\t1\t001\n")
+    back = read_picks(tmp_path / "t.txt")
+    assert (back.names.tolist(), back.xy.tolist()) == (["001"], [[1, 2]])
+    assert np.isnan(back.scores).all()
+
+
+def test_relion_writes_names_outside_ascii_without_quotes(tmp_path):
+    (tmp_path / "u.star").write_text(
+        "data_\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\nMotion/é.mrc 1 2\n",
+        encoding="utf-8",
+    )
+    assert read_picks(tmp_path / "u.star").names.tolist() == ["Motion/é.mrc"]
+
+
+def test_a_star_table_of_one_row_without_loop(tmp_path):
+    (tmp_path / "m.star").write_text("data_\n_rlnCoordinateX 2\n_rlnCoordinateY 3\n")
+    assert read_picks(tmp_path / "m.star").xy.tolist() == [[2, 3]]
+
+
+def test_via_points_circles_and_rectangles(tmp_path):
+    (tmp_path / "via.csv").write_text(
+        "filename,region_shape_attributes,region_attributes\n"
+        'a.png,"{""name"":""point"",""cx"":1,""cy"":2}","{""score"":""0.5""}"\n'
+        'a.png,"{""name"":""rect"",""x"":10,""y"":20,""width"":4,""height"":6}",{}\n'
+        "b.png,{},{}\n"
+    )
+    back = read_picks(tmp_path / "via.csv")
+    assert (back.names.tolist(), back.xy.tolist()) == (["a.png", "a.png"], [[1, 2], [12, 23]])
+    np.testing.assert_array_equal(back.scores, [0.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "count", "first"),
+    [
+        ("Falcon_2012_06_12-14_57_34_0.empiar_manual.star", "Falcon_2012_06_12-14_57_34_0", 612, [3822, 3477]),
+        ("Falcon_2012_06_12-14_33_35_0.cryoppp.csv", "Falcon_2012_06_12-14_33_35_0", 629, [3752, 693]),
+        ("topaz.Falcon_2012_06_12-15_17_31_0.box", "topaz.Falcon_2012_06_12-15_17_31_0", 732, [3312, 2328]),
+        ("Ucsf_stack_1142_DW_autopick.star", "Ucsf_stack_1142_DW", 45, [839.125024, 19.979167]),
+    ],
+)
+def test_files_of_other_programs(file, name, count, first):
+    picks = read_picks(COORDINATES / file)
+    assert (picks.micrographs(), len(picks), picks.xy[0].tolist()) == ([name], count, first)
+
+
+def test_files_are_the_same_bytes_each_time(tmp_path):
+    picks = Picks(["b", "a"], [[1.25, 2], [3, 4]], [1, np.nan])
+    for suffix in (".txt", ".star", ".csv"):
+        write_picks(tmp_path / f"1{suffix}", picks)
+        write_picks(tmp_path / f"2{suffix}", picks)
+        assert (tmp_path / f"1{suffix}").read_bytes() == (tmp_path / f"2{suffix}").read_bytes()

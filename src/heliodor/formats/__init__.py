@@ -1,6 +1,7 @@
 """Coordinate formats: one file each, and one table that names them.
 
-A format is a module with `SUFFIXES`, `read(path) -> Picks` and `write(path, picks, **options)`. To add one,
+A format is a module with `SUFFIXES`, `read(path, name=None) -> Picks` (`name`: the micrograph of a table that
+names none) and `write(path, picks, **options)`. To add one,
 write the module and name it in `FORMATS`.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import box, csv, star, txt
+from heliodor.names import stem
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def read_picks(
     y: str = "down",
     height: int | None = None,
 ) -> Picks:
-    """Read coordinates from a file, or from every file of a known format in a folder.
+    """Read coordinates from a file, or from every file of a known format in a folder and its sub-folders.
 
     Parameters
     ----------
@@ -62,30 +64,49 @@ def read_picks(
     Returns
     -------
     Picks
-        Names as the file gives them.
+        Names as the file gives them; where it gives none, the file's own name, after its sub-folder.
 
     Raises
     ------
     FormatError
         No such file, or its contents are not of the format.
+    SettingsError
+        No such format or direction of y, or no height for y 'up'.
     """
+    if y not in ("down", "up"):
+        raise SettingsError(f"y counts rows 'down' or 'up'. Got {y!r} instead.")
     path = Path(path)
     if path.is_dir():
-        known = [s for module in FORMATS.values() for s in module.SUFFIXES]
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in known)
-        if not files:
-            raise FormatError(f"{path}: no coordinate file in this folder ({', '.join(known)})")
-        return Picks.join(read_picks(p, format=format, y=y, height=height) for p in files)
-    if not path.is_file():
-        raise FormatError(f"{path}: there is no such coordinate file; check the path")
-    try:
-        picks: Picks = find_format(path, format).read(path)
-    except (UnicodeDecodeError, PermissionError) as error:
-        raise FormatError(f"{path}: cannot be read as text ({error}); give a coordinate file") from error
+        picks = Picks.join(_read_file(p, format, p.parent.relative_to(path)) for p in _files(path, format))
+    else:
+        picks = _read_file(path, format, Path())
     if y == "up":
         if height is None:
             raise SettingsError("y counts from the last row: give the height of the micrographs, in pixels")
         return Picks(picks.names, np.stack([picks.xy[:, 0], height - 1 - picks.xy[:, 1]], axis=1), picks.scores)
+    return picks
+
+
+def _files(folder: Path, format: str) -> list[Path]:
+    modules = FORMATS.values() if format == "auto" else [find_format(folder, format)]
+    known = [suffix for module in modules for suffix in module.SUFFIXES]
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
+    if not files:
+        raise FormatError(f"{folder}: no coordinate file in this folder ({', '.join(known)}); check the path")
+    return files
+
+
+def _read_file(path: Path, format: str, folder: Path) -> Picks:
+    if not path.is_file():
+        raise FormatError(f"{path}: there is no such coordinate file; check the path")
+    module = find_format(path, format)
+    try:
+        picks: Picks = module.read(path, (folder / star.own_name(path)).as_posix())
+    except (UnicodeDecodeError, PermissionError) as error:
+        raise FormatError(f"{path}: cannot be read as text ({error}); give a coordinate file") from error
+    lost = np.flatnonzero(~np.isfinite(picks.xy).all(axis=1))
+    if len(lost):
+        raise FormatError(f"{path}: particle {lost[0] + 1} has a coordinate that is not finite; mend or remove it")
     return picks
 
 
@@ -121,14 +142,17 @@ def write_per_micrograph(
     Raises
     ------
     FormatError
-        A name would leave the folder.
+        A name would leave the folder, or two would share a file.
     """
     module = find_format(Path(), format)
-    paths = []
+    parts: dict[Path, Picks] = {}
     for name, part in picks.by_micrograph():
-        path = Path(folder) / f"{name}{suffix}{module.SUFFIXES[0]}"
-        if ".." in Path(name).parts or Path(name).is_absolute():
+        path = Path(folder) / f"{stem(name)}{suffix}{module.SUFFIXES[0]}"
+        if ".." in Path(name).parts or Path(name).is_absolute() or not name:
             raise FormatError(f"the micrograph name '{name}' leads out of the folder {folder}; rename it")
+        if path in parts:
+            raise FormatError(f"{path}: '{name}' and '{parts[path].names[0]}' would share this file; rename one")
+        parts[path] = part
+    for path, part in parts.items():
         module.write(path, part, **options)
-        paths.append(path)
-    return paths
+    return list(parts)

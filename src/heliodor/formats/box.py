@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".box",)
 
 
-def read(path: Path) -> Picks:
-    """Read boxes as centres: corner + half the size. An empty file is an empty table."""
-    name = path.name.removesuffix(path.suffix)
+def read(path: Path, name: str | None = None) -> Picks:
+    """Read boxes as centres: corner + size // 2, EMAN's centre. An empty file is an empty table."""
+    name = name or path.name.removesuffix(path.suffix)
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         words = line.split()
@@ -34,7 +34,7 @@ def read(path: Path) -> Picks:
         return Picks.on(name, np.empty((0, 2)))
     corner = np.array([row[:2] for row in rows])
     size = np.array([row[2:4] for row in rows])
-    return Picks.on(name, corner + size / 2, [row[4] if len(row) > 4 else np.nan for row in rows])
+    return Picks.on(name, corner + size // 2, [row[4] if len(row) > 4 else np.nan for row in rows])
 
 
 def write(path: Path, picks: Picks, *, box_size: int | None = None, **_: Any) -> None:
@@ -51,7 +51,7 @@ def write(path: Path, picks: Picks, *, box_size: int | None = None, **_: Any) ->
         raise SettingsError(f"{path}: .box files hold corners and sizes; give --boxsize in pixels")
     if len(picks.micrographs()) > 1:
         raise FormatError(f"{path}: a .box file belongs to one micrograph; give a folder (ending in /) instead")
-    corners = np.rint(picks.xy - box_size / 2).astype(int)
+    corners = np.rint(picks.xy - box_size // 2).astype(int)
     scores = [f"\t{s:.6f}" if not np.isnan(s) else "" for s in picks.scores]
     lines = [f"{x}\t{y}\t{box_size}\t{box_size}{s}" for (x, y), s in zip(corners.tolist(), scores, strict=True)]
     write_text(path, "".join(line + "\n" for line in lines))

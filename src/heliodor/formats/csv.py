@@ -11,6 +11,7 @@ import numpy as np
 
 from heliodor.errors import FormatError
 from heliodor.files import write_text
+from heliodor.formats.star import own_name
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
@@ -21,32 +22,28 @@ _X = ("x", "x_coord", "x-coordinate", "center_x", "cx")
 _Y = ("y", "y_coord", "y-coordinate", "center_y", "cy")
 _NAME = ("image_name", "micrograph", "micrograph_name", "name", "filename", "image")
 _SCORE = ("score", "confidence", "probability")
-_ENDINGS = (".cryoppp", "_picks", "_particles")
 
 
-def read(path: Path) -> Picks:
+def read(path: Path, name: str | None = None) -> Picks:
     """Read coordinates; a table without names is of the micrograph that the file is named after."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-        header = {(word or "").strip().lower(): word for word in (rows[0] if rows else {})}
-    if not rows:
-        return Picks([], np.empty((0, 2)))
+        reader = csv.DictReader(file)
+        rows = list(reader)
+        header = {(word or "").strip().lower(): word for word in reader.fieldnames or []}
     if "region_shape_attributes" in header:
         return _read_via(path, rows)
-    x, y, name, score = (next((header[w] for w in words if w in header), None) for words in (_X, _Y, _NAME, _SCORE))
+    x, y, names, score = (next((header[w] for w in words if w in header), None) for words in (_X, _Y, _NAME, _SCORE))
     if x is None or y is None:
         raise FormatError(f"{path}: the first line must name columns x and y; it has {', '.join(header)}")
-    own = path.name.removesuffix(path.suffix)
-    for ending in _ENDINGS:
-        own = own.removesuffix(ending)
+    own = name or own_name(path)
     table = []
     for number, row in enumerate(rows, 2):
         try:
             table.append((float(row[x]), float(row[y]), float((row[score] if score else "") or "nan")))
         except (TypeError, ValueError) as error:
             raise FormatError(f"{path}, line {number}: a coordinate that is not a number; mend that row") from error
-    values = np.array(table)
-    return Picks([row[name] if name else own for row in rows], values[:, :2], values[:, 2])
+    values = np.array(table, dtype=np.float64).reshape(-1, 3)
+    return Picks([row[names] if names else own for row in rows], values[:, :2], values[:, 2])
 
 
 def _read_via(path: Path, rows: list[dict[str, str]]) -> Picks:

@@ -17,12 +17,12 @@ SUFFIXES = (".txt", ".tab", ".tsv", ".coord")
 NEEDED = ("image_name", "x_coord", "y_coord")
 
 
-def read(path: Path) -> Picks:
+def read(path: Path, _name: str | None = None) -> Picks:
     """Read the table; names stay text, so that 001 is not 1."""
     lines = [
         (number, line)
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1)
-        if line.strip() and not line.startswith("# ")
+        if line.strip() and not (line.startswith("#") and "\t" not in line)
     ]
     header = [word.strip() for word in lines[0][1].rstrip("\r").split("\t")] if lines else []
     if not set(NEEDED) <= set(header):
@@ -31,13 +31,16 @@ def read(path: Path) -> Picks:
     for number, row in rows:
         if len(row) < len(header):
             raise FormatError(f"{path}, line {number}: {len(row)} columns where there should be {len(header)}; mend it")
-    columns = {word: [row[k] for _, row in rows] for k, word in enumerate(header)}
-    try:
-        xy = np.array([columns["x_coord"], columns["y_coord"]], dtype=np.float64).T
-        scores = np.array([s or "nan" for s in columns["score"]], np.float64) if "score" in columns else None
-    except ValueError as error:
-        raise FormatError(f"{path}: a coordinate or score that is not a number ({error}); mend that row") from error
-    return Picks(columns["image_name"], xy, scores)
+    name, x, y = (header.index(word) for word in NEEDED)
+    score = header.index("score") if "score" in header else None
+    table = []
+    for number, row in rows:
+        try:
+            table.append((float(row[x]), float(row[y]), float("nan" if score is None else row[score] or "nan")))
+        except ValueError as error:
+            raise FormatError(f"{path}, line {number}: a number is expected ({error}); mend that row") from error
+    values = np.array(table, dtype=np.float64).reshape(-1, 3)
+    return Picks([row[name] for _, row in rows], values[:, :2], values[:, 2])
 
 
 def write(path: Path, picks: Picks, *, integers: bool = False, **_: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from heliodor.micrographs import Micrograph
 from heliodor.preprocess.downsample import downsample
-from heliodor.preprocess.mixture import JointMixture, Mixture, fit_joint_mixture, fit_mixture, histogram
+from heliodor.preprocess.mixture import JointMixture, Mixture, fit_joint_mixture, fit_mixture, fit_scale, histogram
 from heliodor.preprocess.normalize import METHODS, normalize
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "downsample",
     "fit_joint_mixture",
     "fit_mixture",
+    "fit_scale",
     "histogram",
     "normalize",
     "preprocess",

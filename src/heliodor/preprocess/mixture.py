@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.errors import SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -107,9 +109,21 @@ def fit_mixture(
     iterations : int
     tolerance : float
         Stop when the log-posterior gains less.
+
+    Raises
+    ------
+    SettingsError
+        A prior below 1, which has no mode between 0 and 1, or no iteration.
     """
+    for name, value in {"alpha": alpha, "beta": beta, "iterations": iterations}.items():
+        if not value >= 1:
+            raise SettingsError(f"The '{name}' parameter of fit_mixture must be 1 or more. Got {value} instead.")
     return max(
-        (_fit_from(h, share, alpha, beta, iterations, tolerance) for share in STARTS),
+        (
+            _fit_from(h, share, alpha, beta, iterations, tolerance)
+            for share in STARTS
+            if share < 1 or beta == 1  # a larger beta has density 0 at one Gaussian
+        ),
         key=lambda m: m.log_posterior,
     )
 
@@ -157,38 +171,79 @@ def fit_joint_mixture(
     iterations : int
     tolerance : float
         Stop when the log-likelihood per pixel gains less.
+
+    Raises
+    ------
+    SettingsError
+        An image whose mean is not positive, or no image.
     """
-    means_of = np.array([np.average(h.values, weights=h.counts) for h in histograms])
-    scales = means_of / np.exp(np.log(np.abs(means_of)).mean())
+    if not histograms:
+        raise SettingsError("The mixture of a data set needs at least 1 histogram. Got 0 instead.")
+    scales = np.array([_positive_mean(h) for h in histograms])
+    scales /= np.exp(np.log(scales).mean())
     x = np.concatenate([h.values for h in histograms])
     w = np.concatenate([h.counts for h in histograms])
     image = np.repeat(np.arange(len(histograms)), [len(h.values) for h in histograms])
     y = x / scales[image]
-    centre, spread = (
-        np.average(y, weights=w),
-        np.sqrt(np.average((y - np.average(y, weights=w)) ** 2, weights=w)),
-    )
-    mu, sigma, rho, last = (
-        np.array([centre - spread, centre + spread / 2]),
-        np.array([spread, spread]),
-        0.7,
-        -np.inf,
-    )
+    centre = np.average(y, weights=w)
+    spread = np.sqrt(np.average((y - centre) ** 2, weights=w))
+    rho, mu, sigma = 0.7, centre + spread * np.array([-1, 0.5]), np.array([spread, spread])
+    last = -np.inf
     for _ in range(iterations):
-        log_1 = np.log(rho) + _log_normal(y, mu[1], sigma[1])
-        log_0 = np.log1p(-rho) + _log_normal(y, mu[0], sigma[0])
-        both = np.logaddexp(log_0, log_1)
-        likelihood = float((w * (both - np.log(scales[image]))).sum() / w.sum())
+        share, density = _shares(y, rho, mu, sigma)
+        likelihood = float(np.average(density - np.log(scales[image]), weights=w))
         if likelihood - last < tolerance:
             break
         last = likelihood
-        share = np.stack([np.exp(log_0 - both), np.exp(log_1 - both)]) * w
+        share *= w
         rho = float(np.clip(share[1].sum() / w.sum(), 1e-9, 1 - 1e-9))
         mu = (share * y).sum(axis=1) / share.sum(axis=1)
         sigma = np.sqrt(np.maximum((share * (y - mu[:, None]) ** 2).sum(axis=1) / share.sum(axis=1), 1e-12))
         scales = _fit_scales(x, share, image, mu, sigma, len(histograms))
+        scales /= np.exp(np.log(scales).mean())
         y = x / scales[image]
     return JointMixture(rho, (float(mu[0]), float(mu[1])), (float(sigma[0]), float(sigma[1])), tuple(scales.tolist()))
+
+
+def fit_scale(h: Histogram, joint: JointMixture, *, iterations: int = 200, tolerance: float = 1e-9) -> float:
+    """Fit the scale alpha of one image, which need not be of those that `joint` was fitted to.
+
+    The same steps as in `fit_joint_mixture`, with everything but alpha held.
+
+    Raises
+    ------
+    SettingsError
+        The mean of the image is not positive.
+    """
+    mu, sigma = np.array(joint.means), np.array(joint.sds)
+    image = np.zeros(len(h.values), dtype=np.intp)
+    scale = _positive_mean(h) / float(joint.rho * mu[1] + (1 - joint.rho) * mu[0])
+    for _ in range(iterations):
+        share, _density = _shares(h.values / scale, joint.rho, mu, sigma)
+        last, scale = scale, float(_fit_scales(h.values, share * h.counts, image, mu, sigma, 1)[0])
+        if abs(scale - last) < tolerance * scale:
+            break
+    return scale
+
+
+def _positive_mean(h: Histogram) -> float:
+    mean = float(np.average(h.values, weights=h.counts))
+    if mean > 0:
+        return mean
+    raise SettingsError(
+        f"normalization 'gmm-dataset' scales pixel values, which must be positive on the whole; an image has a mean "
+        f"of {mean:g}: it was normalized before, use 'gmm' or 'affine'"
+    )
+
+
+def _shares(
+    y: NDArray[np.float64], rho: float, mu: NDArray[np.float64], sigma: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """E-step: posterior of each component (2, n) and log-density (n) of scaled pixel values."""
+    log_0 = np.log1p(-rho) + _log_normal(y, mu[0], sigma[0])
+    log_1 = np.log(rho) + _log_normal(y, mu[1], sigma[1])
+    both = np.logaddexp(log_0, log_1)
+    return np.exp(np.stack([log_0, log_1]) - both), both
 
 
 def _fit_scales(
@@ -204,5 +259,4 @@ def _fit_scales(
     a = np.bincount(image, (share / sigma[:, None] ** 2).sum(axis=0) * x**2, count)
     b = np.bincount(image, (share * (mu / sigma**2)[:, None]).sum(axis=0) * x, count)
     n = np.bincount(image, share.sum(axis=0), count)
-    scales = (-b + np.sqrt(b**2 + 4 * n * a)) / (2 * n)
-    return scales / np.exp(np.log(scales).mean())
+    return (-b + np.sqrt(b**2 + 4 * n * a)) / (2 * n)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import SettingsError
-from heliodor.preprocess.mixture import JointMixture, fit_joint_mixture, fit_mixture, histogram
+from heliodor.preprocess.mixture import JointMixture, fit_mixture, fit_scale, histogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def normalize(
     elif method == "gmm-dataset":
         if joint is None:
             raise SettingsError("normalization 'gmm-dataset' needs the mixture of the data set; fit it first")
-        scale = scale_to(pixels, joint)
+        scale = fit_scale(h, joint)
         mean, sd = (scale * value for value in joint.dominant)
         statistics = {"scale": scale, **asdict(joint)}
     else:
@@ -75,13 +75,3 @@ def normalize(
     if clip > 0:
         np.clip(result, -clip, clip, out=result)
     return result, statistics
-
-
-def scale_to(pixels: NDArray[np.float32], joint: JointMixture) -> float:
-    """Scale alpha of one image under a mixture fitted to others: the ratio of their mean values."""
-    h = histogram(pixels)
-    expected = joint.rho * joint.means[1] + (1 - joint.rho) * joint.means[0]
-    return float(np.average(h.values, weights=h.counts) / expected)
-
-
-__all__ = ["METHODS", "JointMixture", "fit_joint_mixture", "normalize", "scale_to"]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliodor.errors import LabelError
+from heliodor.micrographs import MicrographFile
+from heliodor.names import match_names, stem, unique_names
+
+
+def files(*paths: str) -> list[MicrographFile]:
+    names = unique_names([PurePath(p) for p in paths])
+    return [MicrographFile(Path(p), n) for p, n in zip(paths, names, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("001.mrc", "001"), ("001", "001"), ("a.b.c", "a.b.c"), ("a.b.c.TIFF", "a.b.c"), ("g/x.mrcs", "g/x"), ("", "")],
+)
+def test_only_extensions_of_images_are_dropped(name, short):
+    assert stem(name) == short
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/d/001.mrc", "/d/a.b.c.mrc"], ["001", "a.b.c"]),
+        (["/d/a/1/x.mrc", "/d/a/2/x.mrc", "/d/a/2/y.mrc"], ["1/x", "2/x", "y"]),
+        (["/a/1/x.mrc", "/b/1/x.mrc"], ["a/1/x", "b/1/x"]),
+        (["x.mrc", "a/x.mrc"], ["x", "a/x"]),
+        (["/a/x.mrc", "/a/x.tiff", "/b/x.mrc"], ["x.mrc", "x.tiff", "x"]),
+        ([], []),
+    ],
+)
+def test_names_are_as_short_as_can_be(paths, names):
+    assert unique_names([PurePath(p) for p in paths]) == names
+
+
+SEGMENT = st.sampled_from(["a", "b", "a.b", "1"])
+PATHS = st.lists(st.tuples(SEGMENT, SEGMENT, SEGMENT, st.sampled_from([".mrc", ".tif", ""])), unique=True, max_size=12)
+
+
+@given(PATHS)
+def test_names_are_unique_and_every_path_means_its_own_micrograph(rows):
+    paths = [f"/{a}/{b}/{c}{suffix}" for a, b, c, suffix in rows]
+    micrographs = files(*paths)
+    names = [m.name for m in micrographs]
+    assert len(set(names)) == len(names)
+    whole = {str(m.path): m.name for m in micrographs if m.path.suffix in (".mrc", ".tif")}
+    assert match_names(whole, micrographs) == whole
+
+
+def test_a_label_names_its_micrograph_in_many_ways():
+    micrographs = files("/d/g1/001.mrc", "/d/g1/a.b.c.mrc")
+    for name in ("001", "001.mrc", "001.tiff", "g1/001", "g1/001.mrc", "/d/g1/001.mrc", "MotionCorr/job002/001.mrc"):
+        assert match_names([name], micrographs) == {name: "001"}
+    assert match_names(["a.b.c", "a.b", "001"], micrographs) == {"a.b.c": "a.b.c", "001": "001"}
+    assert match_names([], micrographs) == {}
+
+
+def test_the_folder_or_the_extension_decides_between_equals():
+    micrographs = files("/d/g1/x.mrc", "/d/g2/x.mrc", "/d/g2/y.mrc", "/d/g2/y.tif")
+    assert match_names(["g1/x.mrc", "g2/x"], micrographs) == {"g1/x.mrc": "g1/x", "g2/x": "g2/x"}
+    assert match_names(["y.tif"], micrographs) == {"y.tif": "y.tif"}
+    with pytest.raises(LabelError, match=r"'x' in the table means 2 micrographs \(g1/x, g2/x\.\.\.\).*folder"):
+        match_names(["x"], micrographs)
+    with pytest.raises(LabelError, match="means 2 micrographs"):
+        match_names(["g3/x"], micrographs)
+
+
+def test_a_name_relative_to_the_working_folder_is_known_by_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert match_names([f"{tmp_path.name}/x"], [MicrographFile(Path("x.mrc"), "x")]) == {f"{tmp_path.name}/x": "x"}
+
+
+def test_no_match_at_all_names_the_nearest():
+    with pytest.raises(LabelError, match="'May08_O1' is not among them, the nearest are 'May08_01'") as caught:
+        match_names(["May08_O1.mrc"], files("/d/May08_01.mrc", "/d/zzz.mrc"))
+    assert "\n" not in str(caught.value)
