@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from heliodor.cli import main
+from heliodor.micrographs import Micrograph, read_micrograph, write_micrograph
 
 
 @pytest.mark.parametrize("normalization", ["gmm", "gmm-dataset", "affine"])
@@ -43,3 +44,23 @@ def test_a_broken_micrograph_is_skipped(dataset, tmp_path, capsys):
     assert main(["preprocess", str(folder), str(bad), "-s", "2", "-o", str(tmp_path / "out")]) == 1
     assert "bad.mrc: pixels that are NaN" in capsys.readouterr().err
     assert main(["preprocess", str(bad), "-s", "2", "-o", str(tmp_path / "none")]) == 2
+
+
+def test_a_micrograph_is_never_replaced_by_its_result(tmp_path, capsys):
+    pixels = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    write_micrograph(tmp_path / "x.mrc", Micrograph(pixels, 1.0, "x"))
+    before = (tmp_path / "x.mrc").read_bytes()
+    for more in ([], ["--overwrite"]):
+        assert main(["preprocess", str(tmp_path / "x.mrc"), "-s", "2", "-o", str(tmp_path), *more]) == 2
+        assert "would be replaced by its own result; choose another folder" in capsys.readouterr().err
+    assert (tmp_path / "x.mrc").read_bytes() == before
+
+
+def test_topaz_flags_verbose_and_workers(tmp_path, capsys):
+    pixels = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    write_micrograph(tmp_path / "x.mrc", Micrograph(pixels, None, "x"))
+    words = ["-v", "-t", "-1", "-s", "2", "--pixel-size", "1.5", "--format", "mrc,png", "--metadata"]
+    assert main(["preprocess", *words, "-o", str(tmp_path / "out"), str(tmp_path / "x.mrc")]) == 0
+    assert "processed: x" in capsys.readouterr().err
+    assert read_micrograph(tmp_path / "out" / "x.mrc").pixel_size == pytest.approx(3.0)
+    assert {p.name for p in (tmp_path / "out").iterdir()} >= {"x.mrc", "x.png", "x.metadata.json"}

@@ -77,6 +77,6 @@ def test_a_name_relative_to_the_working_folder_is_known_by_its_folder(tmp_path, 
 
 
 def test_no_match_at_all_names_the_nearest():
-    with pytest.raises(LabelError, match="'May08_O1' is not among them, the nearest are 'May08_01'") as caught:
+    with pytest.raises(LabelError, match=r"'May08_O1\.mrc' is not among them, the nearest are 'May08_01'") as caught:
         match_names(["May08_O1.mrc"], files("/d/May08_01.mrc", "/d/zzz.mrc"))
     assert "\n" not in str(caught.value)

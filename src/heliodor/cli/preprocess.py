@@ -21,10 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--niters", type=int, default=100, help="most iterations of the fit")
     parser.add_argument("-a", "--alpha", type=float, default=900.0, help="Beta prior on the share of the background")
     parser.add_argument("-b", "--beta", type=float, default=1.0, help="Beta prior on the share of the rest")
-    parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
+    parser.add_argument(
+        "--angpix", "--pixel-size", type=float, default=None, help="angstrom per pixel, where headers are wrong"
+    )
     parser.add_argument("--format", default="mrc", help="comma separated: mrc, tiff, png")
     parser.add_argument("--metadata", action="store_true", help="write what was fitted to NAME.metadata.json")
-    parser.add_argument("-t", "--num-workers", type=int, default=1, help="threads; the result does not depend on it")
+    parser.add_argument("-t", "--num-workers", type=int, default=1, help="threads, -1: one per processor")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say each micrograph that is done")
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
 
 
@@ -51,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         metadata=options.metadata,
         workers=options.num_workers,
         overwrite=options.overwrite,
+        verbose=options.verbose,
         reporter=console_reporter(),
     )
     sys.stderr.write(f"# {len(micrographs) - len(failed)} of {len(micrographs)} micrographs are in {options.destdir}\n")

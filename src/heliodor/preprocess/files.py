@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from heliodor.micrographs import MicrographFile
@@ -49,6 +49,7 @@ def preprocess_files(
     metadata: bool = False,
     workers: int = 1,
     overwrite: bool = False,
+    verbose: bool = False,
     reporter: Reporter = SILENT,
 ) -> dict[str, str]:
     """Downsample and normalize files into `folder`, each under its own name.
@@ -64,9 +65,11 @@ def preprocess_files(
     metadata : bool
         Write what was fitted to NAME.metadata.json.
     workers : int
-        Threads.
+        Threads; negative: one for each processor.
     overwrite : bool
         Do everything again.
+    verbose : bool
+        Note each micrograph that is done.
     reporter : Reporter
 
     Returns
@@ -77,7 +80,8 @@ def preprocess_files(
     Raises
     ------
     SettingsError
-        The folder holds results of other settings, or a format cannot be written.
+        The folder holds results of other settings or the micrographs themselves, or a format cannot
+        be written.
     MicrographError
         None of the micrographs could be used.
     """
@@ -85,6 +89,12 @@ def preprocess_files(
     if unknown:
         raise SettingsError(f"--format {sorted(unknown)[0]}: cannot be written; choose mrc, tiff or png")
     folder = make_directory(folder)
+    outputs = {(folder / f"{m.name}.{kind}").resolve() for m in micrographs for kind in formats}
+    for micrograph in micrographs:
+        if micrograph.path.resolve() in outputs:
+            raise SettingsError(
+                f"{micrograph.path}: would be replaced by its own result; choose another folder with -o"
+            )
     _claim(folder, settings, overwrite)
     joint = _joint(micrographs, settings, reporter) if settings.normalization == "gmm-dataset" else None
 
@@ -106,12 +116,14 @@ def preprocess_files(
         return None
 
     failed: dict[str, str] = {}
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(max(1, workers if workers >= 0 else os.cpu_count() or 1)) as pool:
         done = zip(micrographs, pool.map(work, micrographs), strict=True)
         for micrograph, error in reporter.track(done, len(micrographs), "preprocessing"):
             if error is not None:
                 failed[str(micrograph.path)] = str(error)
                 reporter.warn(f"skipped: {error}")
+            elif verbose:
+                reporter.note(f"processed: {micrograph.name}")
     if failed and len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be used: {next(iter(failed.values()))}")
     return failed

@@ -148,7 +148,7 @@ def _fit_from(h: Histogram, share: float, alpha: float, beta: float, iterations:
         both = np.logaddexp(log_up, log_down)
         posterior = float((w * both).sum() + (alpha - 1) * np.log(share))
         if share < 1:
-            posterior += (beta - 1) * np.log1p(-share)
+            posterior += float((beta - 1) * np.log1p(-share))
         bright = np.exp(log_up - both)
         if posterior - best < tolerance:
             break

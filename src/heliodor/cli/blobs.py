@@ -1,0 +1,110 @@
+"""Pick without labels: round particles of a known diameter.
+
+One response per pixel, in robust standard deviations: a disc against the ring around it (disc), the Laplacian of
+Gaussians (log) or the difference of Gaussians (dog). Writes full-size pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from heliodor.picks import Picks
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("micrographs", nargs="+", help="images, globs in quotes, folders, or files that list images")
+    parser.add_argument(
+        "--diameter", nargs="+", type=float, required=True, metavar="ANGSTROM",
+        help="of the particle, or the smallest and the largest; one diameter is believed to 10 %%",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", required=True,
+        help="a file for all picks (.star .txt .csv .box), or a folder: picks.star, and micrographs/NAME.star each",
+    )  # fmt: skip
+    parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
+    parser.add_argument("--method", choices=("disc", "log", "dog"), default="disc", help="what is measured")
+    parser.add_argument("--contrast", choices=("dark", "light"), default="dark", help="of particles against the ice")
+    parser.add_argument(
+        "-t", "--threshold", type=float, default=argparse.SUPPRESS,
+        help="lowest score (default: 3 for disc, 1 for log and dog)",
+    )  # fmt: skip
+    parser.add_argument("--max-picks", type=int, default=None, metavar="N", help="keep the best N of each micrograph")
+    parser.add_argument(
+        "--factor", type=float, default=argparse.SUPPRESS,
+        help="downsampling (default: so that the smallest diameter is 16 pixels)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--junk", type=float, default=3.0,
+        help="nothing is taken where the blurred image is so many standard deviations off; inf: no such check",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pick every micrograph; return 0, or 1 where some were skipped."""
+    from pathlib import Path
+
+    import numpy as np
+
+    from heliodor.cli.console import console_reporter
+    from heliodor.errors import MicrographError
+    from heliodor.micrographs import find_micrographs, read_micrograph
+    from heliodor.picking.blobs import pick_blobs
+    from heliodor.picks import Picks
+
+    diameters = _diameters(options)
+    micrographs = find_micrographs(options.micrographs)
+    reporter = console_reporter()
+    parts: list[Picks] = []
+    failed: list[MicrographError] = []
+    for file in reporter.track(micrographs, len(micrographs), "picking"):
+        try:
+            micrograph = read_micrograph(file.path, pixel_size=options.angpix, name=file.name)
+        except MicrographError as error:
+            failed.append(error)
+            reporter.warn(f"skipped: {error}")
+            continue
+        found = pick_blobs(
+            micrograph,
+            diameters,
+            factor=getattr(options, "factor", None),
+            method=options.method,
+            contrast=options.contrast,
+            threshold=getattr(options, "threshold", None),
+            junk=options.junk,
+        )
+        parts.append(found if options.max_picks is None else found.select(np.arange(len(found)) < options.max_picks))
+    if not parts:
+        raise MicrographError(f"no micrograph could be used: {failed[0]}")
+    picks = Picks.join(parts)
+    _write(Path(options.output), picks)
+    skipped = f", skipped {len(failed)} that could not be read" if failed else ""
+    sys.stderr.write(f"# {len(picks)} picks on {len(parts)} micrographs in {options.output}{skipped}\n")
+    return 1 if failed else 0
+
+
+def _diameters(options: argparse.Namespace) -> tuple[float, float]:
+    from heliodor.errors import SettingsError
+
+    low, high = options.diameter[0], options.diameter[-1]
+    if len(options.diameter) > 2 or not 0 < low <= high:
+        given = " ".join(f"{d:g}" for d in options.diameter)
+        raise SettingsError(f"--diameter is one number above 0, or a smallest and a largest. Got {given} instead.")
+    if options.max_picks is not None and options.max_picks < 1:
+        raise SettingsError(f"--max-picks must be 1 or more. Got {options.max_picks} instead.")
+    return low, high
+
+
+def _write(output: Path, picks: Picks) -> None:
+    from heliodor.formats import FORMATS, write_per_micrograph, write_picks
+
+    if any(output.suffix.lower() in module.SUFFIXES for module in FORMATS.values()):
+        write_picks(output, picks)
+        return
+    write_picks(output / "picks.star", picks)
+    write_per_micrograph(output / "micrographs", picks, format="star")
