@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from conftest import simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from heliodor.cli import Parser, blobs
 from heliodor.errors import MicrographError, SettingsError
@@ -14,6 +14,20 @@ from heliodor.evaluation import match
 from heliodor.formats import read_picks
 from heliodor.micrographs import Micrograph
 from heliodor.picking.blobs import find_blobs, pick_blobs
+
+
+def simulate(rng, shape=(240, 260), particles=12, diameter=20.0):
+    """Return dark discs on noise and their centres, which do not touch."""
+    centres: list[np.ndarray] = []
+    while len(centres) < particles:
+        xy = rng.uniform(diameter / 2, np.array(shape[::-1]) - diameter / 2)
+        if all(np.hypot(*(xy - other)) > 1.2 * diameter for other in centres):
+            centres.append(xy)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    pixels = rng.normal(0, 1, shape)
+    for cx, cy in centres:
+        pixels -= 1.5 * ((x - cx) ** 2 + (y - cy) ** 2 < (diameter / 2) ** 2)
+    return (100 + 10 * gaussian_filter(pixels, 0.7)).astype(np.float32), np.array(centres)
 
 
 def found_and_missed(xy, truth, match_radius):
@@ -96,16 +110,19 @@ def test_blobs_keep_their_distance():
     for radius in (None, 20.0):
         xy = find_blobs(noise, (12, 12), threshold=0.0, exclusion_radius=radius).xy
         distance = np.hypot(*(xy[:, None] - xy[None]).T)
-        assert distance[~np.eye(len(xy), dtype=bool)].min() > (radius or 6.0)
+        # Each may have moved by the window of the refinement.
+        assert distance[~np.eye(len(xy), dtype=bool)].min() > (radius or 6.0) - 3
 
 
-@given(st.floats(0.1, 1e4), st.floats(-1e4, 1e4))
-@settings(max_examples=15, deadline=None)
-def test_grey_scale_does_not_matter(gain, offset):
-    pixels = np.random.default_rng(0).normal(size=(64, 64))
-    one, two = find_blobs(pixels, (12, 12), threshold=2.0), find_blobs(pixels * gain + offset, (12, 12), threshold=2.0)
+@given(st.integers(-12, 12))
+@settings(max_examples=10, deadline=None)
+def test_grey_scale_does_not_matter(power):
+    pixels = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    one, two = (find_blobs(image, (12, 12), threshold=2.0) for image in (pixels, pixels * 2.0**power))
     assert one.xy.tolist() == two.xy.tolist()
-    np.testing.assert_allclose(one.scores, two.scores, rtol=0.02)
+    assert one.scores.tolist() == two.scores.tolist()
+    shifted = find_blobs(pixels + 100, (12, 12), threshold=2.0)
+    np.testing.assert_allclose(shifted.scores[:10], one.scores[:10], rtol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliodor.cli import main
-from heliodor.errors import LabelError
+from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import agreement, average_precision, evaluate, match, precision_recall
 from heliodor.formats import write_picks
 from heliodor.picks import Picks
@@ -61,7 +61,7 @@ def test_average_precision_by_hand():
 def naive(picks, labels, radius):
     """Slow twin: AP and best F1 straight from the definition."""
     hits, scores = [], []
-    for name in labels.micrographs():
+    for name in sorted(labels.micrographs()):
         free = labels.of(name).xy.tolist()
         part = picks.of(name)
         for row in np.argsort(-part.scores, kind="stable"):
@@ -101,6 +101,59 @@ def test_intervals_hold_the_estimate_and_are_seeded():
     assert low < one.overall.f1 < high
 
 
+def test_intervals_equal_those_of_resampled_tables():
+    rng = np.random.default_rng(1)
+    labels = Picks(np.repeat(list("abcd"), 8), rng.uniform(0, 60, (32, 2)))
+    picks = Picks(labels.names, labels.xy + rng.normal(0, 4, (32, 2)), rng.normal(size=32))
+    result = evaluate(picks, labels, 6.0, threshold=-0.2, bootstrap=40, seed=5)
+    draws = np.random.default_rng(5)
+    rows = []
+    for _ in range(40):
+        drawn = [list("abcd")[k] for k in draws.integers(0, 4, 4)]
+        again = [Picks.join(Picks.on(str(k), t.of(n).xy, t.of(n).scores) for k, n in enumerate(drawn))
+                 for t in (picks, labels)]  # fmt: skip
+        overall = evaluate(*again, 6.0, threshold=-0.2, bootstrap=0).overall
+        rows.append([overall.precision, overall.recall, overall.f1])
+    low, high = np.percentile(rows, [2.5, 97.5], axis=0)
+    for k, name in enumerate(("precision", "recall", "f1")):
+        assert result.intervals[name] == pytest.approx((low[k], high[k]), abs=1e-12)
+
+
+def test_a_score_for_some_picks_only_is_refused():
+    with pytest.raises(LabelError, match="1 of 2 picks have no score"):
+        evaluate(Picks.on("m", [[1, 1], [2, 2]], [0, np.nan]), Picks.on("m", [[1, 1]]), 5.0)
+
+
+def test_equal_scores_rank_the_same_whatever_the_order_of_the_labels():
+    labels = Picks(["b", "a"], [[0, 0], [0, 0]])
+    picks = Picks(["a", "b"], [[0, 0], [90, 90]])
+    scores = {evaluate(picks, labels.select(rows), 1.0, bootstrap=0).best_f1 for rows in ([0, 1], [1, 0])}
+    assert len(scores) == 1
+
+
+def test_agreement_with_an_empty_table_is_refused():
+    with pytest.raises(LabelError, match="empty"):
+        agreement(Picks.on("m", [[1, 1]]), Picks([], np.empty((0, 2))), 5.0)
+
+
+@given(points, points, st.floats(0.5, 8))
+@settings(max_examples=40, deadline=None)
+def test_topaz_matching_equals_the_dense_assignment(a, b, radius):
+    from scipy.optimize import linear_sum_assignment
+
+    a, b = as_xy(a), as_xy(b)
+    cost = np.minimum(((a[:, None] - b[None]) ** 2).sum(axis=-1) - radius**2, 0)
+    found = match(a, None, b, radius, "topaz")
+    assert np.nansum(found.distance**2 - radius**2) == pytest.approx(cost[linear_sum_assignment(cost)].sum(), abs=1e-9)
+
+
+def test_optimal_matching_of_a_crowd_is_quick_and_exact():
+    xy = np.random.default_rng(0).uniform(0, 4000, (5000, 2))
+    found = match(xy + 0.25, None, xy, 10.0, "optimal")
+    assert found.hit.all()
+    assert np.nanmax(found.distance) <= 10.0
+
+
 def test_agreement_is_the_same_from_both_sides():
     rng = np.random.default_rng(0)
     first = Picks.on("m", rng.uniform(0, 50, (20, 2)))
@@ -121,3 +174,9 @@ def test_command_line(tmp_path, capsys):
     assert main([*words, "--sweep", str(tmp_path / "sweep.tsv")]) == 0
     assert "0.500   0.500  0.500  0.500  1.00 px" in capsys.readouterr().out
     assert (tmp_path / "sweep.tsv").read_text().splitlines()[1] == "2.000000\t1\t1.000000\t0.500000\t0.666667"
+
+
+@pytest.mark.parametrize(("radius", "method"), [(-1, "greedy"), (np.nan, "greedy"), (np.inf, "optimal"), (1, "best")])
+def test_match_refuses_what_cannot_be(radius, method):
+    with pytest.raises(SettingsError, match=r"of match must be"):
+        match(np.zeros((1, 2)), None, np.zeros((1, 2)), radius, method)

@@ -19,7 +19,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
     },
     "Its single steps": {
-        "preprocess": "downsample and normalize micrographs",
+        "preprocess": "downsample and normalize micrographs (alias: normalize)",
+        "blobs": "pick without labels: round particles of a known diameter",
     },
     "Coordinates": {
         "convert": "convert, scale, threshold, join and subtract coordinate files",
@@ -29,6 +30,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
     },
 }
+
+ALIASES = {"normalize": "preprocess", "precision_recall_curve": "evaluate"}  # Topaz's names
 
 
 def _overview() -> str:
@@ -81,12 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] in ("--version", "-V"):
         sys.stdout.write(f"heliodor {__version__}\n")
         return 0
-    name = words[0]
+    name = ALIASES.get(words[0], words[0])
     known = {command for commands in GROUPS.values() for command in commands}
     if name not in known:
         import difflib
 
-        near = difflib.get_close_matches(words[0], sorted(known), n=1)
+        near = difflib.get_close_matches(words[0], sorted(known | set(ALIASES)), n=1)
         hint = f"did you mean '{near[0]}'?" if near else "heliodor --help lists the commands"
         sys.stderr.write(f"heliodor: error: there is no command '{words[0]}'; {hint}\n")
         return 2

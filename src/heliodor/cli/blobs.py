@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contrast", choices=("dark", "light"), default="dark", help="of particles against the ice")
     parser.add_argument(
         "-t", "--threshold", type=float, default=argparse.SUPPRESS,
-        help="lowest score (default: 3 for disc, 1 for log and dog)",
+        help="lowest score (default: 3.5 for disc, 1 for log and dog)",
     )  # fmt: skip
     parser.add_argument("--max-picks", type=int, default=None, metavar="N", help="keep the best N of each micrograph")
     parser.add_argument(
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--junk", type=float, default=3.0,
-        help="nothing is taken where the blurred image is so many standard deviations off; inf: no such check",
+        help="ice and carbon: no picks on wide things so many standard deviations off; inf: no such check",
     )  # fmt: skip
 
 

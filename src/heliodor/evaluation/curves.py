@@ -34,6 +34,11 @@ class Curve:
         """Sum over k of precision(k) * (recall(k) - recall(k - 1))."""
         return float((self.precision * np.diff(self.recall, prepend=0.0)).sum())
 
+    def distinct(self) -> Curve:
+        """Keep one row for each score: a threshold takes all picks of its score or none."""
+        last = np.append(np.diff(self.threshold) != 0, True)[: len(self.threshold)]
+        return Curve(self.threshold[last], self.hit[last], self.precision[last], self.recall[last], self.f1[last])
+
 
 def precision_recall(hit: NDArray[np.bool_], scores: NDArray[np.float64], labels: int) -> Curve:
     """Rank picks by score and count.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     _Near = Sequence[list[int]]  # rows of the labels near each pick
     _Gap = list[NDArray[np.float64]]  # and how far they are
 
+METHODS = ("greedy", "optimal", "topaz")
+
 
 @dataclass(frozen=True, eq=False)
 class Matching:
@@ -57,19 +59,22 @@ def match(
     labels_xy : (M, 2) array
     match_radius : float
         In the pixels of both.
-    method : {'greedy', 'optimal'}
+    method : {'greedy', 'optimal', 'topaz'}
         'greedy': by descending score, each pick takes the nearest free label. 'optimal': most
-        matches, and of these the least sum of squared distances; scores are ignored.
+        matches, and of these the least sum of squared distances; scores are ignored. 'topaz': least
+        sum of distance^2 - match_radius^2, which may leave out pairs; `match_radius` exclusive; scores
+        are ignored.
 
     Raises
     ------
     SettingsError
-        An unknown method, or a radius below 0.
+        An unknown method, or a radius below 0 or without end.
     """
-    if method not in ("greedy", "optimal"):
-        raise SettingsError(f"The 'method' parameter of match must be 'greedy' or 'optimal'. Got '{method}' instead.")
-    if not match_radius >= 0:
-        raise SettingsError(f"The 'match_radius' parameter of match must be 0 or more. Got {match_radius} instead.")
+    if method not in METHODS:
+        known = ", ".join(METHODS)
+        raise SettingsError(f"The 'method' parameter of match must be one of {known}. Got '{method}' instead.")
+    if not 0 <= match_radius < np.inf:
+        raise SettingsError(f"The 'match_radius' of match must be finite and 0 or more. Got {match_radius} instead.")
     label = np.full(len(picks_xy), -1, dtype=np.intp)
     distance = np.full(len(picks_xy), np.nan)
     if len(picks_xy) and len(labels_xy):
@@ -79,7 +84,7 @@ def match(
             order = range(len(picks_xy)) if picks_scores is None else np.argsort(-picks_scores, kind="stable").tolist()
             pairs = _greedy(near, gap, order, len(labels_xy))
         else:
-            pairs = _optimal(near, gap, len(labels_xy), match_radius)
+            pairs = _optimal(near, gap, len(labels_xy), match_radius, most=method == "optimal")
         for pick, which, length in pairs:
             label[pick], distance[pick] = which, length
     return Matching(label, distance)
@@ -97,7 +102,7 @@ def _greedy(near: _Near, gap: _Gap, order: Iterable[int], labels: int) -> list[t
     return pairs
 
 
-def _optimal(near: _Near, gap: _Gap, labels: int, match_radius: float) -> list[tuple[int, int, float]]:
+def _optimal(near: _Near, gap: _Gap, labels: int, match_radius: float, *, most: bool) -> list[tuple[int, int, float]]:
     # Picks and labels fall into clusters that cannot see one another: one small assignment for each.
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
@@ -116,11 +121,13 @@ def _optimal(near: _Near, gap: _Gap, labels: int, match_radius: float) -> list[t
             continue
         picks, r = np.unique(rows[edges], return_inverse=True)
         which, c = np.unique(columns[edges], return_inverse=True)
-        # An edge always gains more than any detour costs: most matches first, then least squares.
-        bonus = (match_radius**2 + 1) * (min(len(picks), len(which)) + 1)
+        # For the most matches, an edge gains more than any detour costs.
+        bonus = (match_radius**2 + 1) * (min(len(picks), len(which)) + 1) if most else match_radius**2
         gain = np.zeros((len(picks), len(which)))
         gain[r, c] = bonus - lengths[edges] ** 2
+        length = np.zeros_like(gain)
+        length[r, c] = lengths[edges]
         for a, b in zip(*linear_sum_assignment(gain, maximize=True), strict=True):
             if gain[a, b] > 0:
-                pairs.append((int(picks[a]), int(which[b]), float(np.sqrt(max(bonus - gain[a, b], 0)))))
+                pairs.append((int(picks[a]), int(which[b]), float(length[a, b])))
     return pairs

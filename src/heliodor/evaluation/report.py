@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heliodor.errors import LabelError
+from heliodor.evaluation.bootstrap import Ranking, intervals
 from heliodor.evaluation.curves import Curve, precision_recall
 from heliodor.evaluation.matching import match
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from heliodor.picks import Picks
+from heliodor.picks import Picks
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,8 @@ class Evaluation:
         All micrographs pooled into one ranking.
     per_micrograph : dict of str to Scores
     intervals : dict of str to (float, float)
-        95 % bootstrap intervals over micrographs, of precision, recall, f1 and average_precision.
+        95 % bootstrap intervals over micrographs, of precision, recall, f1, average_precision, best_f1 and rmse;
+        none for a single micrograph.
     curve : Curve
     threshold : float
         Where precision, recall and F1 are taken.
@@ -60,7 +57,9 @@ class Evaluation:
         Where F1 is highest on these labels: an optimistic choice.
     best_f1 : float
     without_picks : list of str
-        Labelled micrographs on which there is no pick at all.
+        Labelled micrographs on which there is no pick at all: all their labels count as missed.
+    ignored_picks : int
+        Picks on micrographs without labels, which count nowhere.
     """
 
     overall: Scores
@@ -71,16 +70,21 @@ class Evaluation:
     best_threshold: float
     best_f1: float
     without_picks: list[str]
+    ignored_picks: int
 
+    @property
+    def macro(self) -> dict[str, float]:
+        """Means over micrographs of precision, recall, f1, average_precision and rmse: each counts the same.
 
-@dataclass(frozen=True, eq=False)
-class _Ranking:
-    """Matched picks of one micrograph."""
-
-    hit: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-    distance: NDArray[np.float64]
-    labels: int
+        A micrograph without picks has precision and F1 zero, and no RMSE.
+        """
+        rows = list(self.per_micrograph.values())
+        means = {
+            name: float(np.mean([getattr(row, name) for row in rows]))
+            for name in ("precision", "recall", "f1", "average_precision")
+        }
+        lengths = [row.rmse for row in rows if not np.isnan(row.rmse)]
+        return {**means, "rmse": float(np.mean(lengths)) if lengths else float("nan")}
 
 
 def evaluate(
@@ -101,7 +105,7 @@ def evaluate(
     Parameters
     ----------
     picks, labels : Picks
-        With the same names and in the same pixels. Picks without scores rank as equal.
+        With the same names and in the same pixels. Picks of which none has a score rank as equal.
     match_radius : float
         In those pixels; see `match`.
     method : {'greedy', 'optimal'}
@@ -114,24 +118,28 @@ def evaluate(
     Raises
     ------
     LabelError
-        There is no label, or no micrograph has both labels and picks.
+        There is no label, no micrograph has both labels and picks, or some picks only have a score.
     """
-    names = labels.micrographs()
+    # Sorted, so that equal scores on different micrographs rank the same whatever the order of the labels.
+    names = sorted(labels.micrographs())
     _check_names(names, picks.micrographs())
-    parts = {name: _rank(picks.of(name), labels.of(name), match_radius, method) for name in names}
+    picks = _with_scores(picks)
+    found, wanted, none = dict(picks.by_micrograph()), dict(labels.by_micrograph()), Picks.join([])
+    parts = {name: _rank(found.get(name, none), wanted[name], match_radius, method) for name in names}
     cut = -np.inf if threshold is None else threshold
-    pooled = _pool(list(parts.values()))
+    pooled = Ranking.pool(list(parts.values()))
     curve = precision_recall(pooled.hit, pooled.scores, pooled.labels)
     best = int(np.argmax(curve.f1)) if len(curve.f1) else -1
     return Evaluation(
         overall=_measure(pooled, cut),
         per_micrograph={name: _measure(part, cut) for name, part in parts.items()},
-        intervals=_intervals(list(parts.values()), cut, bootstrap, seed),
+        intervals=intervals(list(parts.values()), cut, bootstrap, seed),
         curve=curve,
         threshold=cut,
         best_threshold=float(curve.threshold[best]) if best >= 0 else float("nan"),
         best_f1=float(curve.f1[best]) if best >= 0 else 0.0,
         without_picks=[name for name, part in parts.items() if not len(part.hit)],
+        ignored_picks=len(picks) - len(pooled.hit),
     )
 
 
@@ -143,22 +151,21 @@ def _check_names(labeled: list[str], picked: list[str]) -> None:
         raise LabelError(f"labels and picks share no micrograph: labels are of '{labeled[0]}', picks of '{near[0]}'")
 
 
-def _rank(picks: Picks, labels: Picks, match_radius: float, method: str) -> _Ranking:
-    scores = np.where(np.isnan(picks.scores), 0.0, picks.scores)
-    found = match(picks.xy, scores, labels.xy, match_radius, method)
-    return _Ranking(found.hit, scores, found.distance, len(labels))
+def _with_scores(picks: Picks) -> Picks:
+    lost = np.isnan(picks.scores)
+    if lost.all():
+        return Picks(picks.names, picks.xy, np.zeros(len(picks)))
+    if lost.any():
+        raise LabelError(f"{int(lost.sum())} of {len(picks)} picks have no score; give all of them one, or none")
+    return picks
 
 
-def _pool(parts: list[_Ranking]) -> _Ranking:
-    return _Ranking(
-        np.concatenate([p.hit for p in parts]),
-        np.concatenate([p.scores for p in parts]),
-        np.concatenate([p.distance for p in parts]),
-        sum(p.labels for p in parts),
-    )
+def _rank(picks: Picks, labels: Picks, match_radius: float, method: str) -> Ranking:
+    found = match(picks.xy, picks.scores, labels.xy, match_radius, method)
+    return Ranking(found.hit, picks.scores, found.distance, len(labels))
 
 
-def _measure(part: _Ranking, threshold: float) -> Scores:
+def _measure(part: Ranking, threshold: float) -> Scores:
     kept = part.scores >= threshold
     hits, count = int(part.hit[kept].sum()), int(kept.sum())
     precision, recall = hits / max(count, 1), hits / max(part.labels, 1)
@@ -172,19 +179,6 @@ def _measure(part: _Ranking, threshold: float) -> Scores:
         precision_recall(part.hit, part.scores, part.labels).average_precision,
         float(np.sqrt(np.mean(matched**2))) if len(matched) else float("nan"),
     )
-
-
-def _intervals(parts: list[_Ranking], threshold: float, count: int, seed: int) -> dict[str, tuple[float, float]]:
-    random = np.random.default_rng(seed)
-    names = ("precision", "recall", "f1", "average_precision")
-    if count < 1:
-        return {}
-    rows = []
-    for _ in range(count):
-        drawn = _measure(_pool([parts[k] for k in random.integers(0, len(parts), len(parts))]), threshold)
-        rows.append([getattr(drawn, name) for name in names])
-    low, high = np.percentile(np.array(rows), [2.5, 97.5], axis=0)
-    return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -214,10 +208,13 @@ def agreement(first: Picks, second: Picks, match_radius: float) -> Agreement:
     Raises
     ------
     LabelError
-        They share no micrograph.
+        One is empty, or they share no micrograph.
     """
-    names = [name for name in first.micrographs() if name in set(second.micrographs())]
+    if not (len(first) and len(second)):
+        raise LabelError("one of the two label sets is empty; give two files with labels")
     _check_names(first.micrographs(), second.micrographs())
+    others = set(second.micrographs())
+    names = [name for name in first.micrographs() if name in others]
     distances, a, b = [np.empty(0)], 0, 0
     for name in names:
         one, two = first.of(name), second.of(name)

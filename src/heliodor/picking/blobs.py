@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from heliodor.errors import SettingsError
-from heliodor.picking.suppression import non_maximum_suppression
+from heliodor.picking.suppression import non_maximum_suppression, refine
 from heliodor.picks import Picks
 from heliodor.preprocess.downsample import downsample
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from heliodor.micrographs import Micrograph
 
-THRESHOLDS = {"disc": 3.0, "log": 1.0, "dog": 1.0}
+THRESHOLDS = {"disc": 3.5, "log": 1.0, "dog": 1.0}
 """Method -> default threshold. Particles are weak in the Gaussian responses, so that theirs must be low."""
 CONTRASTS = ("dark", "light")
 JUNK = 3.0
-"""Blurred pixels farther from the median than this, in robust standard deviations, are ice or carbon."""
+"""Robust standard deviations of the pixels, from which on something wider than a particle is ice or carbon."""
 SPAN = 16.0
 """Pixels across the smallest particle to work with: enough to see its edge, few enough to be fast."""
 
@@ -29,6 +29,8 @@ _SPREAD = 0.1  # a diameter is believed to 10 %
 _STEP = 1.1  # between the diameters that are tried
 _SMALLEST = 4.0  # pixels across: below, a disc is a square
 _CLIP = 4.0
+_JUNK_DEPTH = 0.6  # particle diameters: half a diameter is a particle's own, the rest allows for blur
+_WINDOW = 1.5  # pixels around a maximum that place it between pixels
 _DOG_RATIO = 1.6  # the difference of Gaussians nearest to the Laplacian (Marr & Hildreth 1980)
 _SIGMA_OF_MAD = 1.4826
 
@@ -38,7 +40,7 @@ class Blobs(NamedTuple):
 
     Attributes
     ----------
-    xy : (N, 2) array of int
+    xy : (N, 2) float array
         Column and row of each centre.
     scores : (N,) float array
         Response in robust standard deviations of the response over the image; not log-odds.
@@ -46,7 +48,7 @@ class Blobs(NamedTuple):
         The one that responded most, in pixels.
     """
 
-    xy: NDArray[np.intp]
+    xy: NDArray[np.float64]
     scores: NDArray[np.float64]
     diameters: NDArray[np.float64]
 
@@ -76,15 +78,14 @@ def find_blobs(
     contrast : {'dark', 'light'}
         Particles darker than the ice, as micrographs are recorded, or lighter.
     threshold : float, optional
-        Lowest score, in robust standard deviations of the response; noise alone passes 3 about once in 700
-        places. A crowded image has a wide response, which makes the same threshold stricter. Default: 3 for
-        'disc', 1 for 'log' and 'dog'.
+        Lowest score, in robust standard deviations of the response; a crowded image has a wide response,
+        which makes the same threshold stricter. Default: 3.5 for 'disc', 1 for 'log' and 'dog'.
     exclusion_radius : float, optional
         Smallest distance of two blobs, in pixels. Default: half the geometric mean of the diameters.
     junk : float
-        Ice lumps and carbon edges: where the image, blurred to half a particle, is that many
-        robust standard deviations of its pixels from the median, nothing within half a diameter is taken.
-        `math.inf` keeps everything (negative stain).
+        Ice lumps and carbon: where the image, a little blurred, is farther than that many robust standard
+        deviations of its pixels from the median, over something wider than the largest diameter,
+        nothing in it or within half a diameter of it is taken. `math.inf` keeps everything.
 
     Returns
     -------
@@ -102,7 +103,7 @@ def find_blobs(
     1. Clip pixels at 4 robust standard deviations, so that a hot pixel is no blob.
     2. Respond at diameters 10 % apart, the image mirrored at its borders; each response is divided by its
        robust standard deviation, so that noise passes the threshold equally often at each; take the largest.
-    3. Keep local maxima, and of these the best within the exclusion radius.
+    3. Keep local maxima, and of these the best within the exclusion radius; refine them below the pixel.
 
     The Laplacian's sigma is diameter / (2 sqrt 2), where a disc of that diameter responds most (Lindeberg 1998).
 
@@ -113,8 +114,8 @@ def find_blobs(
     >>> image = np.random.default_rng(0).normal(size=(64, 64))
     >>> image[(x - 40) ** 2 + (y - 20) ** 2 < 8**2] -= 3
     >>> found = find_blobs(image, (16, 16), threshold=6)
-    >>> found.xy.tolist(), found.diameters.tolist()
-    ([[40, 20]], [16.0])
+    >>> found.xy.round().tolist(), found.diameters.tolist()
+    ([[40.0, 20.0]], [16.0])
     """
     image = np.asarray(pixels, dtype=np.float32)
     _check(image, diameters, method, contrast)
@@ -124,11 +125,12 @@ def find_blobs(
     responses = np.stack([_respond(clipped, diameter, method) for diameter in tried])
     best = responses.max(axis=0)
     typical = math.sqrt(diameters[0] * diameters[1])
-    candidates = np.where(_local_maxima(best) & ~_near_junk(image, typical, junk), best, -np.inf)
+    candidates = np.where(_local_maxima(best) & ~_near_junk(image, diameters[1], junk), best, -np.inf)
     radius = typical / 2 if exclusion_radius is None else exclusion_radius
     xy, scores = non_maximum_suppression(candidates, radius, THRESHOLDS[method] if threshold is None else threshold)
     chosen = responses[:, xy[:, 1], xy[:, 0]].argmax(axis=0)
-    return Blobs(xy, scores.astype(np.float64), np.array(tried)[chosen])
+    centres = refine(best, xy, _WINDOW, weights="height")
+    return Blobs(centres, scores.astype(np.float64), np.array(tried)[chosen])
 
 
 def pick_blobs(
@@ -256,10 +258,14 @@ def _local_maxima(response: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _near_junk(image: NDArray[np.float32], diameter: float, junk: float) -> NDArray[np.bool_]:
-    """Places within half a diameter of something far darker or lighter than any particle."""
+    """Places in, or within half a diameter of, something strong that is wider than a particle."""
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-    clean = np.abs(gaussian_filter(image, diameter / 4, mode="reflect")) <= junk
-    if clean.all():
-        return np.zeros(image.shape, dtype=bool)
-    return np.asarray(distance_transform_edt(clean) < diameter / 2)
+    # Clipped, or the blur would make a wide thing of one hot pixel.
+    bounded = np.clip(image, -2 * junk, 2 * junk)
+    strong = np.abs(gaussian_filter(bounded, diameter / 8, mode="reflect")) > junk
+    # Depth below the surface of what is strong: at most half a diameter in a particle, whatever its contrast.
+    wide = distance_transform_edt(strong) > _JUNK_DEPTH * diameter
+    if not wide.any():
+        return wide
+    return np.asarray(distance_transform_edt(~wide) < (_JUNK_DEPTH + 0.5) * diameter)

@@ -1,0 +1,86 @@
+"""Scores of picks against labels. Uses nothing of heliodor, so that it judges every program alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from splits import Labels
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All picks of the test micrographs, best first, and which of them hit a label.
+
+    Attributes
+    ----------
+    scores : (N,) float64, descending
+    hits : (N,) bool
+    distances : (H,) float64, pixels between each hit and its label
+    labels : int, number of labels
+    """
+
+    scores: np.ndarray
+    hits: np.ndarray
+    distances: np.ndarray
+    labels: int
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Precision, recall and F1, each (N,), of the 1, 2, ... N best picks."""
+        found = np.cumsum(self.hits)
+        precision = found / np.arange(1, len(self.hits) + 1)
+        recall = found / self.labels
+        return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+
+    def summary(self, default_threshold: float) -> dict[str, object]:
+        """Average precision, best F1, localization error, and the operating points `default` and `zero`.
+
+        Average precision is the sum of the precision at each hit over the number of labels (no interpolation).
+        """
+        precision, _, f1 = self.curve()
+        best = int(np.argmax(f1))
+        return {
+            "ap": float((precision * self.hits).sum() / self.labels),
+            "best_f1": float(f1[best]),
+            "best_threshold": float(self.scores[best]),
+            "rmse_px": float(np.sqrt(np.mean(self.distances**2))),
+            "picks": len(self.hits),
+            "default": self.at(default_threshold),
+            "zero": self.at(0.0),
+        }
+
+    def at(self, threshold: float) -> dict[str, float]:
+        """Precision, recall and F1 of the picks that score above `threshold`."""
+        count = int((self.scores > threshold).sum())
+        values = [float(part[count - 1]) if count else 0.0 for part in self.curve()]
+        return {"threshold": threshold, **dict(zip(("precision", "recall", "f1"), values, strict=True))}
+
+
+def rank(picks: Labels, labels: Labels, micrographs: list[str], match_radius: float) -> Ranking:
+    """Match picks to labels one to one, greedily: the best pick first takes the nearest free label in reach."""
+    if picks.scores is None:
+        raise ValueError("the picks hold no micrograph or no scores")
+    scores, hits, distances = [], [], []
+    for name in micrographs:
+        rows = picks.rows_of(name)
+        rows = rows[np.argsort(-picks.scores[rows], kind="stable")]
+        reached = _match(picks.xy[rows], labels.of(name), match_radius)
+        scores.append(picks.scores[rows])
+        hits.append(np.isfinite(reached))
+        distances.append(reached[np.isfinite(reached)])
+    order = np.argsort(-np.concatenate(scores), kind="stable")
+    total = sum(len(labels.of(name)) for name in micrographs)
+    return Ranking(np.concatenate(scores)[order], np.concatenate(hits)[order], np.concatenate(distances), total)
+
+
+def _match(picks: np.ndarray, labels: np.ndarray, match_radius: float) -> np.ndarray:
+    """Distance (N,) of each pick, best first, to the label it takes; infinite where it takes none."""
+    apart = np.linalg.norm(picks[:, None] - labels[None], axis=2)
+    apart[apart > match_radius] = np.inf
+    reached = np.full(len(picks), np.inf)
+    for pick in range(len(picks)):
+        nearest = int(np.argmin(apart[pick]))
+        reached[pick] = apart[pick, nearest]
+        if np.isfinite(reached[pick]):
+            apart[:, nearest] = np.inf
+    return reached
