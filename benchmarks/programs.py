@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from splits import Labels, Split, read_labels, write_labels
+from splits import Labels, Split, write_labels
 
 DIAMETER = 120  # angstrom
 FACTOR = 4
@@ -154,7 +154,7 @@ def _run_topaz(program: str, job: Job, prior: list[str], settings: dict[str, flo
     steps = [job.measure("preprocess", preprocess), job.measure("convert", convert), job.measure("train", train)]
     variants = {}
     for radius in TOPAZ_EXCLUSION_RADII:
-        variant = f"extract -r {radius}"
+        variant = f"extract-r{radius}"
         extract = [program, "extract", "-m", "model_epoch2.sav", "-r", str(radius), "-t", "-6"]
         extract += ["-x", str(FACTOR), *cpu, "-o", f"picks-r{radius}.txt", *small]
         steps.append(job.measure(variant, extract))
@@ -181,8 +181,3 @@ def version_of(program: str) -> str:
     """Ask a program for its version, a bare number."""
     answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     return answer.stdout.split()[-1]
-
-
-def read_picks(path: Path) -> Labels:
-    """Read a program's picks, which have scores."""
-    return read_labels(path)

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+
+# One thread a process, before torch is imported: small networks gain nothing from more, and a busy machine loses.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import mrcfile
