@@ -19,7 +19,7 @@ FACTOR = 4
 LABEL_RADIUS = 3
 DISC_PIXELS = 29  # pixels within LABEL_RADIUS of a label
 TOPAZ_DISC_PIXELS = 203  # what topaz-em 0.3.x counts instead: the disc, 2 * LABEL_RADIUS + 1 times
-TOPAZ_EXCLUSION_RADII = (7, 8, 9)  # small pixels
+TOPAZ_EXCLUSION_RADII = (7, 8, 9, 11, 13, 15)  # small pixels
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def test_join_puts_tables_under_one_another(first, second):
     assert same(joined.select(np.arange(len(first), len(joined))), second)
 
 
-@given(tables, tables, st.floats(0, 50))
+@given(tables, tables, st.floats(0.01, 50))
 def test_subtract_is_the_set_difference_by_distance(picks, published, radius):
     def known(name, xy):
         return any(np.hypot(*(xy - other)) <= radius for other in published.of(name).xy)

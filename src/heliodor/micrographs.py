@@ -75,11 +75,7 @@ def read_micrograph(
     raw, header_size = _read_pixels(path)
     if raw.ndim > 2 and raw.shape[0] == 1:
         raw = raw[0]
-    if raw.ndim != 2:
-        raise MicrographError(
-            f"{path}: a stack or volume of shape {raw.shape}, not a micrograph; average its frames or write one "
-            "section as a 2-D file"
-        )
+    _check_flat(path, raw.shape)
     if raw.dtype.kind == "c":
         raise MicrographError(f"{path}: complex pixels, a Fourier transform; give the image itself")
     pixels = np.asarray(raw, dtype=np.float32)
@@ -92,7 +88,13 @@ def read_micrograph(
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | None]:
-    """Return the shape (ny, nx) and the pixel size in angstrom, or None, without reading an MRC's pixels."""
+    """Return the shape (ny, nx) and the pixel size in angstrom, or None, without reading an MRC's pixels.
+
+    Raises
+    ------
+    MicrographError
+        The file is missing, has no header that can be read, or is not an image of two dimensions.
+    """
     import mrcfile
 
     path = Path(path)
@@ -104,9 +106,20 @@ def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with mrcfile.open(path, permissive=True, header_only=True) as mrc:
-                return (int(mrc.header.ny), int(mrc.header.nx)), _mrc_pixel_size(mrc)
+                sections, rows, columns = (int(mrc.header[key]) for key in ("nz", "ny", "nx"))
+                size = _mrc_pixel_size(mrc)
     except (ValueError, OSError, AttributeError, TypeError) as error:
         raise MicrographError(f"{path}: not a readable MRC file ({_first_line(error)})") from error
+    _check_flat(path, (sections, rows, columns) if sections > 1 else (rows, columns))
+    return (rows, columns), size
+
+
+def _check_flat(path: Path, shape: tuple[int, ...]) -> None:
+    if len(shape) != 2:
+        raise MicrographError(
+            f"{path}: a stack or volume of shape {shape}, not a micrograph; average its frames or write one "
+            "section as a 2-D file"
+        )
 
 
 def _check_there(path: Path) -> None:

@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")
     method.add_argument("--epochs", type=int, default=10, help="number of epochs")
     method.add_argument("--epoch-size", type=int, default=100, help="minibatches per epoch")
-    method.add_argument("--held-out", type=float, default=0.0, help="fraction of labelled micrographs to validate on")
-    method.add_argument("--threshold", type=float, default=0.0, help="lowest score (log-odds) of a pick")
+    method.add_argument("--held-out", type=float, default=0.1, help="fraction of labelled micrographs to validate on")
+    method.add_argument("--threshold", type=float, default=None, help="lowest score (log-odds) of a pick")
     method.add_argument("--seed", type=int, default=0, help="same seed, same result")
 
     machine = parser.add_argument_group("machine")
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     )
     micrographs = len(result.picks.micrographs())
     sys.stdout.write(
-        f"{len(result.picks)} picks on {micrographs} micrographs in {result.timings['total']:.0f} s: "
+        f"{len(result.picks)} picks on {micrographs} micrographs in {result.seconds['total']:.0f} s: "
         f"{options.output}/picks.star\n"
     )
     if result.failed:

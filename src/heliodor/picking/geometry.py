@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from heliodor.errors import SettingsError
+from heliodor.picking.detect import Detector
 
 # A particle should span this many downsampled pixels: wide enough to localize, narrow enough that it and its
 # surroundings fit into 31 pixels. Chosen by cross-validation (dev/LOG.md).
@@ -44,6 +45,24 @@ class Geometry:
     def span(self) -> float:
         """Diameter of the particle in downsampled pixels."""
         return self.diameter / self.pixel_size / self.factor
+
+    @property
+    def match_radius(self) -> float:
+        """How far a detection may be from the label it finds, in downsampled pixels: a third of the diameter."""
+        return self.span / 3
+
+    @property
+    def detector(self) -> Detector:
+        """Finds particles of this size on a score map."""
+        return Detector(self.exclusion_radius, self.label_radius)
+
+    def describe(self) -> str:
+        """One line for people."""
+        return (
+            f"diameter {self.diameter:g} A at {self.pixel_size:g} A per pixel: factor {self.factor:.3g} "
+            f"(particle {self.span:.0f} small pixels wide), label radius {self.label_radius:g}, "
+            f"exclusion radius {self.exclusion_radius:.3g} small pixels"
+        )
 
 
 def derive_geometry(
@@ -103,10 +122,8 @@ def derive_geometry(
     return Geometry(diameter, pixel_size, factor, label_radius, exclusion_radius)
 
 
-def expected_particles_start(area: float, diameter: float, labels_per_micrograph: float) -> float:
-    """Guess the number of particles per micrograph before anything has been scored.
-
-    A quarter of what hexagonal packing would allow, and never fewer than a person labelled on average.
+def typical_particles(area: float, diameter: float) -> float:
+    """Guess the number of particles before anything has been scored: a quarter of what would fit.
 
     Parameters
     ----------
@@ -114,7 +131,10 @@ def expected_particles_start(area: float, diameter: float, labels_per_micrograph
         Of a micrograph, in square angstrom.
     diameter : float
         In angstrom.
-    labels_per_micrograph : float
     """
-    packed = _PACKING * area / (math.pi / 4 * diameter**2)
-    return max(packed * _TYPICAL, labels_per_micrograph)
+    return _TYPICAL * most_particles(area, diameter)
+
+
+def most_particles(area: float, diameter: float) -> float:
+    """Return how many discs of the diameter fit side by side (hexagonal packing); parameters as above."""
+    return _PACKING * area / (math.pi / 4 * diameter**2)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def draw_overview(
     path: Path,
-    images: Sequence[tuple[str, Micrograph, tuple[float, float]]],
+    images: Sequence[tuple[Micrograph, tuple[float, float]]],
     picks: Picks,
     labels: Picks,
     geometry: Geometry,
@@ -31,7 +31,7 @@ def draw_overview(
     Parameters
     ----------
     path : path of the PNG
-    images : sequence of (name, small micrograph, scale (x, y) to full-size pixels)
+    images : sequence of (small micrograph, scale (x, y) to full-size pixels)
     picks, labels : Picks
         In full-size pixels.
     geometry : Geometry
@@ -43,7 +43,8 @@ def draw_overview(
     figure = Figure(figsize=(15, 9.5), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 6, height_ratios=[2, 1])
-    for column, (name, micrograph, scale) in enumerate(images):
+    for column, (micrograph, scale) in enumerate(images):
+        name = micrograph.name
         axes = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
         _draw_micrograph(axes, micrograph, picks.of(name), labels.of(name), scale, geometry.span / 2)
         axes.set_title(f"{name}: {len(picks.of(name))} picks", fontsize=9)

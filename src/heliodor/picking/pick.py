@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor._version import __version__
-from heliodor.errors import LabelError, MicrographError, SettingsError
+from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
-from heliodor.formats.star import read as read_star
-from heliodor.micrographs import MicrographFile, read_header, read_micrograph
-from heliodor.names import match_names
-from heliodor.picking.geometry import Geometry, derive_geometry, expected_particles_start
+from heliodor.micrographs import Micrograph, MicrographFile, read_header, read_micrograph
+from heliodor.picking.detect import Detector
+from heliodor.picking.geometry import Geometry, derive_geometry, most_particles, typical_particles
+from heliodor.picking.overview import draw_overview
+from heliodor.picking.stream import stream
+from heliodor.picking.threshold import threshold_for_count
 from heliodor.picks import Picks
 from heliodor.preprocess import preprocess
 from heliodor.progress import SILENT, Reporter
+from heliodor.record import claim, surroundings, write_record
+from heliodor.training.check import check_labels, resolve_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import os
+    from collections.abc import Sequence
 
     from heliodor.networks import Classifier
-    from heliodor.training.loop import Trainer, TrainingSettings
+    from heliodor.training.loop import TrainingSettings
     from heliodor.training.tiles import Example
 
-CHECKPOINT = "checkpoint.pt"
-MODEL = "model.safetensors"
-LOWEST_SCORE = -6.0  # candidates below this log-odds (probability 0.0025) are not kept
+MODEL, CHECKPOINT, TABLE, RECORD = "model.safetensors", "checkpoint.pt", "training.tsv", "run.json"
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,18 @@ class PickSettings:
     factor, label_radius, exclusion_radius : float, optional
         See `heliodor.picking.geometry`.
     pi, expected_particles : float, optional
-        Fraction of positive pixels among the unlabelled, or particles per micrograph.
+        Fraction of positives among the unlabelled pixels, or particles per micrograph.
+    threshold : float, optional
+        Picks have a score (log-odds) above it. Default: where the labelled micrographs get as many picks as
+        they are expected to have particles.
     normalization : {'gmm', 'affine'}
     model, method : str
         Network and objective.
     units : int
     epochs, epoch_size : int
     autoencoder, l2, slack : float
-    threshold : float
-        Picks have a score above this log-odds.
     held_out : float
-        Fraction of the labelled micrographs kept for validation.
+        Fraction of the labelled micrographs kept for validation, rounded down.
     seed : int
     """
 
@@ -72,6 +71,7 @@ class PickSettings:
     exclusion_radius: float | None = None
     pi: float | None = None
     expected_particles: float | None = None
+    threshold: float | None = None
     normalization: str = "gmm"
     model: str = "conv31"
     method: str = "GE-binomial"
@@ -81,8 +81,7 @@ class PickSettings:
     autoencoder: float = 0.0
     l2: float = 0.0
     slack: float = -1.0
-    threshold: float = 0.0
-    held_out: float = 0.0
+    held_out: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -92,7 +91,7 @@ class PickSettings:
             raise SettingsError(f"--held-out must be in [0, 1). Got {self.held_out} instead.")
 
 
-@dataclass
+@dataclass(frozen=True)
 class PickResult:
     """What a run did.
 
@@ -103,12 +102,16 @@ class PickResult:
     failed : dict
         Micrograph path -> why it was skipped.
     geometry : Geometry
+    threshold : float
+    seconds : dict
+        Of training, picking, and in all.
     """
 
     picks: Picks
     failed: dict[str, str]
     geometry: Geometry
-    timings: dict[str, float] = field(default_factory=dict)
+    threshold: float
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def pick(
@@ -143,7 +146,7 @@ def pick(
     workers : int
         Threads that read and preprocess micrographs ahead; the result does not depend on it.
     overwrite : bool
-        Start afresh where `out` holds a run with other settings.
+        Start afresh where `out` holds a run.
     reporter : Reporter
 
     Raises
@@ -151,81 +154,64 @@ def pick(
     LabelError, MicrographError, SettingsError, OutputError
     """
     started = time.perf_counter()
-    labels, labeled = _resolve(labels, micrographs)
-    negatives = _resolve(negatives, micrographs)[0] if negatives is not None and len(negatives) else None
-    pixel_size, shape = _pixel_size(labeled, settings)
-    _check_labels(labels, labeled)
-    geometry = _geometry(settings, pixel_size)
+    labels, labeled = resolve_labels(labels, micrographs)
+    none = Picks([], np.empty((0, 2)))
+    negatives = resolve_labels(negatives, micrographs)[0] if negatives is not None else none
+    check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
+    geometry = _geometry(settings, _pixel_size(labeled[0].path, settings))
     folder = make_directory(out)
-    record = _record(settings, geometry, labels, negatives, micrographs)
-    _claim(folder, record, overwrite)
-    _say(reporter, geometry, settings, labels, len(labeled), len(micrographs))
-    timings: dict[str, float] = {}
+    deciding = _deciding(settings, geometry, labels, negatives)
+    claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path)} for m in micrographs]
+    record = {**surroundings(), **deciding, "device": device, "workers": workers, "micrographs": files}
+    write_record(folder / RECORD, record)
+    reporter.note(f"{len(labels)} labels on {len(labeled)} of {len(micrographs)} micrographs")
+    reporter.note(geometry.describe())
 
-    network = _trained(folder, labeled, labels, negatives, settings, geometry, shape, device, reporter, timings)
-    before = time.perf_counter()
-    failed = _pick_all(folder, network, micrographs, settings, geometry, device, workers, reporter)
-    timings["picking"] = time.perf_counter() - before
-    picks = _collect(folder, micrographs, failed, settings.threshold)
-    timings["total"] = time.perf_counter() - started
-    record["result"] = {"picks": len(picks), "failed": failed, "seconds": timings}
-    record["device"], record["workers"] = device, workers
-    write_text(folder / "run.json", json.dumps(record, indent=1) + "\n")
-    _draw(folder, micrographs, failed, picks, labels, geometry, settings)
-    return PickResult(picks, failed, geometry, timings)
-
-
-def _resolve(labels: Picks, micrographs: Sequence[MicrographFile]) -> tuple[Picks, list[MicrographFile]]:
-    if not len(labels):
-        raise LabelError("the labels hold no particle; label some particles on some of the micrographs")
-    names = match_names(labels.micrographs(), micrographs)
-    known = labels.select(np.array([name in names for name in labels.names]))
-    known = known.renamed(names)
-    present = set(known.names)
-    return known, [m for m in micrographs if m.name in present]
+    loaded = _Loader(settings, geometry)
+    network, about = _network(folder, labeled, labels, negatives, loaded, device, reporter)
+    trained = time.perf_counter()
+    detector = replace(geometry.detector, threshold=about["threshold"])
+    failed = _pick_all(folder, network, detector, micrographs, loaded, device, workers, reporter)
+    picks = _collect(folder, [m for m in micrographs if str(m.path) not in failed])
+    ended = time.perf_counter()
+    seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
+    result = {"estimates": about["estimates"], "picks": len(picks), "failed": failed, "seconds": seconds}
+    write_record(folder / RECORD, {**record, "result": result})
+    shown = [m for m in micrographs if str(m.path) not in failed][:3]
+    draw_overview(folder / "overview.png", [loaded(m) for m in shown], picks, labels, geometry, folder / TABLE)
+    return PickResult(picks, failed, geometry, about["threshold"], seconds)
 
 
-def _pixel_size(labeled: Sequence[MicrographFile], settings: PickSettings) -> tuple[float, tuple[int, int]]:
-    first = read_micrograph(labeled[0].path)
-    shape, size = first.pixels.shape, first.pixel_size
-    if settings.pixel_size is not None:
-        return settings.pixel_size, shape
+@dataclass(frozen=True)
+class _Loader:
+    """Reads a micrograph and makes it small and normal; gives its scale (x, y) to full-size pixels too."""
+
+    settings: PickSettings
+    geometry: Geometry
+
+    def __call__(self, micrograph: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
+        full = read_micrograph(micrograph.path, pixel_size=self.settings.pixel_size, name=micrograph.name)
+        size = full.pixel_size or self.geometry.pixel_size
+        if abs(size / self.geometry.pixel_size - 1) > 0.02:
+            raise MicrographError(
+                f"{micrograph.path}: {size:g} A per pixel, the labelled micrographs have "
+                f"{self.geometry.pixel_size:g}; pick it in a run of its own, or give --angpix if the header is wrong"
+            )
+        small, _ = preprocess(full, factor=self.geometry.factor, normalization=self.settings.normalization)
+        (rows, columns), (m, n) = full.pixels.shape, small.pixels.shape
+        return small, (columns / n, rows / m)
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def _pixel_size(path: Path, settings: PickSettings) -> float:
+    size = settings.pixel_size or read_header(path)[1]
     if size is None:
-        raise MicrographError(f"{labeled[0].path}: no pixel size in its header; give --angpix, in angstrom")
-    return size, shape
-
-
-def _check_labels(labels: Picks, labeled: Sequence[MicrographFile]) -> None:
-    """Refuse labels that cannot be in the pixels of these micrographs, before any work starts."""
-    off = total = 0
-    reach = np.zeros(2)
-    extent = np.zeros(2)
-    for micrograph in labeled:
-        (rows, columns), _ = read_header(micrograph.path)
-        xy = labels.of(micrograph.name).xy
-        outside = ((xy < -0.5) | (xy > np.array([columns, rows]) - 0.5)).any(axis=1)
-        off, total = off + int(outside.sum()), total + len(xy)
-        reach, extent = np.maximum(reach, xy.max(axis=0)), np.maximum(extent, [columns, rows])
-    if off > 0.1 * total:
-        scale = float((extent / np.maximum(reach, 1)).min())
-        swapped = bool((reach[::-1] <= extent).all())
-        hint = (
-            "x and y seem to be swapped"
-            if swapped
-            else f"they would fit if multiplied by {2.0 ** np.floor(np.log2(scale)):g} or less"
-        )
-        raise LabelError(
-            f"{off} of {total} labels lie off their micrographs ({labeled[0].path.name} has {extent[0]:.0f} x "
-            f"{extent[1]:.0f} pixels, labels reach {reach[0]:.0f}, {reach[1]:.0f}): {hint}; "
-            "give them in full-size pixels"
-        )
-    if total >= 20 and bool((reach < 0.3 * extent).all()):
-        scale = float((extent / reach).min())
-        raise LabelError(
-            f"all {total} labels lie in one corner (up to {reach[0]:.0f}, {reach[1]:.0f} of {extent[0]:.0f} x "
-            f"{extent[1]:.0f} pixels): they seem to be in downsampled pixels; multiply them by about {scale:.1f} "
-            "(heliodor convert -x)"
-        )
+        raise MicrographError(f"{path}: no pixel size in its header; give --angpix, in angstrom")
+    return size
 
 
 def _geometry(settings: PickSettings, pixel_size: float) -> Geometry:
@@ -241,175 +227,80 @@ def _geometry(settings: PickSettings, pixel_size: float) -> Geometry:
     )
 
 
-def _record(
-    settings: PickSettings,
-    geometry: Geometry,
+def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negatives: Picks) -> dict[str, Any]:
+    def table(picks: Picks) -> list[list[Any]]:
+        return [[name, *xy] for name, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
+
+    lists = {"labels": table(labels), "negatives": table(negatives)}
+    return {"settings": asdict(settings), "derived": asdict(geometry), "lists": lists}
+
+
+def _clear(folder: Path) -> None:
+    for name in (CHECKPOINT, MODEL, TABLE, RECORD, "picks.star", "picks.txt", "overview.png"):
+        (folder / name).unlink(missing_ok=True)
+    if (folder / "micrographs").is_dir():
+        shutil.rmtree(folder / "micrographs")
+
+
+def _network(
+    folder: Path,
+    labeled: Sequence[MicrographFile],
     labels: Picks,
-    negatives: Picks | None,
-    micrographs: Sequence[MicrographFile],
-) -> dict[str, Any]:
-    import scipy
-    import torch
+    negatives: Picks,
+    loaded: _Loader,
+    device: str,
+    reporter: Reporter,
+) -> tuple[Classifier, dict[str, Any]]:
+    """Load the network that an earlier call trained, or train it."""
+    from heliodor.networks import load_network, save_network
+    from heliodor.training.fit import fit
 
-    def table(picks: Picks | None) -> list[list[Any]]:
-        return (
-            [] if picks is None else [[n, *xy] for n, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
-        )
-
-    return {
-        "heliodor": __version__,
-        "settings": asdict(settings),
-        "derived": asdict(geometry),
-        "labels": table(labels),
-        "negatives": table(negatives),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "torch": torch.__version__,
-        },
-        "machine": {"system": platform.platform(), "processors": os.cpu_count()},
-        "micrographs": [
-            {
-                "path": str(m.path),
-                "name": m.name,
-                "bytes": m.path.stat().st_size if m.path.is_file() else None,
-            }
-            for m in micrographs
-        ],
-    }
-
-
-_DECIDING = ("settings", "derived", "labels", "negatives")
-
-
-def _claim(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
-    """Make the folder this run's own: go on with an equal one, refuse or clear a different one."""
-    path = folder / "run.json"
-    if path.is_file():
-        old = json.loads(path.read_text(encoding="utf-8"))
-        different = _differences(old, json.loads(json.dumps(record)))
-        if different and not overwrite:
-            raise SettingsError(
-                f"{folder}: holds a run with other settings ({'; '.join(different)}); "
-                "choose another folder with -o, or start afresh with --overwrite"
-            )
-        if different or overwrite:
-            for name in (
-                CHECKPOINT,
-                MODEL,
-                "training.tsv",
-                "picks.star",
-                "picks.txt",
-                "overview.png",
-                "run.json",
-            ):
-                (folder / name).unlink(missing_ok=True)
-            shutil.rmtree(folder / "micrographs", ignore_errors=True)
-    write_text(path, json.dumps(record, indent=1) + "\n")
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    found = []
-    for part in _DECIDING[:2]:
-        for key, value in new[part].items():
-            if old.get(part, {}).get(key) != value:
-                found.append(f"{key} was {old.get(part, {}).get(key)}, is {value}")
-    found += [f"the {part} differ" for part in _DECIDING[2:] if old.get(part) != new[part]]
-    return found
-
-
-def _say(
-    reporter: Reporter, g: Geometry, settings: PickSettings, labels: Picks, labeled: int, micrographs: int
-) -> None:
-    reporter.note(f"{len(labels)} labels on {labeled} of {micrographs} micrographs")
-    reporter.note(
-        f"diameter {g.diameter:g} A at {g.pixel_size:g} A per pixel: factor {g.factor:.3g} "
-        f"(particle {g.span:.0f} small pixels wide), label radius {g.label_radius:g}, "
-        f"exclusion radius {g.exclusion_radius:.3g} small pixels"
+    if (folder / MODEL).is_file():
+        reporter.note(f"the network is trained already: {folder / MODEL}")
+        return load_network(folder / MODEL)
+    settings, geometry = loaded.settings, loaded.geometry
+    examples = _examples(labeled, labels, negatives, loaded, reporter)
+    training, validation = _hold_out(examples, settings)
+    chosen, expected = _training_settings(training, settings, geometry, device, reporter)
+    reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
+    network = fit(
+        training,
+        chosen,
+        validation=validation,
+        detector=geometry.detector,
+        match_radius=geometry.match_radius,
+        table=folder / TABLE,
+        checkpoint=folder / CHECKPOINT,
+        device=device,
+        reporter=reporter,
     )
-
-
-def _load(micrograph: MicrographFile, settings: PickSettings, geometry: Geometry) -> tuple[Any, tuple[float, float]]:
-    """Return the small, normalized micrograph and its scale (x, y) to full-size pixels."""
-    full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
-    small, _ = preprocess(full, factor=geometry.factor, normalization=settings.normalization)
-    (rows, columns), (m, n) = full.pixels.shape, small.pixels.shape
-    return small, (columns / n, rows / m)
+    threshold = settings.threshold
+    if threshold is None:
+        threshold = threshold_for_count([geometry.detector(network, e.pixels)[1] for e in training], expected)
+    reporter.note(f"picks are above score {threshold:.2f}")
+    about = {
+        "geometry": asdict(geometry),
+        "normalization": settings.normalization,
+        "training": asdict(chosen),
+        "threshold": threshold,
+        "estimates": {"pi": chosen.pi, "expected_particles": expected, "threshold": threshold},
+    }
+    save_network(folder / MODEL, network, about)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return network, about
 
 
 def _examples(
-    labeled: Sequence[MicrographFile],
-    labels: Picks,
-    negatives: Picks | None,
-    settings: PickSettings,
-    geometry: Geometry,
-    reporter: Reporter,
+    labeled: Sequence[MicrographFile], labels: Picks, negatives: Picks, loaded: _Loader, reporter: Reporter
 ) -> list[Example]:
     from heliodor.training.tiles import Example
 
     examples = []
     for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
-        small, scale = _load(micrograph, settings, geometry)
-        not_here = np.empty((0, 2))
-        examples.append(
-            Example(
-                micrograph.name,
-                small.pixels,
-                labels.of(micrograph.name).xy / scale,
-                not_here if negatives is None else negatives.of(micrograph.name).xy / scale,
-                micrograph.source,
-            )
-        )
+        small, scale = loaded(micrograph)
+        positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
+        examples.append(Example(micrograph.name, small.pixels, positive, negative, micrograph.source))
     return examples
-
-
-def _trained(
-    folder: Path,
-    labeled: Sequence[MicrographFile],
-    labels: Picks,
-    negatives: Picks | None,
-    settings: PickSettings,
-    geometry: Geometry,
-    shape: tuple[int, int],
-    device: str,
-    reporter: Reporter,
-    timings: dict[str, float],
-) -> Classifier:
-    from heliodor.networks import load_network, save_network
-    from heliodor.training.loop import Trainer
-
-    if (folder / MODEL).is_file():
-        reporter.note(f"the network is trained: {folder / MODEL}")
-        return load_network(folder / MODEL)[0]
-    before = time.perf_counter()
-    examples = _examples(labeled, labels, negatives, settings, geometry, reporter)
-    training, validation = _hold_out(examples, settings)
-    chosen = _training_settings(settings, geometry, training, shape)
-    reporter.note(f"pi starts at {chosen.pi:.4f} of the unlabelled pixels; {len(validation)} micrographs held out")
-    trainer = Trainer(training, chosen, device)
-    if (folder / CHECKPOINT).is_file():
-        trainer.load(folder / CHECKPOINT)
-        reporter.note(f"training goes on after epoch {trainer.epoch}")
-    while not trainer.finished:
-        row = trainer.run_epoch(reporter)
-        row["held_out_ap"] = _held_out_ap(trainer, validation, geometry)
-        _append_row(folder / "training.tsv", row)
-        trainer.save(folder / CHECKPOINT)
-        reporter.note(
-            f"epoch {trainer.epoch}: loss {row['loss']:.3f}, recall {row['recall']:.2f}, "
-            f"expected precision {row['expected_precision']:.2f}, held-out AP {row['held_out_ap']:.3f}"
-        )
-    network = trainer.result()
-    about = {
-        "geometry": asdict(geometry),
-        "normalization": settings.normalization,
-        "training": asdict(chosen),
-    }
-    save_network(folder / MODEL, network, about)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    timings["training"] = time.perf_counter() - before
-    return network
 
 
 def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
@@ -420,25 +311,24 @@ def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Exa
 
 
 def _training_settings(
-    settings: PickSettings, geometry: Geometry, examples: Sequence[Example], shape: tuple[int, int]
-) -> TrainingSettings:
+    examples: Sequence[Example], settings: PickSettings, geometry: Geometry, device: str, reporter: Reporter
+) -> tuple[TrainingSettings, float]:
+    """Settle pi and the number of particles per micrograph: given, or estimated by a pilot run."""
     from heliodor.networks import NetworkSettings
-    from heliodor.training.labels import prior
+    from heliodor.training.count import FEWEST, estimate_count
+    from heliodor.training.labels import expected_particles, prior
     from heliodor.training.loop import TrainingSettings
 
-    count = sum(len(e.positives) for e in examples)
-    pi = settings.pi
-    if pi is None:
-        expected = settings.expected_particles
-        if expected is None:
-            area = shape[0] * shape[1] * geometry.pixel_size**2
-            expected = expected_particles_start(area, geometry.diameter, count / len(examples))
-        pixels = sum(e.pixels.size for e in examples)
-        pi = prior(expected, count, len(examples), pixels, geometry.label_radius)
-    return TrainingSettings(
+    labels, pixels = sum(len(e.positives) for e in examples), sum(e.pixels.size for e in examples)
+    known = (labels, len(examples), pixels, geometry.label_radius)
+    area = pixels / len(examples) * (geometry.pixel_size * geometry.factor) ** 2
+    expected = settings.expected_particles or max(
+        typical_particles(area, geometry.diameter), 2 * labels / len(examples)
+    )
+    chosen = TrainingSettings(
         network=NetworkSettings(model=settings.model, units=settings.units),
         method=settings.method,
-        pi=pi,
+        pi=settings.pi or prior(expected, *known),
         slack=settings.slack,
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,
@@ -447,53 +337,26 @@ def _training_settings(
         epoch_size=settings.epoch_size,
         seed=settings.seed,
     )
-
-
-def _held_out_ap(trainer: Trainer, validation: Sequence[Example], geometry: Geometry) -> float:
-    """AP against the labels of held-out micrographs; NaN where none are held out."""
-    if not validation:
-        return float("nan")
-    from heliodor.evaluation import average_precision, match
-    from heliodor.picking.scoring import score_map
-    from heliodor.picking.suppression import non_maximum_suppression
-
-    network = trainer.result()
-    hits, scores, count = [], [], 0
-    for example in validation:
-        xy, found = non_maximum_suppression(score_map(network, example.pixels), geometry.exclusion_radius, LOWEST_SCORE)
-        hits.append(match(xy, found, example.positives, geometry.span / 3).hit)
-        scores.append(found)
-        count += len(example.positives)
-    return average_precision(np.concatenate(hits), np.concatenate(scores), count)
-
-
-def _append_row(path: Path, row: dict[str, float]) -> None:
-    text = path.read_text(encoding="utf-8") if path.is_file() else "\t".join(row) + "\n"
-    write_text(path, text + "\t".join(f"{v:.6g}" for v in row.values()) + "\n")
-
-
-def _pick_one(
-    network: Classifier,
-    small: Any,
-    scale: tuple[float, float],
-    geometry: Geometry,
-    name: str,
-    threshold: float,
-) -> Picks:
-    from heliodor.picking.scoring import score_map
-    from heliodor.picking.suppression import non_maximum_suppression, refine
-
-    scores = score_map(network, small.pixels)
-    xy, found = non_maximum_suppression(scores, geometry.exclusion_radius, threshold)
-    return Picks.on(name, refine(scores, xy, geometry.label_radius), found).scaled(scale)
+    if settings.pi is not None:
+        return chosen, expected_particles(settings.pi, *known)
+    if settings.expected_particles is not None or labels < FEWEST:
+        return chosen, expected
+    count = estimate_count(examples, chosen, geometry.detector, geometry.match_radius, device=device)
+    reporter.note(
+        f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
+        "from labels hidden from two pilot runs"
+    )
+    most = most_particles(area, geometry.diameter)
+    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), labels / len(examples), most))
+    return replace(chosen, pi=prior(expected, *known)), expected
 
 
 def _pick_all(
     folder: Path,
     network: Classifier,
+    detector: Detector,
     micrographs: Sequence[MicrographFile],
-    settings: PickSettings,
-    geometry: Geometry,
+    loaded: _Loader,
     device: str,
     workers: int,
     reporter: Reporter,
@@ -506,74 +369,27 @@ def _pick_all(
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
-    loaded = _ahead(todo, settings, geometry, workers)
-    for micrograph, result in reporter.track(loaded, len(todo), "picking micrographs"):
+    for micrograph, result in reporter.track(stream(todo, loaded, workers), len(todo), "picking micrographs"):
         if isinstance(result, MicrographError):
             failed[str(micrograph.path)] = str(result)
             reporter.warn(f"skipped: {result}")
             continue
         small, scale = result
-        picks = _pick_one(network, small, scale, geometry, micrograph.name, settings.threshold)
+        picks = Picks.on(micrograph.name, *detector(network, small.pixels)).scaled(scale)
         write_text(_star_path(folder, micrograph), star.to_text(picks, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")
     return failed
 
 
-def _ahead(
-    todo: Sequence[MicrographFile], settings: PickSettings, geometry: Geometry, workers: int
-) -> Iterator[tuple[MicrographFile, Any]]:
-    """Yield each micrograph preprocessed, in order, while threads prepare the next few."""
-
-    def load(micrograph: MicrographFile) -> Any:
-        try:
-            return _load(micrograph, settings, geometry)
-        except MicrographError as error:
-            return error
-
-    workers = max(1, workers)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [(m, pool.submit(load, m)) for m in todo[: workers + 1]]
-        coming = iter(todo[workers + 1 :])
-        try:
-            while waiting:
-                micrograph, future = waiting.pop(0)
-                yield micrograph, future.result()
-                following = next(coming, None)
-                if following is not None:
-                    waiting.append((following, pool.submit(load, following)))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
 def _star_path(folder: Path, micrograph: MicrographFile) -> Path:
     return folder / "micrographs" / f"{micrograph.name}.star"
 
 
-def _collect(folder: Path, micrographs: Sequence[MicrographFile], failed: dict[str, str], threshold: float) -> Picks:
-    parts = []
-    for micrograph in micrographs:
-        if str(micrograph.path) not in failed:
-            part = read_star(_star_path(folder, micrograph))
-            parts.append(Picks.on(micrograph.name, part.xy, part.scores))
-    picks = Picks.join(parts).above(threshold)
+def _collect(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
+    """Join the files of the micrographs into picks.txt (short names) and picks.star (paths)."""
+    parts = ((m.name, star.read(_star_path(folder, m))) for m in micrographs)
+    picks = Picks.join(Picks.on(name, part.xy, part.scores) for name, part in parts)
     write_picks(folder / "picks.txt", picks)
-    paths = {m.name: str(m.path) for m in micrographs}
-    write_picks(folder / "picks.star", picks.renamed(paths))
+    write_picks(folder / "picks.star", picks.renamed({m.name: str(m.path) for m in micrographs}))
     return picks
-
-
-def _draw(
-    folder: Path,
-    micrographs: Sequence[MicrographFile],
-    failed: dict[str, str],
-    picks: Picks,
-    labels: Picks,
-    geometry: Geometry,
-    settings: PickSettings,
-) -> None:
-    from heliodor.picking.overview import draw_overview
-
-    shown = [m for m in micrographs if str(m.path) not in failed][:3]
-    images = [(m.name, *_load(m, settings, replace(geometry, factor=max(geometry.factor, 2.0)))) for m in shown]
-    draw_overview(folder / "overview.png", images, picks, labels, geometry, folder / "training.tsv")

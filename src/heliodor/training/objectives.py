@@ -6,7 +6,8 @@ L is the logistic loss, g = sigmoid(logit), P the positive, U the unlabelled reg
 pi, here and everywhere, is the fraction of positive regions *in the unlabelled pool*. A region is a
 pixel of the downsampled micrograph, and a particle makes every pixel within the label radius
 positive: 29 pixels at radius 3. With n particles expected per micrograph of A pixels, l of them
-labelled, discs of d pixels: pi = (n - l) * d / (A - l * d). See `heliodor.training.labels.prior`.
+labelled, discs of d pixels: pi = (n - l) * d / (A - l * d). `heliodor.training.labels.prior` computes
+it, over all labelled micrographs, with a rim of one pixel around the disc: 49 pixels at radius 3.
 """
 
 from __future__ import annotations

@@ -1,0 +1,77 @@
+"""The record of a run beside its results: what was asked, what came of it, with which versions."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliodor._version import __version__
+from heliodor.errors import SettingsError
+from heliodor.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LIBRARIES = ("numpy", "scipy", "torch", "mrcfile", "gemmi")
+
+
+def surroundings() -> dict[str, Any]:
+    """Versions and machine."""
+    return {
+        "heliodor": __version__,
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _LIBRARIES}},
+        "machine": {"system": platform.platform(), "processors": os.cpu_count()},
+    }
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write the record as readable JSON, atomically."""
+    write_text(path, json.dumps(record, indent=1) + "\n")
+
+
+def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Callable[[], None]) -> None:
+    """Make a results folder this run's own.
+
+    Parameters
+    ----------
+    path : path
+        Of the record in the folder. If it holds the same `deciding` values, the run goes on.
+    deciding : dict
+        JSON-able values that decide the result, nested at will; those under the key "lists" are
+        compared but not spelled out.
+    overwrite : bool
+        Start afresh rather than refuse or go on.
+    clear : callable
+        Removes old results.
+
+    Raises
+    ------
+    SettingsError
+        Another run is there: the message says what differs.
+    """
+    if not path.is_file():
+        return
+    old = json.loads(path.read_text(encoding="utf-8"))
+    different = _differences(old, json.loads(json.dumps(deciding)))
+    if different and not overwrite:
+        raise SettingsError(
+            f"{path.parent}: holds a run with other settings ({'; '.join(different)}); "
+            "choose another folder with -o, or start afresh with --overwrite"
+        )
+    if overwrite:
+        clear()
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], spell: bool = True) -> list[str]:
+    found: list[str] = []
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict):
+            found += _differences(before or {}, value, spell and key != "lists")
+        elif before != value:
+            found.append(f"{key} was {before}, is {value}" if spell else f"the {key} differ")
+    return found

@@ -1,0 +1,80 @@
+"""Do the labels fit the micrographs? Asked before any work starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.errors import LabelError
+from heliodor.names import match_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from heliodor.micrographs import MicrographFile
+    from heliodor.picks import Picks
+
+_FEW = 20  # below, labels may well lie in one corner by chance
+
+
+def resolve_labels(labels: Picks, micrographs: Sequence[MicrographFile]) -> tuple[Picks, list[MicrographFile]]:
+    """Give labels the names of their micrographs; drop those of micrographs that were not given.
+
+    Returns
+    -------
+    labels : Picks
+    labeled : list of MicrographFile
+        Those with at least one label, in their order.
+
+    Raises
+    ------
+    LabelError
+        There is no label, or none of a given micrograph.
+    """
+    if not len(labels):
+        raise LabelError("the labels hold no particle; label some particles on some of the micrographs")
+    names = match_names(labels.micrographs(), micrographs)
+    known = labels.select(np.array([name in names for name in labels.names])).renamed(names)
+    present = set(known.names)
+    return known, [m for m in micrographs if m.name in present]
+
+
+def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse labels that cannot be in the pixels of their micrographs.
+
+    Parameters
+    ----------
+    labels : Picks
+    shapes : mapping
+        Name -> (ny, nx) of every labelled micrograph.
+
+    Raises
+    ------
+    LabelError
+        More than a tenth lie off their micrographs, or all lie in one corner: in the wrong scale, or
+        with x and y swapped.
+    """
+    extent_of = np.array([shapes[name][::-1] for name in labels.names], dtype=np.float64)
+    negative = np.asarray((labels.xy < -0.5).any(axis=1))
+    off = np.asarray(negative | (labels.xy > extent_of - 0.5).any(axis=1))
+    reach, extent = labels.xy.max(axis=0), extent_of.max(axis=0)
+    where = f"labels reach x = {reach[0]:.0f}, y = {reach[1]:.0f} on {extent[0]:.0f} x {extent[1]:.0f} pixels"
+    if off.mean() > 0.1:
+        if bool((reach[::-1] <= extent).all()):
+            mend = "x and y seem to be swapped"
+        elif bool(negative[off].all()):
+            mend = "they are negative: corners of boxes, perhaps, or counted from the centre"
+        else:
+            mend = f"they would fit if divided by {_factor(1 / (extent / reach).min())}"
+        raise LabelError(f"{off.sum()} of {len(off)} labels lie off their micrographs ({where}): {mend}")
+    if len(labels) >= _FEW and bool((reach < 0.4 * extent).all()):
+        raise LabelError(
+            f"all {len(labels)} labels lie in one corner ({where}): they seem to be of downsampled micrographs; "
+            f"multiply them by {_factor((extent / reach).min())} (heliodor convert -x)"
+        )
+
+
+def _factor(ratio: float) -> str:
+    # Labels seldom reach the very edge: the next whole number on the safe side, or the ratio where it is small.
+    return f"{ratio:.2f}" if ratio < 1.5 else f"about {round(ratio)}"

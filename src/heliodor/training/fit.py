@@ -1,0 +1,121 @@
+"""Training from examples to a network: epochs, validation, checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.evaluation import average_precision, match
+from heliodor.files import write_text
+from heliodor.progress import SILENT, Reporter
+from heliodor.training.loop import Trainer, TrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from heliodor.networks import Classifier
+    from heliodor.picking.detect import Detector
+    from heliodor.training.tiles import Example
+
+COLUMNS = (
+    "epoch", "loss", "labeled_loss", "unlabeled_loss", "reconstruction",
+    "expected_precision", "recall", "held_out_ap", "seconds",
+)  # fmt: skip
+
+
+def fit(
+    training: Sequence[Example],
+    settings: TrainingSettings,
+    *,
+    validation: Sequence[Example] = (),
+    detector: Detector,
+    match_radius: float,
+    table: Path | None = None,
+    checkpoint: Path | None = None,
+    device: str = "auto",
+    reporter: Reporter = SILENT,
+    on_epoch: Callable[[Trainer], None] | None = None,
+) -> Classifier:
+    """Train, validating after every epoch; go on from `checkpoint` where it exists.
+
+    Parameters
+    ----------
+    training, validation : sequence of Example
+    settings : TrainingSettings
+    detector : Detector
+        Finds particles on the validation micrographs.
+    match_radius : float
+        In downsampled pixels.
+    table : path, optional
+        Tab separated, a row for each epoch, `COLUMNS`; nan where there is nothing to say.
+    checkpoint : path, optional
+        Rewritten after every epoch.
+    device : str
+    reporter : Reporter
+    on_epoch : callable, optional
+        Called with the trainer after every epoch.
+
+    Returns
+    -------
+    Classifier
+        On the CPU, in evaluation mode.
+    """
+    trainer = Trainer(training, settings, device)
+    rows: list[dict[str, float]] = []
+    if checkpoint is not None and checkpoint.is_file():
+        trainer.load(checkpoint)
+        rows = [] if table is None else read_table(table)[: trainer.epoch]
+        reporter.note(f"training goes on after epoch {trainer.epoch}")
+    while not trainer.finished:
+        row = trainer.run_epoch(reporter)
+        row["held_out_ap"] = held_out_ap(trainer.result(), validation, detector, match_radius)
+        rows.append(row)
+        if table is not None:
+            write_table(table, rows)
+        if checkpoint is not None:
+            trainer.save(checkpoint)
+        if on_epoch is not None:
+            on_epoch(trainer)
+        _tell(reporter, row, settings.epochs)
+    return trainer.result()
+
+
+def _tell(reporter: Reporter, row: dict[str, float], epochs: int) -> None:
+    held_out = "" if np.isnan(row["held_out_ap"]) else f", held-out AP {row['held_out_ap']:.3f}"
+    reporter.note(
+        f"epoch {row['epoch']:.0f} of {epochs}: loss {row['loss']:.3f}, recall {row['recall']:.2f}, "
+        f"expected precision {row['expected_precision']:.2f}{held_out}"
+    )
+
+
+def held_out_ap(network: Classifier, validation: Sequence[Example], detector: Detector, match_radius: float) -> float:
+    """Average precision on held-out micrographs; NaN without any.
+
+    Where only some of their particles are labelled, finding the others counts against it: compare
+    epochs by it, not data sets.
+    """
+    if not validation:
+        return float("nan")
+    hits, scores = [], []
+    for example in validation:
+        xy, found = detector(network, example.pixels)
+        hits.append(match(xy, found, example.positives, match_radius).hit)
+        scores.append(found)
+    labels = sum(len(example.positives) for example in validation)
+    return average_precision(np.concatenate(hits), np.concatenate(scores), labels)
+
+
+def write_table(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write the history of a training run."""
+    lines = ["\t".join(COLUMNS), *("\t".join(f"{row[name]:.6g}" for name in COLUMNS) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_table(path: Path) -> list[dict[str, float]]:
+    """Read what `write_table` wrote; a missing file has no rows."""
+    if not path.is_file():
+        return []
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    return [dict(zip(header.split("\t"), map(float, line.split("\t")), strict=True)) for line in lines]
