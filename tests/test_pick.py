@@ -115,7 +115,7 @@ def test_bad_labels_get_one_clear_line(run, tmp_path, capsys):
     assert "divided by about 4" in with_labels(Picks.on("001", truth["001"] * 4))
     many = np.concatenate([truth["001"], truth["001"] + 1]) / 4
     assert "swapped" in with_labels(Picks.on("001", [[5, 250], [9, 255]]))
-    assert "downsampled pixels" in with_labels(Picks.on("001", many))
+    assert "multiply them by about 4" in with_labels(Picks.on("001", many))
     assert "no such coordinate file" in fail(replaced(words, "--labels", tmp_path / "none.txt"), capsys)
 
 
