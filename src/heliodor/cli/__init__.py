@@ -20,6 +20,9 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Its single steps": {
         "preprocess": "downsample and normalize micrographs (alias: normalize)",
+        "train": "train a network from labelled particles",
+        "segment": "write score maps",
+        "extract": "find particles by score and non-maximum suppression",
         "blobs": "pick without labels: round particles of a known diameter",
     },
     "Coordinates": {

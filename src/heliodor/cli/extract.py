@@ -1,0 +1,101 @@
+"""Find particles: score micrographs (or take score maps) and keep the best that do not overlap."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heliodor.picking.detect import Detector
+    from heliodor.picks import Picks
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options (Topaz's names)."""
+    parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
+    parser.add_argument("-m", "--model", required=True, help="model.safetensors; 'none': the inputs are score maps")
+    parser.add_argument("-r", "--radius", type=float, default=None, help="exclusion radius, in pixels of the inputs")
+    parser.add_argument("-t", "--threshold", type=float, default=None, help="lowest score; default the model's, or -6")
+    parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
+    parser.add_argument("-s", "--down-scale", type=float, default=1.0, help="divide coordinates by this")
+    parser.add_argument("--raw", action="store_true", help="full-size micrographs: preprocess as the model's own")
+    parser.add_argument("-o", "--output", default=None, help="file, or folder with --per-micrograph; default stdout")
+    parser.add_argument("--per-micrograph", action="store_true", help="one file for each micrograph")
+    parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
+    parser.add_argument("--format", default="txt", help="txt, star, csv")
+    parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
+    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: torch decides")
+    parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Extract; return 0, or 1 where some micrographs were skipped."""
+    from heliodor.cli.console import console_reporter
+    from heliodor.cli.options import loader, set_threads
+    from heliodor.errors import MicrographError, SettingsError
+    from heliodor.micrographs import find_micrographs
+    from heliodor.picking.scoring import score_map
+    from heliodor.picking.stream import stream
+    from heliodor.picks import Picks
+
+    set_threads(options.num_threads)
+    if options.per_micrograph and options.output is None:
+        raise SettingsError("--per-micrograph needs a folder; give it with -o")
+    network, about = _model(options)
+    detector = _detector(options, about)
+    micrographs = find_micrographs(options.micrographs)
+    reporter = console_reporter()
+    loaded = stream(micrographs, loader(about, options.raw), options.num_workers)
+    parts, failed = [], 0
+    for file, result in reporter.track(loaded, len(micrographs), "extracting"):
+        if isinstance(result, MicrographError):
+            reporter.warn(f"skipped: {result}")
+            failed += 1
+            continue
+        small, scale = result
+        scores = small.pixels if network is None else score_map(network, small.pixels)
+        parts.append(Picks.on(file.name, *detector.maxima(scores)).scaled(scale))
+    if failed == len(micrographs):
+        raise MicrographError("no micrograph could be used; see the warnings above")
+    _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
+    return 1 if failed else 0
+
+
+def _model(options: argparse.Namespace) -> tuple[Any, dict[str, Any] | None]:
+    from heliodor.networks import load_network
+    from heliodor.training.loop import device_of
+
+    if options.model == "none":
+        return None, None
+    network, about = load_network(options.model)
+    return network.to(device_of(options.device)), about
+
+
+def _detector(options: argparse.Namespace, about: dict[str, Any] | None) -> Detector:
+    from heliodor.errors import SettingsError
+    from heliodor.picking.detect import LOWEST_SCORE, Detector
+
+    known = about or {}
+    geometry = known.get("geometry", known)
+    radius = options.radius or geometry.get("exclusion_radius")
+    if radius is None:
+        raise SettingsError("score maps do not say how far particles are apart; give -r, in their pixels")
+    threshold = options.threshold if options.threshold is not None else known.get("threshold", LOWEST_SCORE)
+    return Detector(radius, min(radius, known.get("training", {}).get("label_radius", radius / 3)), threshold)
+
+
+def _write(picks: Picks, options: argparse.Namespace) -> None:
+    from heliodor.formats import write_per_micrograph, write_picks
+    from heliodor.formats.txt import to_text
+
+    if options.per_micrograph:
+        write_per_micrograph(
+            options.output, picks, format=options.format, suffix=options.suffix, integers=options.integers
+        )
+    elif options.output is not None:
+        write_picks(Path(options.output), picks, format=options.format, integers=options.integers)
+    else:
+        sys.stdout.write(to_text(picks, integers=options.integers))

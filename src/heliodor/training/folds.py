@@ -1,0 +1,47 @@
+"""Splitting micrographs for validation: always whole micrographs, never single labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def k_fold(sources: Sequence[str], folds: int, fold: int, seed: int) -> tuple[list[int], list[int]]:
+    """Split micrographs into `folds` parts, each source evenly over them, and hold one out.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        The data set of each micrograph.
+    folds, fold : int
+        Number of parts, and which is held out, from 0.
+    seed : int
+
+    Returns
+    -------
+    training, held_out : list of int
+        Rows, in order.
+
+    Raises
+    ------
+    SettingsError
+        There is no such fold, or there are fewer micrographs than folds.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise SettingsError(f"--fold must be 0 to {folds - 1} for --k-fold {folds}, 2 or more. Got {fold} instead.")
+    if len(sources) < folds:
+        raise SettingsError(f"--k-fold {folds} needs as many labelled micrographs; there are {len(sources)}")
+    random = np.random.default_rng(seed)
+    order = [
+        row
+        for source in sorted(set(sources))
+        for row in random.permutation([k for k, own in enumerate(sources) if own == source]).tolist()
+    ]
+    held_out = sorted(order[fold::folds])
+    return sorted(set(range(len(sources))) - set(held_out)), held_out
