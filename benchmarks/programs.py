@@ -64,7 +64,9 @@ class Job:
             raise RuntimeError(f"exit code {process.returncode}, see {log}: {' '.join(command)}")
         per_mb = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes on macOS, kilobytes elsewhere
         seconds = usage.ru_utime + usage.ru_stime
-        return Step(name, self.printable(command), round(wall, 2), round(seconds, 2), usage.ru_maxrss / per_mb)
+        return Step(
+            name, self.printable(command), round(wall, 2), round(seconds, 2), round(usage.ru_maxrss / per_mb, 1)
+        )
 
     def printable(self, command: list[str]) -> str:
         """Return the command line with this machine's paths taken out."""

@@ -1,1 +1,93 @@
-"""Particle picking for cryo-EM from a few labelled particles."""
+"""Particle picking for cryo-EM from a few labelled particles.
+
+The public names below load on first use: `import heliodor` imports neither torch nor scipy. Every step works on
+arrays; files are read and written at the ends only:
+
+    read_micrograph -> heliodor.preprocess.preprocess -> score_map -> non_maximum_suppression -> write_picks
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from heliodor._version import __version__
+
+if TYPE_CHECKING:
+    from heliodor.evaluation import agreement, evaluate, match
+    from heliodor.formats import read_picks, write_picks
+    from heliodor.micrographs import Micrograph, find_micrographs, read_micrograph, write_micrograph
+    from heliodor.networks import Classifier, NetworkSettings, load_network, save_network
+    from heliodor.picking.blobs import find_blobs
+    from heliodor.picking.pick import PickSettings, pick
+    from heliodor.picking.scoring import score_map
+    from heliodor.picking.suppression import non_maximum_suppression, refine
+    from heliodor.picks import Picks
+    from heliodor.preprocess import downsample, normalize
+    from heliodor.training.loop import TrainingSettings, train
+    from heliodor.training.tiles import Example
+
+_HOMES = {
+    "Classifier": "networks",
+    "Example": "training.tiles",
+    "Micrograph": "micrographs",
+    "NetworkSettings": "networks",
+    "PickSettings": "picking.pick",
+    "Picks": "picks",
+    "TrainingSettings": "training.loop",
+    "agreement": "evaluation",
+    "downsample": "preprocess",
+    "evaluate": "evaluation",
+    "find_blobs": "picking.blobs",
+    "find_micrographs": "micrographs",
+    "load_network": "networks",
+    "match": "evaluation",
+    "non_maximum_suppression": "picking.suppression",
+    "normalize": "preprocess",
+    "pick": "picking.pick",
+    "read_micrograph": "micrographs",
+    "read_picks": "formats",
+    "refine": "picking.suppression",
+    "save_network": "networks",
+    "score_map": "picking.scoring",
+    "train": "training.loop",
+    "write_micrograph": "micrographs",
+    "write_picks": "formats",
+}
+
+__all__ = [
+    "Classifier",
+    "Example",
+    "Micrograph",
+    "NetworkSettings",
+    "PickSettings",
+    "Picks",
+    "TrainingSettings",
+    "__version__",
+    "agreement",
+    "downsample",
+    "evaluate",
+    "find_blobs",
+    "find_micrographs",
+    "load_network",
+    "match",
+    "non_maximum_suppression",
+    "normalize",
+    "pick",
+    "read_micrograph",
+    "read_picks",
+    "refine",
+    "save_network",
+    "score_map",
+    "train",
+    "write_micrograph",
+    "write_picks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'heliodor' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"heliodor.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

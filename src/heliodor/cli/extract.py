@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="txt", help="txt, star, csv")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
-    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: torch decides")
+    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
     parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
 
 

@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, or a number as in Topaz")
-    machine.add_argument("--threads", type=int, default=0, help="processor threads of the network; 0: all")
+    machine.add_argument(
+        "--threads", type=int, default=0, help="processor threads of the network; 0: those that are idle"
+    )
     machine.add_argument("--workers", type=int, default=1, help="threads that read and preprocess ahead")
 
 
@@ -50,15 +52,13 @@ def run(options: argparse.Namespace) -> int:
     """Run the main job; return 0, or 1 where some micrographs were skipped."""
     import dataclasses
 
-    import torch
-
     from heliodor.cli.console import console_reporter
+    from heliodor.cli.options import set_threads
     from heliodor.formats import read_picks
     from heliodor.micrographs import find_micrographs
     from heliodor.picking.pick import PickSettings, pick
 
-    if options.threads > 0:
-        torch.set_num_threads(options.threads)
+    set_threads(options.threads)
     values = {**vars(options), "pixel_size": options.angpix}
     names = [f.name for f in dataclasses.fields(PickSettings)]
     result = pick(

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("tiff", "mrc"), default="tiff", help="of the maps, float32")
     parser.add_argument("--tile", type=int, default=512, help="side of the pieces; bounds the memory")
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
-    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: torch decides")
+    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
     parser.add_argument("-t", "--num-workers", type=int, default=1, help="threads that read ahead")
 
 

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("-o", "--output", default=None, help="training curve (TSV); default PREFIX_training.tsv")
     output.add_argument("--overwrite", action="store_true", help="start afresh where a run was interrupted")
     output.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
-    output.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: torch decides")
+    output.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Picking: scores, suppression, threshold, and the main job that joins them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training: labels and prior, tiles, objectives, the loop."""

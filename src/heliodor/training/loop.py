@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,7 +207,7 @@ class Trainer:
         if done < rise:
             share = 0.04 + 0.96 * done / rise
         else:
-            share = 1e-4 + 0.5 * (1 + np.cos(np.pi * (done - rise) / (1 - rise)))
+            share = 1e-4 + 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * share
 

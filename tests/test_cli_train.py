@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+
+from conftest_helpers import disc_examples
+from heliodor.cli import main
+from heliodor.evaluation import match
+from heliodor.formats import read_picks, write_picks
+from heliodor.picks import Picks
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    place = tmp_path_factory.mktemp("train")
+    (place / "mics").mkdir()
+    examples = disc_examples(4)
+    for example in examples:
+        with mrcfile.new(place / "mics" / f"{example.name}.mrc") as mrc:
+            mrc.set_data(example.pixels)
+            mrc.voxel_size = 6.0
+    write_picks(place / "labels.txt", Picks.join(Picks.on(e.name, e.positives) for e in examples))
+    words = ["train", "--train-images", str(place / "mics"), "--train-targets", str(place / "labels.txt")]
+    words += ["-n", "14", "-k", "4", "--fold", "1", "--units", "8", "--num-epochs", "2", "--epoch-size", "40"]
+    assert main([*words, "--save-prefix", str(place / "models" / "model")]) == 0
+    return place, examples
+
+
+def test_train_writes_a_model_per_epoch_and_the_curve(trained):
+    place, _ = trained
+    assert sorted(p.name for p in (place / "models").iterdir()) == [
+        "model_epoch1.safetensors",
+        "model_epoch2.safetensors",
+        "model_training.tsv",
+    ]
+    lines = (place / "models" / "model_training.tsv").read_text().splitlines()
+    assert len(lines) == 3
+    assert "nan" not in lines[1]
+
+
+def test_extract_from_micrographs_equals_extract_from_score_maps(trained, capsys):
+    place, examples = trained
+    model = str(place / "models" / "model_epoch2.safetensors")
+    assert main(["segment", str(place / "mics"), "-m", model, "-o", str(place / "maps"), "--tile", "100"]) == 0
+    assert tifffile.imread(place / "maps" / "m0.tiff").shape == (160, 180)
+    assert (
+        main(
+            ["extract", str(place / "maps"), "-m", "none", "-r", "9", "-t", "-2", "-x", "4", "-o", str(place / "a.txt")]
+        )
+        == 0
+    )
+    assert (
+        main(
+            ["extract", str(place / "mics"), "-m", model, "-r", "9", "-t", "-2", "-x", "4", "-o", str(place / "b.txt")]
+        )
+        == 0
+    )
+    one, two = read_picks(place / "a.txt"), read_picks(place / "b.txt")
+    assert len(one) == len(two)
+    np.testing.assert_allclose(one.xy, two.xy, atol=0.05)
+    best = two.of("m3")
+    best = best.select(np.argsort(-best.scores)[:12])
+    assert match(best.xy / 4, best.scores, examples[3].positives, 5.0).hit.mean() > 0.8
+    capsys.readouterr()
+    assert main(["extract", str(place / "maps"), "-m", "none", "-r", "9", "--integers"]) == 0
+    assert capsys.readouterr().out.startswith("image_name\tx_coord\ty_coord\tscore\nm0\t")
+
+
+def test_mismatches_are_refused(trained, tmp_path, capsys):
+    place, examples = trained
+    model = str(place / "models" / "model_epoch2.safetensors")
+    with mrcfile.new(tmp_path / "m0.mrc") as mrc:
+        mrc.set_data(examples[0].pixels)
+        mrc.voxel_size = 1.5
+    assert main(["extract", str(tmp_path / "m0.mrc"), "-m", model]) == 2
+    assert "1.5 A per pixel, the model wants 6" in capsys.readouterr().err
+    assert main(["extract", str(place / "maps"), "-m", "none"]) == 2
+    assert "give -r" in capsys.readouterr().err
+    assert main(["segment", str(place / "mics"), "-m", model, "--raw", "-o", str(tmp_path)]) == 2
+    assert "--raw needs a model" in capsys.readouterr().err

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest_helpers import disc_examples
+from heliodor.errors import LabelError, SettingsError
+from heliodor.evaluation import match
+from heliodor.networks import NetworkSettings
+from heliodor.picking.detect import Detector
+from heliodor.picking.threshold import threshold_for_count
+from heliodor.training.count import estimate_count
+from heliodor.training.fit import fit, read_table
+from heliodor.training.folds import k_fold
+from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
+from heliodor.training.loop import Trainer, TrainingSettings, device_of, train
+from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
+from heliodor.training.tiles import Example, TileSampler
+
+SMALL = {"network": NetworkSettings(units=8), "epochs": 3, "epoch_size": 20, "pi": 0.05}
+
+
+def test_a_disc_of_radius_3_has_29_pixels():
+    assert len(disc(3)) == 29
+
+
+def test_label_map_equals_a_loop_over_pixels():
+    positives, negatives = np.array([[3.2, 4.6], [0, 0]]), np.array([[6.0, 5.0]])
+    marks = label_map((9, 12), positives, negatives, 2.0)
+    for y in range(9):
+        for x in range(12):
+            near = [min(((np.rint(c) - (x, y)) ** 2).sum(axis=1)) <= 4 for c in (positives, negatives)]
+            assert marks[y, x] == (POSITIVE if near[0] else NEGATIVE if near[1] else UNLABELED)
+
+
+@given(st.floats(1, 60), st.integers(1, 5), st.integers(2, 4))
+def test_prior_and_expected_particles_are_inverses(particles, micrographs, radius):
+    labels = int(particles * micrographs * 0.3)
+    known = (labels, micrographs, micrographs * 100_000, radius)
+    if particles * micrographs - labels > 1:
+        assert expected_particles(prior(particles, *known), *known) == pytest.approx(particles)
+
+
+def test_more_particles_than_pixels_are_refused():
+    with pytest.raises(SettingsError, match="do not fit"):
+        prior(1000, 10, 1, 40_000, 3)
+
+
+def sampler(example, **options):
+    options = {"label_tiles": 5, "random_tiles": 7, "label_radius": 3, "outputs": 4, **options}
+    return TileSampler([example], receptive_field=31, stride=4, **options)
+
+
+def test_an_unturned_tile_is_a_plain_crop_with_zeros_outside():
+    pixels = np.random.default_rng(0).normal(size=(60, 70)).astype(np.float32)
+    example = Example("m", pixels, np.array([[30.0, 20.0]]), np.empty((0, 2)))
+    cut = sampler(example, outputs=1).cut(
+        np.zeros(2, np.int64), np.array([[20.0, 30.0], [2.0, 69.0]]), np.eye(2)[None].repeat(2, 0)
+    )
+    padded = np.pad(pixels, 15)
+    np.testing.assert_allclose(cut.windows[0], padded[20:51, 30:61], atol=1e-5)
+    np.testing.assert_allclose(cut.windows[1], padded[2:33, 69:100], atol=1e-5)
+    assert cut.labels.ravel().tolist() == [POSITIVE, UNLABELED]
+
+
+def test_labels_of_a_tile_are_those_of_its_turned_positions():
+    pixels = np.zeros((80, 90), np.float32)
+    example = Example("m", pixels, np.array([[40.0, 30.0]]), np.array([[60.0, 60.0]]))
+    tiles = sampler(example)
+    angle = 0.7
+    axes = np.array([[[np.cos(angle), np.sin(angle)], [np.sin(angle), -np.cos(angle)]]])  # turned and mirrored
+    centre = np.array([[33.0, 41.0]])
+    cut = tiles.cut(np.zeros(1, np.int64), centre, axes)
+    marks = label_map(pixels.shape, example.positives, example.negatives, 3)
+    for i in range(4):
+        for j in range(4):
+            y, x = np.rint(centre[0] + axes[0] @ (4 * np.array([i - 1.5, j - 1.5]))).astype(int)
+            assert cut.labels[0, i, j] == marks[y, x]
+
+
+def test_label_tiles_hold_labels_and_places_outside_count_for_nothing():
+    example = Example("m", np.ones((50, 50), np.float32), np.array([[1.0, 1.0]]), np.empty((0, 2)))
+    batch = sampler(example).batch(0, 0)
+    assert (batch.labels[:5] == POSITIVE).flatten(1).any(dim=1).all()
+    assert (batch.labels[:5] == OUTSIDE).any()
+
+
+def test_batches_depend_on_seed_epoch_and_index_only():
+    example = disc_examples(1)[0]
+    one, two = sampler(example, seed=3), sampler(example, seed=3)
+    two.batch(0, 0)
+    assert torch.equal(one.batch(2, 5).windows, two.batch(2, 5).windows)
+    assert not torch.equal(one.batch(2, 5).windows, one.batch(2, 6).windows)
+
+
+def test_each_source_gets_the_same_share_of_tiles():
+    rng = np.random.default_rng(0)
+    large = [
+        Example(
+            f"a{k}", rng.normal(size=(90, 90)).astype(np.float32) + 100, np.full((9, 2), 40.0), np.empty((0, 2)), "a"
+        )
+        for k in range(4)
+    ]
+    small = [
+        Example("b", rng.normal(size=(60, 60)).astype(np.float32), np.array([[30.0, 30.0]]), np.empty((0, 2)), "b")
+    ]
+    tiles = TileSampler(
+        [*large, *small], receptive_field=31, stride=4, label_radius=3, label_tiles=400, random_tiles=400
+    )
+    from_large = tiles.batch(0, 0).windows.amax(dim=(1, 2)) > 50
+    assert 0.4 < from_large[:400].float().mean() < 0.6
+    assert 0.4 < from_large[400:].float().mean() < 0.6
+
+
+def test_labels_off_every_micrograph_are_refused():
+    with pytest.raises(LabelError, match="no labelled particle"):
+        sampler(Example("m", np.ones((50, 50), np.float32), np.array([[500.0, 500.0]]), np.empty((0, 2))))
+
+
+@pytest.mark.parametrize("method", ["PN", "PU", "GE-KL", "GE-binomial"])
+def test_every_objective_learns_to_find_discs(method):
+    examples = disc_examples(3)
+    shown = [Example(e.name, e.pixels, e.positives[:6], e.negatives) for e in examples[:2]]
+    network, history = train(shown, TrainingSettings(**{**SMALL, "method": method, "epoch_size": 40}))
+    xy, scores = Detector(7.0, 3.0, -50.0)(network, examples[2].pixels)
+    truth = examples[2].positives
+    assert match(xy[: len(truth)], scores[: len(truth)], truth, 5.0).hit.mean() > 0.8
+    assert len(history) == 3
+
+
+def test_autoencoder_dropout_and_l2_take_part():
+    settings = TrainingSettings(
+        **{**SMALL, "autoencoder": 1.0, "l2": 1e-3, "network": NetworkSettings(units=8, dropout=0.2), "epochs": 2}
+    )
+    _, history = train(disc_examples(1), settings)
+    assert 0 < history[1]["reconstruction"] < history[0]["reconstruction"]
+
+
+def test_interrupted_training_ends_like_uninterrupted(tmp_path):
+    settings = TrainingSettings(**{**SMALL, "network": NetworkSettings(units=8, dropout=0.1), "autoencoder": 0.1})
+    examples, detector = disc_examples(2), Detector(7.0, 3.0)
+    options = {"detector": detector, "match_radius": 5.0, "validation": examples[1:]}
+    whole = fit(examples[:1], settings, table=tmp_path / "whole.tsv", **options)
+
+    class Stop(Exception):
+        pass
+
+    def stop(trainer):
+        if trainer.epoch == 2:
+            raise Stop
+
+    files = {"table": tmp_path / "parts.tsv", "checkpoint": tmp_path / "checkpoint.pt"}
+    with pytest.raises(Stop):
+        fit(examples[:1], settings, **files, **options, on_epoch=stop)
+    parts = fit(examples[:1], settings, **files, **options)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name]), name
+    for one, two in zip(read_table(tmp_path / "whole.tsv"), read_table(tmp_path / "parts.tsv"), strict=True):
+        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+        assert 0 <= one["held_out_ap"] <= 1
+
+
+def test_the_count_is_found_from_few_labels():
+    examples = disc_examples(3, particles=25)
+    shown = [Example(e.name, e.pixels, e.positives[:8], e.negatives) for e in examples]
+    count = estimate_count(shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0)
+    assert 17 < count.particles < 35
+    assert count.low <= count.particles <= count.high
+
+
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=40, unique=True), st.integers(1, 50))
+@settings(max_examples=50)
+def test_the_threshold_keeps_as_many_as_expected(scores, count):
+    threshold = threshold_for_count([np.array(scores)], count)
+    if count < len(scores):
+        assert (np.array(scores) > threshold).sum() == count
+    else:
+        assert threshold == -6.0
+
+
+def test_folds_are_disjoint_cover_everything_and_balance_sources():
+    sources = ["a"] * 6 + ["b"] * 3
+    held = [k_fold(sources, 3, fold, seed=1)[1] for fold in range(3)]
+    assert sorted(row for part in held for row in part) == list(range(9))
+    assert all(sorted(sources[k] for k in part) == ["a", "a", "b"] for part in held)
+    with pytest.raises(SettingsError):
+        k_fold(sources, 3, 3, seed=1)
+
+
+@pytest.mark.parametrize("options", [{"method": "GE"}, {"pi": 0.0}, {"pi": 1.2}, {"epochs": 0}, {"l2": -1.0}])
+def test_settings_out_of_range(options):
+    with pytest.raises(SettingsError):
+        TrainingSettings(**options)
+
+
+def test_a_device_that_is_not_there():
+    assert device_of("-1").type == "cpu"
+    with pytest.raises(SettingsError, match="not available"):
+        device_of("cuda:99")
+
+
+def test_weight_of_the_penalty_shrinks_with_the_regions_of_tiles():
+    settings = TrainingSettings()
+    assert settings.weight(240) == 1
+    assert settings.weight(960) == 0.25
+    assert TrainingSettings(method="GE-KL").weight(960) == 10
+    assert Trainer(disc_examples(1), TrainingSettings(**SMALL)).sampler.side == 43
