@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from programs import PROGRAMS, Job, Outcome, version_of
-from scoring import rank
+from scoring import Ranking, rank
 from splits import Labels, Split, read_labels, split_micrographs
 from tables import report
 
@@ -43,15 +43,18 @@ class Results:
             stream.write(json.dumps(row) + "\n")
 
 
-def score(outcome: Outcome, job: Job, default_threshold: float) -> dict:
+def score(outcome: Outcome, job: Job) -> dict:
     """Scores and costs of a run: of the best variant, where a program offers several."""
-    summaries = {}
-    for name, path in outcome.variants.items():
-        ranking = rank(read_labels(path), job.labels, job.split.test, MATCH_RADIUS)
-        summaries[name] = ranking.summary(default_threshold)
+
+    def ranking(path: Path) -> Ranking:
+        return rank(read_labels(path), job.labels, job.split.test, MATCH_RADIUS)
+
+    summaries = {name: ranking(path).summary() for name, path in outcome.variants.items()}
     best = max(summaries, key=lambda name: summaries[name]["ap"])
-    variants = {name: summary["ap"] for name, summary in summaries.items()}
-    return {**summaries[best], "variant": best, "variant_aps": variants, **outcome.row(best)}
+    given = ranking(outcome.picks or outcome.variants[best])
+    aps = {name: summary["ap"] for name, summary in summaries.items()}
+    default = given.best(len(given.hits))
+    return {**summaries[best], "default": default, "variant": best, "variant_aps": aps, **outcome.row(best)}
 
 
 def splits(labels: Labels, options: argparse.Namespace) -> Iterator[Split]:
@@ -82,10 +85,9 @@ def run_one(name: str, executable: str, job: Job) -> dict:
     """Run one program on one split, in a folder of its own, and score it."""
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
-    program = PROGRAMS[name]
     key = {"labels": job.split.labels, "draw": job.split.draw, "fold": job.split.fold}
-    outcome = program.run(executable, job)
-    return {**key, "test": job.split.test, "threads": job.threads, **score(outcome, job, program.default_threshold)}
+    outcome = PROGRAMS[name](executable, job)
+    return {**key, "test": job.split.test, "threads": job.threads, **score(outcome, job)}
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -78,10 +78,11 @@ class Job:
 class Outcome:
     """What a program made of a job: its picks in one or more variants, and what it cost."""
 
-    variants: dict[str, Path]  # several where an option is chosen on the test labels, in the program's favour
+    variants: dict[str, Path]  # rankings; several where an option is chosen on the test labels, in the program's favour
     steps: list[Step]
     train_s: float
     settings: dict[str, float]
+    picks: Path | None = None  # what the program gives unless told otherwise; None: the whole ranking
 
     def row(self, chosen: str) -> dict[str, object]:
         """Return the costs of the run that ends in one variant, ready for a table row."""
@@ -99,13 +100,21 @@ class Outcome:
 
 
 def run_heliodor(program: str, job: Job) -> Outcome:
-    """Labels in, picks out in one command, everything derived; the low threshold keeps the whole ranking."""
+    """Labels in, picks out in one command, everything derived.
+
+    Picks end at a threshold that the command derives. The whole ranking, for the average precision, comes from a
+    second command that scores the micrographs again with the same network; its cost is not counted.
+    """
     write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
     command = [program, "pick", *job.micrographs, "--labels", "labels.txt", "--diameter", str(DIAMETER)]
-    command += ["--threshold", "-6", "--device", "cpu", "--threads", str(job.threads), "-o", "picked"]
+    command += ["--device", "cpu", "--threads", str(job.threads), "-o", "picked"]
     step = job.measure("pick", command)
-    seconds = json.loads((job.folder / "picked" / "run.json").read_text())["result"]["seconds"]
-    return Outcome({"pick": job.folder / "picked" / "picks.txt"}, [step], seconds["training"], {})
+    extract = [program, "extract", "--raw", "-m", "picked/model.safetensors", "-t", "-6", *job.micrographs]
+    job.measure("extract", [*extract, "-d", "-1", "-j", str(job.threads), "-o", "ranking.txt"])
+    result = json.loads((job.folder / "picked" / "run.json").read_text())["result"]
+    picks = job.folder / "picked" / "picks.txt"
+    ranking = {"ranking": job.folder / "ranking.txt"}
+    return Outcome(ranking, [step], result["seconds"]["training"], result["estimates"], picks)
 
 
 def run_topaz(program: str, job: Job) -> Outcome:
@@ -164,18 +173,10 @@ def _run_topaz(program: str, job: Job, prior: list[str], settings: dict[str, flo
     return Outcome(variants, steps, steps[2].wall_s, settings)
 
 
-@dataclass(frozen=True)
-class Program:
-    """How to run a program, and the score (log-odds) above which it reports picks unless told otherwise."""
-
-    run: Callable[[str, Job], Outcome]
-    default_threshold: float
-
-
-PROGRAMS = {
-    "heliodor": Program(run_heliodor, 0.0),
-    "topaz": Program(run_topaz, -6.0),
-    "topaz-n": Program(run_topaz_documented, -6.0),
+PROGRAMS: dict[str, Callable[[str, Job], Outcome]] = {
+    "heliodor": run_heliodor,
+    "topaz": run_topaz,
+    "topaz-n": run_topaz_documented,
 }
 
 

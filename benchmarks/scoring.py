@@ -33,8 +33,8 @@ class Ranking:
         recall = found / self.labels
         return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-9)
 
-    def summary(self, default_threshold: float) -> dict[str, object]:
-        """Average precision, best F1, localization error, and the operating points `default` and `zero`.
+    def summary(self) -> dict[str, object]:
+        """Average precision, best F1, localization error, and what the picks with a score above 0 are worth.
 
         Average precision is the sum of the precision at each hit over the number of labels (no interpolation).
         """
@@ -46,15 +46,13 @@ class Ranking:
             "best_threshold": float(self.scores[best]),
             "rmse_px": float(np.sqrt(np.mean(self.distances**2))),
             "picks": len(self.hits),
-            "default": self.at(default_threshold),
-            "zero": self.at(0.0),
+            "zero": self.best(int((self.scores > 0).sum())),
         }
 
-    def at(self, threshold: float) -> dict[str, float]:
-        """Precision, recall and F1 of the picks that score above `threshold`."""
-        count = int((self.scores > threshold).sum())
+    def best(self, count: int) -> dict[str, float]:
+        """Precision, recall and F1 of the `count` best picks."""
         values = [float(part[count - 1]) if count else 0.0 for part in self.curve()]
-        return {"threshold": threshold, **dict(zip(("precision", "recall", "f1"), values, strict=True))}
+        return dict(zip(("precision", "recall", "f1"), values, strict=True))
 
 
 def rank(picks: Labels, labels: Labels, micrographs: list[str], match_radius: float) -> Ranking:
