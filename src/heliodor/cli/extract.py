@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
     parser.add_argument("-s", "--down-scale", type=float, default=1.0, help="divide coordinates by this")
     parser.add_argument("--raw", action="store_true", help="full-size micrographs: preprocess as the model's own")
+    parser.add_argument("--any-pixel-size", action="store_true", help="do not compare pixel sizes with the model's")
     parser.add_argument("-o", "--output", default=None, help="file, or folder with --per-micrograph; default stdout")
     parser.add_argument("--per-micrograph", action="store_true", help="one file for each micrograph")
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     detector = _detector(options, about)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
-    loaded = stream(micrographs, loader(about, options.raw), options.num_workers)
+    loaded = stream(micrographs, loader(about, options.raw, options.any_pixel_size), options.num_workers)
     parts, failed = [], 0
     for file, result in reporter.track(loaded, len(micrographs), "extracting"):
         if isinstance(result, MicrographError):

@@ -27,7 +27,7 @@ def set_threads(threads: int) -> None:
 
 
 def loader(
-    about: dict[str, Any] | None, raw: bool
+    about: dict[str, Any] | None, raw: bool, any_pixel_size: bool = False
 ) -> Callable[[MicrographFile], tuple[Micrograph, tuple[float, float]]]:
     """Return what reads a micrograph for a model: as it is, or preprocessed as the model's own were.
 
@@ -37,6 +37,8 @@ def loader(
         What the model file says, if there is a model.
     raw : bool
         The micrographs are of full size: downsample and normalize them.
+    any_pixel_size : bool
+        Take micrographs whose pixel size is not the model's as they are.
 
     Returns
     -------
@@ -62,8 +64,8 @@ def loader(
     def load(file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
         micrograph = read_micrograph(file.path, name=file.name)
         size = micrograph.pixel_size
-        if wanted and size and abs(size / wanted - 1) > 0.05:
-            hint = "preprocess it first, or use --raw" if geometry and size < wanted else "use the right model"
+        if wanted and size and not any_pixel_size and abs(size / wanted - 1) > 0.05:
+            hint = "preprocess it first, use --raw, or --any-pixel-size to take it as it is"
             raise MicrographError(f"{file.path}: {size:.3g} A per pixel, the model wants {wanted:.3g}; {hint}")
         if not raw or geometry is None or about is None:
             return micrograph, (1.0, 1.0)

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", required=True, help="model.safetensors")
     parser.add_argument("-o", "--output", required=True, help="folder for NAME.tiff (or .mrc)")
     parser.add_argument("--raw", action="store_true", help="full-size micrographs: preprocess as the model's own")
+    parser.add_argument("--any-pixel-size", action="store_true", help="do not compare pixel sizes with the model's")
     parser.add_argument("--format", choices=("tiff", "mrc"), default="tiff", help="of the maps, float32")
     parser.add_argument("--tile", type=int, default=512, help="side of the pieces; bounds the memory")
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     micrographs = find_micrographs(options.micrographs)
     folder = make_directory(options.output)
     reporter = console_reporter()
-    loaded = stream(micrographs, loader(about, options.raw), options.num_workers)
+    loaded = stream(micrographs, loader(about, options.raw, options.any_pixel_size), options.num_workers)
     failed = 0
     for file, result in reporter.track(loaded, len(micrographs), "scoring"):
         if isinstance(result, MicrographError):
