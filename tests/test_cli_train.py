@@ -75,7 +75,7 @@ def test_mismatches_are_refused(trained, tmp_path, capsys):
         mrc.set_data(examples[0].pixels)
         mrc.voxel_size = 1.5
     assert main(["extract", str(tmp_path / "m0.mrc"), "-m", model]) == 2
-    assert "1.5 A per pixel, the model wants 6" in capsys.readouterr().err
+    assert "1.5 A per pixel, the network wants 6" in capsys.readouterr().err
     assert main(["extract", str(place / "maps"), "-m", "none"]) == 2
     assert "give -r" in capsys.readouterr().err
     assert main(["segment", str(place / "mics"), "-m", model, "--raw", "-o", str(tmp_path)]) == 2

@@ -12,7 +12,8 @@ from mrcfile.dtypes import HEADER_DTYPE
 from PIL import Image
 
 from heliodor.errors import FormatError, MicrographError, OutputError, SettingsError
-from heliodor.micrographs import Micrograph, find_micrographs, read_header, read_micrograph, write_micrograph
+from heliodor.find import find_micrographs
+from heliodor.micrographs import Micrograph, read_header, read_micrograph, write_micrograph
 
 PIXELS = np.arange(35, dtype=np.float32).reshape(5, 7)
 DTYPES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}

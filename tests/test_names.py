@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliodor.errors import LabelError
-from heliodor.micrographs import MicrographFile
-from heliodor.names import match_names, stem, unique_names
+from heliodor.names import MicrographFile, match_names, stem, unique_names
 
 
 def files(*paths: str) -> list[MicrographFile]:

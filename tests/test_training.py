@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest_helpers import disc_examples
+from heliodor.devices import device_of
 from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
@@ -16,8 +17,9 @@ from heliodor.training.count import estimate_count
 from heliodor.training.fit import fit, read_table
 from heliodor.training.folds import k_fold
 from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
-from heliodor.training.loop import Trainer, TrainingSettings, device_of, train
+from heliodor.training.loop import Trainer, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
+from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example, TileSampler
 
 SMALL = {"network": NetworkSettings(units=8), "epochs": 3, "epoch_size": 20, "pi": 0.05}

@@ -15,16 +15,19 @@ from heliodor._version import __version__
 
 if TYPE_CHECKING:
     from heliodor.evaluation import agreement, evaluate, match
+    from heliodor.find import find_micrographs
     from heliodor.formats import read_picks, write_picks
-    from heliodor.micrographs import Micrograph, find_micrographs, read_micrograph, write_micrograph
+    from heliodor.micrographs import Micrograph, read_micrograph, write_micrograph
     from heliodor.networks import Classifier, NetworkSettings, load_network, save_network
     from heliodor.picking.blobs import find_blobs
-    from heliodor.picking.pick import PickSettings, pick
+    from heliodor.picking.pick import pick
     from heliodor.picking.scoring import score_map
+    from heliodor.picking.settings import PickSettings
     from heliodor.picking.suppression import non_maximum_suppression, refine
     from heliodor.picks import Picks
     from heliodor.preprocess import downsample, normalize
-    from heliodor.training.loop import TrainingSettings, train
+    from heliodor.training.loop import train
+    from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
 
 _HOMES = {
@@ -32,14 +35,14 @@ _HOMES = {
     "Example": "training.tiles",
     "Micrograph": "micrographs",
     "NetworkSettings": "networks",
-    "PickSettings": "picking.pick",
+    "PickSettings": "picking.settings",
     "Picks": "picks",
-    "TrainingSettings": "training.loop",
+    "TrainingSettings": "training.settings",
     "agreement": "evaluation",
     "downsample": "preprocess",
     "evaluate": "evaluation",
     "find_blobs": "picking.blobs",
-    "find_micrographs": "micrographs",
+    "find_micrographs": "find",
     "load_network": "networks",
     "match": "evaluation",
     "non_maximum_suppression": "picking.suppression",

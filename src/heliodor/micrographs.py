@@ -1,24 +1,21 @@
-"""Micrographs: reading, writing, finding."""
+"""Micrographs: reading and writing."""
 
 from __future__ import annotations
 
 import difflib
-import glob
 import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import atomic_path
-from heliodor.names import stem, unique_names
+from heliodor.names import stem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
 MRC, TIFF, PNG = (".mrc", ".mrcs"), (".tif", ".tiff"), (".png", ".jpg", ".jpeg")
@@ -41,15 +38,6 @@ class Micrograph:
     pixels: NDArray[np.float32]
     pixel_size: float | None
     name: str
-
-
-@dataclass(frozen=True)
-class MicrographFile:
-    """A micrograph on disk: its path, a name that is unique in the run, the data set it belongs to."""
-
-    path: Path
-    name: str
-    source: str = ""
 
 
 def read_micrograph(
@@ -101,7 +89,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | 
     if path.suffix.lower() not in MRC:
         micrograph = read_micrograph(path)
         return micrograph.pixels.shape, micrograph.pixel_size
-    _check_there(path)
+    check_there(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -122,7 +110,8 @@ def _check_flat(path: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Raise a `MicrographError` that names near names if there is no such file."""
     if path.is_file():
         return
     if path.is_dir():
@@ -134,7 +123,7 @@ def _check_there(path: Path) -> None:
 
 
 def _read_pixels(path: Path) -> tuple[NDArray[Any], float | None]:
-    _check_there(path)
+    check_there(path)
     kind = path.suffix.lower()
     if kind not in READABLE:
         raise MicrographError(f"{path}: not a kind of image that is read here; give {', '.join(READABLE)}")
@@ -217,89 +206,3 @@ def write_micrograph(path: str | os.PathLike[str], micrograph: Micrograph) -> No
             import tifffile
 
             tifffile.imwrite(temporary, pixels)
-
-
-def find_micrographs(
-    inputs: Sequence[str | os.PathLike[str]], *, missing: Literal["error", "keep"] = "error"
-) -> list[MicrographFile]:
-    """Find micrographs from paths, globs, folders, and files that list them.
-
-    Parameters
-    ----------
-    inputs : sequence of str or path
-        An image; a glob in quotes; a folder (every image in it); a text file with a path per line; a
-        Topaz image list (tab separated image_name, path, [source]); a STAR file with
-        _rlnMicrographName. Listed paths count from the working folder, the list's folder or one above it.
-    missing : {'error', 'keep'}
-        What to do about an image that is given by its path and is not there. One that stands in a
-        list or is kept is returned: reading it says what is wrong.
-
-    Returns
-    -------
-    list of MicrographFile
-        In the order given, each file once.
-
-    Raises
-    ------
-    MicrographError
-        An input names nothing.
-    """
-    found: dict[str, tuple[Path, str]] = {}
-    for item in inputs:
-        before = len(found)
-        for path, source in _expand(os.fspath(item), missing == "keep"):
-            found.setdefault(os.path.abspath(path), (path, source))
-        if len(found) == before and not any(True for _ in _expand(os.fspath(item), missing == "keep")):
-            raise MicrographError(f"{item}: names no micrograph ({', '.join(READABLE)}); check the path")
-    names = unique_names([Path(path) for path in found])
-    return [MicrographFile(p, n, s) for (p, s), n in zip(found.values(), names, strict=True)]
-
-
-def _expand(item: str, keep: bool) -> Iterator[tuple[Path, str]]:
-    path = Path(item)
-    if path.is_dir():
-        with os.scandir(path) as entries:
-            for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
-                yield path / name, ""
-    elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
-        if not keep:
-            _check_there(path)
-        yield path, ""
-    elif path.is_file():
-        yield from _listed(path)
-    elif glob.has_magic(item):
-        for match in sorted(glob.glob(item, recursive=True)):
-            if match.lower().endswith(READABLE):
-                yield Path(match), ""
-    else:
-        _check_there(path)
-
-
-def _listed(path: Path) -> Iterator[tuple[Path, str]]:
-    if path.suffix.lower() == ".star":
-        rows = [(name, "") for name in _star_column(path, "_rlnMicrographName")]
-    else:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            kinds = ", ".join(READABLE)
-            raise MicrographError(f"{path}: neither a list of images nor an image; give {kinds}") from error
-        rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
-    bases = [Path(), path.parent, *path.resolve().parent.parents]
-    base = next((b for b in bases if any((b / name).exists() for name, _ in rows)), Path())
-    for name, source in rows:
-        yield base / name, source
-
-
-def _text_rows(lines: list[str]) -> list[tuple[str, str]]:
-    if not lines or "path" not in lines[0].split("\t"):
-        return [(line.strip(), "") for line in lines]
-    header = lines[0].split("\t")
-    table = [dict(zip(header, line.split("\t"), strict=False)) for line in lines[1:]]
-    return [(row["path"], row.get("source", "")) for row in table if row.get("path")]
-
-
-def _star_column(path: Path, column: str) -> list[str]:
-    from heliodor.formats.star import read_columns
-
-    return list(dict.fromkeys(read_columns(path, [column])[column]))

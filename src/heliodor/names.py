@@ -1,11 +1,12 @@
-"""Names of micrographs: which file a name in a coordinate table means."""
+"""Micrograph files and their names: which file a name in a coordinate table means."""
 
 from __future__ import annotations
 
 import difflib
 import os
 from collections import Counter, defaultdict
-from pathlib import PurePath
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from heliodor.errors import LabelError
@@ -13,9 +14,16 @@ from heliodor.errors import LabelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from heliodor.micrographs import MicrographFile
-
 IMAGE_SUFFIXES = (".mrc", ".mrcs", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".eer")
+
+
+@dataclass(frozen=True)
+class MicrographFile:
+    """A micrograph on disk: its path, a name that is unique in the run, the data set it belongs to."""
+
+    path: Path
+    name: str
+    source: str = ""
 
 
 def stem(path: str) -> str:

@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
 
     from heliodor.cli.console import console_reporter
     from heliodor.errors import MicrographError
-    from heliodor.micrographs import find_micrographs, read_micrograph
+    from heliodor.find import find_micrographs
+    from heliodor.micrographs import read_micrograph
     from heliodor.picking.blobs import pick_blobs
     from heliodor.picks import Picks
 

@@ -35,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
-    from heliodor.cli.options import loader, set_threads
+    from heliodor.cli.options import set_threads
     from heliodor.errors import MicrographError, SettingsError
-    from heliodor.micrographs import find_micrographs
+    from heliodor.find import find_micrographs
+    from heliodor.picking.load import Loader
     from heliodor.picking.scoring import score_map
     from heliodor.picking.stream import stream
     from heliodor.picks import Picks
@@ -47,9 +48,10 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
     network, about = _model(options)
     detector = _detector(options, about)
+    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
-    loaded = stream(micrographs, loader(about, options.raw, options.any_pixel_size), options.num_workers)
+    loaded = stream(micrographs, load, options.num_workers)
     parts, failed = [], 0
     for file, result in reporter.track(loaded, len(micrographs), "extracting"):
         if isinstance(result, MicrographError):
@@ -65,27 +67,26 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _model(options: argparse.Namespace) -> tuple[Any, dict[str, Any] | None]:
+def _model(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    from heliodor.devices import device_of
     from heliodor.networks import load_network
-    from heliodor.training.loop import device_of
 
     if options.model == "none":
-        return None, None
+        return None, {}
     network, about = load_network(options.model)
     return network.to(device_of(options.device)), about
 
 
-def _detector(options: argparse.Namespace, about: dict[str, Any] | None) -> Detector:
+def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
     from heliodor.errors import SettingsError
     from heliodor.picking.detect import LOWEST_SCORE, Detector
 
-    known = about or {}
-    geometry = known.get("geometry", known)
+    geometry = about.get("geometry", about)
     radius = options.radius or geometry.get("exclusion_radius")
     if radius is None:
         raise SettingsError("score maps do not say how far particles are apart; give -r, in their pixels")
-    threshold = options.threshold if options.threshold is not None else known.get("threshold", LOWEST_SCORE)
-    return Detector(radius, min(radius, known.get("training", {}).get("label_radius", radius / 3)), threshold)
+    threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
+    return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold)
 
 
 def _write(picks: Picks, options: argparse.Namespace) -> None:

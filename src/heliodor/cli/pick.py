@@ -54,9 +54,10 @@ def run(options: argparse.Namespace) -> int:
 
     from heliodor.cli.console import console_reporter
     from heliodor.cli.options import set_threads
+    from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
-    from heliodor.micrographs import find_micrographs
-    from heliodor.picking.pick import PickSettings, pick
+    from heliodor.picking.pick import pick
+    from heliodor.picking.settings import PickSettings
 
     set_threads(options.threads)
     values = {**vars(options), "pixel_size": options.angpix}

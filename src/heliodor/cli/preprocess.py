@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Preprocess; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
-    from heliodor.micrographs import find_micrographs
+    from heliodor.find import find_micrographs
     from heliodor.preprocess.files import PreprocessSettings, preprocess_files
 
     settings = PreprocessSettings(

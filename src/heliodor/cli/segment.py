@@ -24,22 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Score; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
-    from heliodor.cli.options import loader, set_threads
+    from heliodor.cli.options import set_threads
+    from heliodor.devices import device_of
     from heliodor.errors import MicrographError
     from heliodor.files import make_directory
-    from heliodor.micrographs import Micrograph, find_micrographs, write_micrograph
+    from heliodor.find import find_micrographs
+    from heliodor.micrographs import Micrograph, write_micrograph
     from heliodor.networks import load_network
+    from heliodor.picking.load import Loader
     from heliodor.picking.scoring import score_map
     from heliodor.picking.stream import stream
-    from heliodor.training.loop import device_of
 
     set_threads(options.num_threads)
     network, about = load_network(options.model)
     network = network.to(device_of(options.device))
+    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
     folder = make_directory(options.output)
     reporter = console_reporter()
-    loaded = stream(micrographs, loader(about, options.raw, options.any_pixel_size), options.num_workers)
+    loaded = stream(micrographs, load, options.num_workers)
     failed = 0
     for file, result in reporter.track(loaded, len(micrographs), "scoring"):
         if isinstance(result, MicrographError):

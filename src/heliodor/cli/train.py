@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from heliodor.training.loop import Trainer, TrainingSettings
+    from heliodor.training.loop import Trainer
+    from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
 
 
@@ -121,8 +122,9 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
 def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[Example], float | None]:
     import numpy as np
 
+    from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
-    from heliodor.micrographs import find_micrographs, read_micrograph
+    from heliodor.micrographs import read_micrograph
     from heliodor.picks import Picks
     from heliodor.training.check import check_labels, resolve_labels
     from heliodor.training.tiles import Example
@@ -145,7 +147,7 @@ def _settings(options: argparse.Namespace, examples: list[Example]) -> TrainingS
     from heliodor.errors import SettingsError
     from heliodor.networks import NetworkSettings
     from heliodor.training.labels import prior
-    from heliodor.training.loop import TrainingSettings
+    from heliodor.training.settings import TrainingSettings
 
     if (options.pi is None) == (options.num_particles is None):
         raise SettingsError("give one of -n (particles per micrograph) and --pi (fraction of positive pixels)")

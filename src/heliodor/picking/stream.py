@@ -11,7 +11,7 @@ from heliodor.errors import MicrographError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from heliodor.micrographs import MicrographFile
+    from heliodor.names import MicrographFile
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from heliodor.progress import SILENT, Reporter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heliodor.micrographs import MicrographFile
+    from heliodor.names import MicrographFile
 
 RECORD = "preprocess.json"
 

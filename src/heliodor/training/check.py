@@ -12,7 +12,7 @@ from heliodor.names import match_names
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from heliodor.micrographs import MicrographFile
+    from heliodor.names import MicrographFile
     from heliodor.picks import Picks
 
 _FEW = 20  # below, labels may well lie in one corner by chance

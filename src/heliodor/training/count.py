@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.evaluation import match
-from heliodor.training.loop import TrainingSettings, train
+from heliodor.training.loop import train
+from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
 
 if TYPE_CHECKING:

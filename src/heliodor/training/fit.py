@@ -9,7 +9,8 @@ import numpy as np
 from heliodor.evaluation import average_precision, match
 from heliodor.files import write_text
 from heliodor.progress import SILENT, Reporter
-from heliodor.training.loop import Trainer, TrainingSettings
+from heliodor.training.loop import Trainer
+from heliodor.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

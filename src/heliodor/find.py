@@ -1,0 +1,100 @@
+"""Finding micrographs: from paths, globs, folders, and files that list them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from heliodor.errors import MicrographError
+from heliodor.formats.star import read_columns
+from heliodor.micrographs import READABLE, check_there
+from heliodor.names import MicrographFile, unique_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def find_micrographs(
+    inputs: Sequence[str | os.PathLike[str]], *, missing: Literal["error", "keep"] = "error"
+) -> list[MicrographFile]:
+    """Find micrographs from paths, globs, folders, and files that list them.
+
+    Parameters
+    ----------
+    inputs : sequence of str or path
+        An image; a glob in quotes; a folder (every image in it); a text file with a path per line; a
+        Topaz image list (tab separated image_name, path, [source]); a STAR file with
+        _rlnMicrographName. Listed paths count from the working folder, the list's folder or one above it.
+    missing : {'error', 'keep'}
+        What to do about an image that is given by its path and is not there. One that stands in a
+        list or is kept is returned: reading it says what is wrong.
+
+    Returns
+    -------
+    list of MicrographFile
+        In the order given, each file once.
+
+    Raises
+    ------
+    MicrographError
+        An input names nothing.
+    """
+    found: dict[str, tuple[Path, str]] = {}
+    for item in inputs:
+        before = len(found)
+        for path, source in _expand(os.fspath(item), missing == "keep"):
+            found.setdefault(os.path.abspath(path), (path, source))
+        if len(found) == before and not any(True for _ in _expand(os.fspath(item), missing == "keep")):
+            raise MicrographError(f"{item}: names no micrograph ({', '.join(READABLE)}); check the path")
+    names = unique_names([Path(path) for path in found])
+    return [MicrographFile(p, n, s) for (p, s), n in zip(found.values(), names, strict=True)]
+
+
+def _expand(item: str, keep: bool) -> Iterator[tuple[Path, str]]:
+    path = Path(item)
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
+                yield path / name, ""
+    elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
+        if not keep:
+            check_there(path)
+        yield path, ""
+    elif path.is_file():
+        yield from _listed(path)
+    elif glob.has_magic(item):
+        for match in sorted(glob.glob(item, recursive=True)):
+            if match.lower().endswith(READABLE):
+                yield Path(match), ""
+    else:
+        check_there(path)
+
+
+def _listed(path: Path) -> Iterator[tuple[Path, str]]:
+    if path.suffix.lower() == ".star":
+        rows = [(name, "") for name in _star_column(path, "_rlnMicrographName")]
+    else:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            kinds = ", ".join(READABLE)
+            raise MicrographError(f"{path}: neither a list of images nor an image; give {kinds}") from error
+        rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
+    bases = [Path(), path.parent, *path.resolve().parent.parents]
+    base = next((b for b in bases if any((b / name).exists() for name, _ in rows)), Path())
+    for name, source in rows:
+        yield base / name, source
+
+
+def _text_rows(lines: list[str]) -> list[tuple[str, str]]:
+    if not lines or "path" not in lines[0].split("\t"):
+        return [(line.strip(), "") for line in lines]
+    header = lines[0].split("\t")
+    table = [dict(zip(header, line.split("\t"), strict=False)) for line in lines[1:]]
+    return [(row["path"], row.get("source", "")) for row in table if row.get("path")]
+
+
+def _star_column(path: Path, column: str) -> list[str]:
+    return list(dict.fromkeys(read_columns(path, [column])[column]))

@@ -1,0 +1,148 @@
+"""From labelled micrographs to a network that picks: estimates, training, threshold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heliodor.networks import NetworkSettings, load_network, save_network
+from heliodor.picking.geometry import Geometry, most_particles, typical_particles
+from heliodor.picking.threshold import threshold_for_count
+from heliodor.training.count import FEWEST, estimate_count
+from heliodor.training.fit import fit
+from heliodor.training.labels import expected_particles, prior
+from heliodor.training.settings import TrainingSettings
+from heliodor.training.tiles import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from heliodor.names import MicrographFile
+    from heliodor.networks import Classifier
+    from heliodor.picking.load import Loader
+    from heliodor.picking.settings import PickSettings
+    from heliodor.picks import Picks
+    from heliodor.progress import Reporter
+
+MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
+
+
+def learn(
+    folder: Path,
+    labeled: Sequence[MicrographFile],
+    labels: Picks,
+    negatives: Picks,
+    settings: PickSettings,
+    geometry: Geometry,
+    load: Loader,
+    device: str,
+    reporter: Reporter,
+) -> tuple[Classifier, dict[str, Any]]:
+    """Train the network of a run, or load it where an earlier call has trained it.
+
+    Parameters
+    ----------
+    folder : path
+        Of the results: MODEL, TABLE and, while training goes on, CHECKPOINT.
+    labeled : sequence of MicrographFile
+        Micrographs with labels.
+    labels, negatives : Picks
+        In full-size pixels.
+    settings, geometry, load, device, reporter
+        Of the run.
+
+    Returns
+    -------
+    network : Classifier
+    about : dict
+        What the model file says: geometry, normalization, training, threshold, estimates.
+    """
+    if (folder / MODEL).is_file():
+        reporter.note(f"the network is trained already: {folder / MODEL}")
+        return load_network(folder / MODEL)
+    examples = _examples(labeled, labels, negatives, load, reporter)
+    training, validation = _hold_out(examples, settings)
+    chosen, expected = _training_settings(training, settings, geometry, device, reporter)
+    reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
+    network = fit(
+        training,
+        chosen,
+        validation=validation,
+        detector=geometry.detector,
+        match_radius=geometry.match_radius,
+        table=folder / TABLE,
+        checkpoint=folder / CHECKPOINT,
+        device=device,
+        reporter=reporter,
+    )
+    threshold = settings.threshold
+    if threshold is None:
+        threshold = threshold_for_count([geometry.detector(network, e.pixels)[1] for e in training], expected)
+    reporter.note(f"picks are above score {threshold:.2f}")
+    about = {
+        "geometry": asdict(geometry),
+        "normalization": settings.normalization,
+        "training": asdict(chosen),
+        "threshold": threshold,
+        "estimates": {"pi": chosen.pi, "expected_particles": expected, "threshold": threshold},
+    }
+    save_network(folder / MODEL, network, about)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return network, about
+
+
+def _examples(
+    labeled: Sequence[MicrographFile], labels: Picks, negatives: Picks, load: Loader, reporter: Reporter
+) -> list[Example]:
+    examples = []
+    for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
+        small, scale = load(micrograph)
+        positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
+        examples.append(Example(micrograph.name, small.pixels, positive, negative, micrograph.source))
+    return examples
+
+
+def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
+    count = int(len(examples) * settings.held_out)
+    order = np.random.default_rng(settings.seed).permutation(len(examples))
+    kept = set(order[:count].tolist())
+    return [e for k, e in enumerate(examples) if k not in kept], [e for k, e in enumerate(examples) if k in kept]
+
+
+def _training_settings(
+    examples: Sequence[Example], settings: PickSettings, geometry: Geometry, device: str, reporter: Reporter
+) -> tuple[TrainingSettings, float]:
+    """Settle pi and the number of particles per micrograph: given, or estimated by a pilot run."""
+    labels, pixels = sum(len(e.positives) for e in examples), sum(e.pixels.size for e in examples)
+    known = (labels, len(examples), pixels, geometry.label_radius)
+    area = pixels / len(examples) * (geometry.pixel_size * geometry.factor) ** 2
+    expected = settings.expected_particles or max(
+        typical_particles(area, geometry.diameter), 2 * labels / len(examples)
+    )
+    chosen = TrainingSettings(
+        network=NetworkSettings(model=settings.model, units=settings.units),
+        method=settings.method,
+        pi=settings.pi or prior(expected, *known),
+        slack=settings.slack,
+        label_radius=geometry.label_radius,
+        autoencoder=settings.autoencoder,
+        l2=settings.l2,
+        epochs=settings.epochs,
+        epoch_size=settings.epoch_size,
+        seed=settings.seed,
+    )
+    if settings.pi is not None:
+        return chosen, expected_particles(settings.pi, *known)
+    if settings.expected_particles is not None or labels < FEWEST:
+        return chosen, expected
+    count = estimate_count(examples, chosen, geometry.detector, geometry.match_radius, device=device)
+    reporter.note(
+        f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
+        "from labels hidden from two pilot runs"
+    )
+    most = most_particles(area, geometry.diameter)
+    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), labels / len(examples), most))
+    return replace(chosen, pi=prior(expected, *known)), expected

@@ -1,0 +1,82 @@
+"""Reading a micrograph for a network: at the scale, and normalized in the way, that the network was trained with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from heliodor.errors import MicrographError, SettingsError
+from heliodor.micrographs import Micrograph, read_micrograph
+from heliodor.preprocess import preprocess
+
+if TYPE_CHECKING:
+    from heliodor.names import MicrographFile
+
+_TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Reads micrographs for one network.
+
+    Parameters
+    ----------
+    pixel_size : float or None
+        Angstrom per pixel that files must have; None: whatever they have.
+    factor : float
+        Downsample by this, and normalize; 0: the files are preprocessed already.
+    normalization : {'gmm', 'affine'}
+    header_pixel_size : float or None
+        Stands in for the pixel size of the headers, where these have none or a wrong one.
+    """
+
+    pixel_size: float | None
+    factor: float = 0.0
+    normalization: str = "gmm"
+    header_pixel_size: float | None = None
+
+    @classmethod
+    def of_model(cls, about: dict[str, Any], *, raw: bool, any_pixel_size: bool = False) -> Loader:
+        """Make the loader that the facts in a model file ask for.
+
+        Parameters
+        ----------
+        about : dict
+            See `heliodor.networks.load_network`.
+        raw : bool
+            The files are of full size, not preprocessed.
+        any_pixel_size : bool
+            Take files whose pixel size is not the model's.
+
+        Raises
+        ------
+        SettingsError
+            `raw`, but the model does not say how to preprocess.
+        """
+        geometry = about.get("geometry")
+        if raw and geometry is None:
+            raise SettingsError("--raw needs a model that `heliodor pick` trained, which says how to preprocess")
+        if geometry is None:
+            return cls(None if any_pixel_size else about.get("pixel_size"))
+        wanted = geometry["pixel_size"] * (1 if raw else geometry["factor"])
+        return cls(None if any_pixel_size else wanted, geometry["factor"] if raw else 0.0, about["normalization"])
+
+    def __call__(self, file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
+        """Return the micrograph as the network wants it, and its scale (x, y) to the pixels of the file.
+
+        Raises
+        ------
+        MicrographError
+            It cannot be read, or its pixel size is not the one wanted.
+        """
+        full = read_micrograph(file.path, pixel_size=self.header_pixel_size, name=file.name)
+        if self.pixel_size and full.pixel_size and abs(full.pixel_size / self.pixel_size - 1) > _TOLERANCE:
+            raise MicrographError(
+                f"{file.path}: {full.pixel_size:.4g} A per pixel, the network wants {self.pixel_size:.4g}; preprocess "
+                "it to that, pick it in a run of its own, or mend its header"
+            )
+        if not self.factor:
+            return full, (1.0, 1.0)
+        small, _ = preprocess(full, factor=self.factor, normalization=self.normalization)
+        (rows, columns), (m, n) = full.pixels.shape, small.pixels.shape
+        return small, (columns / n, rows / m)

@@ -1,0 +1,62 @@
+"""What a user may choose for the main job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliodor.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class PickSettings:
+    """What a user may choose; None is derived from the data.
+
+    Parameters
+    ----------
+    diameter : float
+        Of the particle's long axis, in angstrom.
+    pixel_size : float, optional
+        Angstrom per full-size pixel, where headers have none or a wrong one.
+    factor, label_radius, exclusion_radius : float, optional
+        See `heliodor.picking.geometry`.
+    pi, expected_particles : float, optional
+        Fraction of positives among the unlabelled pixels, or particles per micrograph.
+    threshold : float, optional
+        Picks have a score (log-odds) above it. Default: where the labelled micrographs get as many picks as
+        they are expected to have particles.
+    normalization : {'gmm', 'affine'}
+    model, method : str
+        Network and objective.
+    units : int
+    epochs, epoch_size : int
+    autoencoder, l2, slack : float
+    held_out : float
+        Fraction of the labelled micrographs kept for validation, rounded down.
+    seed : int
+    """
+
+    diameter: float
+    pixel_size: float | None = None
+    factor: float | None = None
+    label_radius: float | None = None
+    exclusion_radius: float | None = None
+    pi: float | None = None
+    expected_particles: float | None = None
+    threshold: float | None = None
+    normalization: str = "gmm"
+    model: str = "conv31"
+    method: str = "GE-binomial"
+    units: int = 32
+    epochs: int = 10
+    epoch_size: int = 100
+    autoencoder: float = 0.0
+    l2: float = 0.0
+    slack: float = -1.0
+    held_out: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pi is not None and self.expected_particles is not None:
+            raise SettingsError("--pi and --expected-particles say the same thing twice; give one of them")
+        if not 0 <= self.held_out < 1:
+            raise SettingsError(f"--held-out must be in [0, 1). Got {self.held_out} instead.")

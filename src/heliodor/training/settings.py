@@ -1,0 +1,83 @@
+"""Everything that decides a training run, apart from the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from heliodor.errors import SettingsError
+from heliodor.networks import NetworkSettings
+from heliodor.training.objectives import DEFAULT_SLACK, OBJECTIVES, check_pi
+
+# The paper's minibatch holds 240 unlabelled regions; its weight of the GE-binomial penalty belongs to that number.
+PAPER_UNLABELED = 240
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides the result of a training run, apart from the data.
+
+    Parameters
+    ----------
+    network : NetworkSettings
+    method : {'GE-binomial', 'GE-KL', 'PU', 'PN'}
+    pi : float
+        Fraction of positives among the unlabelled regions.
+    slack : float
+        Weight of the GE penalty; negative: the paper's (10 for GE-KL, 1 for GE-binomial).
+    label_radius : float
+        In downsampled pixels.
+    autoencoder : float
+        Weight gamma of the reconstruction error; 0: no decoder (METHOD: 10 / N below 250 labels).
+    l2 : float
+        Adds l2 / 2 * sum of squared weights.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    epochs, epoch_size : int
+        Epochs, and minibatches per epoch.
+    outputs : int
+        Scores along a side of a tile; 1 trains on single regions, as in the paper.
+    label_tiles, random_tiles : int
+        Tiles per minibatch around labels, and from anywhere.
+    average : float
+        Decay of the running average of the weights, per minibatch; 0: none.
+    seed : int
+    """
+
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    method: str = "GE-binomial"
+    pi: float = 0.01
+    slack: float = -1.0
+    label_radius: float = 3.0
+    autoencoder: float = 0.0
+    l2: float = 0.0
+    learning_rate: float = 2e-3
+    epochs: int = 10
+    epoch_size: int = 100
+    outputs: int = 4
+    label_tiles: int = 16
+    random_tiles: int = 80
+    average: float = 0.98
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in OBJECTIVES:
+            raise SettingsError(f"there is no method '{self.method}'; choose from {', '.join(OBJECTIVES)}")
+        check_pi(self.pi)
+        for name in ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more. Got {getattr(self, name)} instead.")
+        for name in ("label_radius", "autoencoder", "l2", "learning_rate"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name} must not be negative. Got {getattr(self, name)} instead.")
+
+    def weight(self, unlabeled: int) -> float:
+        """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.
+
+        The gradient of the GE-binomial penalty grows with the number of unlabelled regions, as if
+        each told something of its own. The regions of one tile overlap and do not: beyond the
+        paper's number the weight shrinks in proportion.
+        """
+        slack = self.slack if self.slack >= 0 else DEFAULT_SLACK[self.method]
+        if self.method == "GE-binomial" and unlabeled > PAPER_UNLABELED:
+            return slack * PAPER_UNLABELED / unlabeled
+        return slack
