@@ -118,7 +118,10 @@ def main() -> None:
     """Run, then print the tables and write them to results.md."""
     options = parse_arguments()
     options.data, options.out = options.data.resolve(), options.out.resolve()
-    labels = read_labels(options.data / "labels_a.txt")
+    table = options.data / "labels_a.txt"
+    if not table.is_file():
+        sys.exit(f"{table}: no such file; see README.md for what --data must hold")
+    labels = read_labels(table)
     missing = [name for name in sorted(set(labels.names)) if not (options.data / f"{name}.mrc").is_file()]
     if missing:
         sys.exit(f"{options.data}: no micrograph {', '.join(f'{name}.mrc' for name in missing)}; see README.md")

@@ -12,17 +12,17 @@ Row = dict  # one run, as in results.jsonl
 MEASURES: dict[str, tuple[Callable[[Row], float], str]] = {
     "average precision": (lambda row: row["ap"], ".4f"),
     "best F1": (lambda row: row["best_f1"], ".4f"),
-    "precision of the picks given by default": (lambda row: row["default"]["precision"], ".3f"),
-    "their recall": (lambda row: row["default"]["recall"], ".3f"),
-    "their F1": (lambda row: row["default"]["f1"], ".3f"),
-    "F1 at score 0 (probability 0.5)": (lambda row: row["zero"]["f1"], ".3f"),
+    "default picks: precision": (lambda row: row["default"]["precision"], ".3f"),
+    "default picks: recall": (lambda row: row["default"]["recall"], ".3f"),
+    "default picks: F1": (lambda row: row["default"]["f1"], ".3f"),
+    "picks with score > 0: F1": (lambda row: row["zero"]["f1"], ".3f"),
     "localization RMSE (px)": (lambda row: row["rmse_px"], ".2f"),
     "training, wall (s)": (lambda row: row["train_s"], ".0f"),
     "all the rest, wall (s)": (lambda row: row["pick_s"], ".0f"),
     "processor time (s)": (lambda row: row["cpu_s"], ".0f"),
     "peak memory (MB)": (lambda row: row["peak_rss_mb"], ".0f"),
 }
-PAIRED = ("average precision", "best F1", "their F1", "localization RMSE (px)", "training, wall (s)")
+PAIRED = ("average precision", "best F1", "default picks: F1", "localization RMSE (px)", "training, wall (s)")
 
 
 def report(rows: list[Row]) -> str:

@@ -12,7 +12,7 @@ from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
 from heliodor.picking.detect import Detector
-from heliodor.picking.threshold import threshold_for_count
+from heliodor.picking.threshold import choose_threshold
 from heliodor.training.count import estimate_count
 from heliodor.training.fit import fit, read_table
 from heliodor.training.folds import k_fold
@@ -173,14 +173,22 @@ def test_the_count_is_found_from_few_labels():
     assert count.low <= count.particles <= count.high
 
 
-@given(st.lists(st.floats(-5, 5), min_size=3, max_size=40, unique=True), st.integers(1, 50))
-@settings(max_examples=50)
-def test_the_threshold_keeps_as_many_as_expected(scores, count):
-    threshold = threshold_for_count([np.array(scores)], count)
-    if count < len(scores):
-        assert (np.array(scores) > threshold).sum() == count
-    else:
-        assert threshold == -6.0
+def test_without_a_gap_the_count_decides():
+    scores = -5 * (1 - np.linspace(0, 1, 400) ** 2)  # denser downwards: one heap
+    assert (scores > choose_threshold([scores[::2], scores[1::2]], 50, 90)).sum() == 100
+
+
+@given(st.integers(80, 125), st.integers(0, 1000))
+@settings(max_examples=30)
+def test_a_gap_near_the_count_decides(particles, seed):
+    random = np.random.default_rng(seed)
+    scores = np.concatenate([random.normal(6, 1, particles), random.normal(-4, 1.5, 400)])
+    threshold = choose_threshold([scores], 100, 200)
+    assert abs((scores > threshold).sum() - particles) <= 6
+
+
+def test_fewer_detections_than_particles_are_all_kept():
+    assert choose_threshold([np.array([3.0, 2.0]), np.array([-5.0])], 4, 9) == -6.0
 
 
 def test_folds_are_disjoint_cover_everything_and_balance_sources():

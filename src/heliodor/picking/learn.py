@@ -9,7 +9,7 @@ import numpy as np
 
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.picking.geometry import Geometry, most_particles, typical_particles
-from heliodor.picking.threshold import threshold_for_count
+from heliodor.picking.threshold import choose_threshold
 from heliodor.training.count import FEWEST, estimate_count
 from heliodor.training.fit import fit
 from heliodor.training.labels import expected_particles, prior
@@ -80,7 +80,8 @@ def learn(
     )
     threshold = settings.threshold
     if threshold is None:
-        threshold = threshold_for_count([geometry.detector(network, e.pixels)[1] for e in training], expected)
+        most = most_particles(_area(training, geometry), geometry.diameter)
+        threshold = choose_threshold([geometry.detector(network, e.pixels)[1] for e in training], expected, most)
     reporter.note(f"picks are above score {threshold:.2f}")
     about = {
         "geometry": asdict(geometry),
@@ -105,6 +106,12 @@ def _examples(
     return examples
 
 
+def _area(examples: Sequence[Example], geometry: Geometry) -> float:
+    """Return the mean area of the micrographs, in square angstrom."""
+    pixels = sum(e.pixels.size for e in examples) / len(examples)
+    return pixels * (geometry.pixel_size * geometry.factor) ** 2
+
+
 def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
     count = int(len(examples) * settings.held_out)
     order = np.random.default_rng(settings.seed).permutation(len(examples))
@@ -118,7 +125,7 @@ def _training_settings(
     """Settle pi and the number of particles per micrograph: given, or estimated by a pilot run."""
     labels, pixels = sum(len(e.positives) for e in examples), sum(e.pixels.size for e in examples)
     known = (labels, len(examples), pixels, geometry.label_radius)
-    area = pixels / len(examples) * (geometry.pixel_size * geometry.factor) ** 2
+    area = _area(examples, geometry)
     expected = settings.expected_particles or max(
         typical_particles(area, geometry.diameter), 2 * labels / len(examples)
     )

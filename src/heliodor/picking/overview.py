@@ -83,10 +83,14 @@ def _draw_training(axes: Any, training: Path) -> None:
     with training.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     epochs = [float(row["epoch"]) for row in rows]
-    for name in ("loss", "recall", "expected_precision", "held_out_ap"):
+    for name in ("recall", "expected_precision", "held_out_ap"):
         values = np.array([float(row[name]) for row in rows])
         if np.isfinite(values).any():
             axes.plot(epochs, values, label=name.replace("_", " "))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1)
     axes.set_xlabel("epoch")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
+    losses = axes.twinx()
+    losses.plot(epochs, [float(row["loss"]) for row in rows], color="gray", linestyle=":")
+    losses.set_yscale("log")
+    losses.set_ylabel("loss (dotted)")

@@ -22,8 +22,7 @@ class PickSettings:
     pi, expected_particles : float, optional
         Fraction of positives among the unlabelled pixels, or particles per micrograph.
     threshold : float, optional
-        Picks have a score (log-odds) above it. Default: where the labelled micrographs get as many picks as
-        they are expected to have particles.
+        Picks have a score (log-odds) above it. Default: see `heliodor.picking.threshold`.
     normalization : {'gmm', 'affine'}
     model, method : str
         Network and objective.
