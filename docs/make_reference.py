@@ -38,9 +38,9 @@ def describe(command: str) -> str:
     """Return a command's section: what it does, and a table of its arguments."""
     parser = parser_of(command)
     other = [alias for alias, name in ALIASES.items() if name == command]
-    names = f" (also `heliodor {other[0]}`)" if other else ""
+    names = f"Also called `heliodor {other[0]}`.\n" if other else ""
     lines = [
-        f"### heliodor {command}{names}\n",
+        f"### heliodor {command}\n",
         f"{parser.description}\n",
         "| argument | meaning | default |",
         "|---|---|---|",

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from heliodor.picking.detect import Detector
 
 PILOT = {"epochs": 4, "epoch_size": 60}
-_LEAST_RECALL, _MOST_RECALL = 0.3, 0.9
-FEWEST = 6  # labels, below which half of them teach a pilot nothing
+_LEAST_RECALL, _MOST_RECALL = 0.5, 0.9
+_LEAST_LABELS = 6  # that a threshold must find: the best of fewer, thresholds being many, says too little
+FEWEST = 8  # labels, below which half of them teach a pilot nothing
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,15 @@ def _ranks(
 def _bound(ranks: NDArray[np.float64]) -> float:
     """Return detections over recall at the threshold where its upper confidence limit is least.
 
-    High thresholds see few labels, low ones many false detections; the standard error of the recall
-    decides between them, as in best-bin estimation (Garg et al. 2021, algorithm 1).
+    High thresholds see few labels, low ones many false detections; two standard errors of the recall
+    decide between them, as in best-bin estimation (Garg et al. 2021, algorithm 1).
     """
     ordered = np.sort(ranks)
     recall = np.arange(1, len(ordered) + 1) / len(ordered)
-    used = (recall >= _LEAST_RECALL) & (recall <= _MOST_RECALL) & np.isfinite(ordered)
+    least = max(_LEAST_RECALL, _LEAST_LABELS / len(ordered))
+    used = (recall >= least) & (recall <= _MOST_RECALL) & np.isfinite(ordered)
     if not used.any():
         return float("nan")
     bound = ordered[used] / recall[used]
     error = np.sqrt((1 - recall[used]) / (recall[used] * len(ordered)))
-    return float(bound[np.argmin(bound * (1 + error))])
+    return float(bound[np.argmin(bound * (1 + 2 * error))])
