@@ -38,10 +38,11 @@ def describe(command: str) -> str:
     """Return a command's section: what it does, and a table of its arguments."""
     parser = parser_of(command)
     other = [alias for alias, name in ALIASES.items() if name == command]
-    names = f"Also called `heliodor {other[0]}`.\n" if other else ""
+    names = [f"Also called `heliodor {other[0]}`.\n"] if other else []
     lines = [
         f"### heliodor {command}\n",
         f"{parser.description}\n",
+        *names,
         "| argument | meaning | default |",
         "|---|---|---|",
     ]
@@ -77,7 +78,8 @@ def spelled(action: argparse.Action) -> str:
         return ""
     if action.choices:
         return " or ".join(f"`{choice}`" for choice in action.choices)
-    name = action.metavar or action.dest.upper()
+    kinds: dict[object, str] = {float: "X", int: "N"}
+    name = action.metavar or kinds.get(action.type, action.dest.upper())
     assert isinstance(name, str)
     return name + {"+": " ...", "*": " ...", "?": ""}.get(str(action.nargs), "")
 

@@ -1,0 +1,74 @@
+"""The bundled example: files, labels, and that they belong together."""
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from heliodor.formats import read_picks
+from heliodor.micrographs import read_header, read_micrograph
+from heliodor.picks import Picks
+from heliodor.training.check import check_labels
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
+MICROGRAPHS = sorted(EXAMPLE.glob("*.mrc"))
+
+
+@pytest.fixture(scope="module")
+def labels() -> Picks:
+    return read_picks(EXAMPLE / "labels.txt")
+
+
+@pytest.fixture(scope="module")
+def human() -> Picks:
+    return read_picks(EXAMPLE / "human.txt")
+
+
+@pytest.mark.parametrize("path", MICROGRAPHS, ids=lambda path: path.stem)
+def test_micrograph_is_a_valid_float16_file_of_3_angstrom(path, capsys):
+    assert mrcfile.validate(path), capsys.readouterr().out
+    with mrcfile.open(path) as mrc:
+        assert (mrc.data.shape, mrc.data.dtype) == ((600, 620), np.float16)
+        assert mrc.voxel_size.x == pytest.approx(3.0)
+    assert read_header(path) == ((600, 620), pytest.approx(3.0))
+
+
+@pytest.mark.parametrize("path", MICROGRAPHS, ids=lambda path: path.stem)
+def test_pixels_are_standardized_and_not_clipped(path):
+    pixels = read_micrograph(path).pixels
+    assert abs(pixels.mean()) < 0.01
+    assert pixels.std() == pytest.approx(1, abs=0.01)
+    assert -8 < pixels.min() < -3 < 3 < pixels.max() < 8
+
+
+def test_label_sets_are_of_different_micrographs_that_are_all_there(labels, human):
+    training, test = set(labels.micrographs()), set(human.micrographs())
+    assert (len(labels), len(human)) == (100, 686)
+    assert len(training) == len(test) == 4
+    assert training.isdisjoint(test)
+    assert training | test == {path.stem for path in MICROGRAPHS}
+
+
+def test_labels_lie_on_their_micrographs(labels, human):
+    shapes = {path.stem: read_header(path)[0] for path in MICROGRAPHS}
+    for table in (labels, human):
+        check_labels(table, shapes)
+        assert (table.xy > -0.5).all()
+        assert (table.xy < [619.5, 599.5]).all()
+
+
+def test_particles_are_dark_where_people_labelled_them(labels, human):
+    # A wrong scale, or y from the other edge, would leave the discs no darker than the rest.
+    y, x = np.mgrid[:600, :620]
+    for table in (labels, human):
+        for name, part in table.by_micrograph():
+            pixels = read_micrograph(EXAMPLE / f"{name}.mrc").pixels
+            within = np.zeros(pixels.shape, dtype=bool)
+            for cx, cy in part.xy:
+                within |= (x - cx) ** 2 + (y - cy) ** 2 < 18**2
+            assert pixels[within].mean() < pixels[~within].mean() - 0.12, name
+
+
+def test_example_is_small():
+    assert sum(path.stat().st_size for path in EXAMPLE.iterdir()) < 10e6
