@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preferred-spread", type=float, default=default.preferred_spread, help="degrees around that view"
     )
     particles.add_argument(
-        "--particle-contrast", type=float, default=default.particle_contrast, help="factor; 1: physical"
+        "--particle-contrast", type=float, default=default.particle_contrast, help="factor; 1: that of the potential"
     )
 
     microscope = parser.add_argument_group("microscope")
@@ -69,8 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     microscope.add_argument("--cs", type=float, default=default.spherical_aberration, help="millimetres")
     microscope.add_argument("--amplitude-contrast", type=float, default=default.amplitude_contrast, help="share")
+    _range(microscope, "--phase-shift", default.phase_shift, "of a phase plate, in degrees")
     microscope.add_argument("--b-factor", type=float, default=default.b_factor, help="of the envelope, in A^2")
     _range(microscope, "--dose", default.dose, "electrons per A^2, counted with Poisson noise")
+    microscope.add_argument(
+        "--detector-mtf", type=float, default=default.detector_mtf, help="modulation at Nyquist; 1: no blur"
+    )
     microscope.add_argument(
         "--snr", type=float, default=default.snr, help="Gaussian noise instead: variance of a particle over the noise's"
     )
@@ -80,7 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ice.add_argument(
         "--ice-gradient", type=float, default=default.ice_gradient, help="largest change across, as a share"
     )
-    ice.add_argument("--ice-contrast", type=float, default=default.ice_contrast, help="factor; 1: physical")
+    ice.add_argument(
+        "--ice-contrast", type=float, default=default.ice_contrast, help="factor; 1: that of the potentials"
+    )
 
     junk = parser.add_argument_group("junk: mean numbers on a micrograph; --carbon: share of micrographs with an edge")
     junk.add_argument("--junk", choices=tuple(JUNK), default="none", help="numbers for those not given below")
@@ -121,12 +127,14 @@ def run(options: argparse.Namespace) -> int:
         astigmatism=options.astigmatism,
         spherical_aberration=options.cs,
         amplitude_contrast=options.amplitude_contrast,
+        phase_shift=_pair("--phase-shift", options.phase_shift),
         b_factor=options.b_factor,
         ice_thickness=_pair("--ice-thickness", options.ice_thickness),
         ice_gradient=options.ice_gradient,
         ice_contrast=options.ice_contrast,
         particle_contrast=options.particle_contrast,
         dose=_pair("--dose", options.dose),
+        detector_mtf=options.detector_mtf,
         snr=options.snr,
         junk=dataclasses.replace(JUNK[options.junk], **given),
         seed=options.seed,

@@ -29,6 +29,8 @@ class Optics:
         Millimetres.
     amplitude_contrast : float
         Share, 0 to 1.
+    phase_shift : float
+        Of a phase plate, in degrees.
     b_factor : float
         Of the envelope exp(-B s^2 / 4), in A^2.
     """
@@ -39,6 +41,7 @@ class Optics:
     defocus_angle: float
     spherical_aberration: float
     amplitude_contrast: float
+    phase_shift: float
     b_factor: float
 
 
@@ -57,7 +60,7 @@ def interaction(voltage: float) -> float:
 def ctf(optics: Optics, shape: tuple[int, int], pixel_size: float) -> NDArray[np.float32]:
     """Contrast transfer in the layout of `rfft2`.
 
-    sin(pi lambda Df s^2 - pi/2 Cs lambda^3 s^4 + asin(w)) exp(-B s^2 / 4), with
+    sin(pi lambda Df s^2 - pi/2 Cs lambda^3 s^4 + asin(w) + p) exp(-B s^2 / 4), with the phase shift p and
     Df = (U + V)/2 + (U - V)/2 cos 2(a - a0): positive for weak phase objects at low frequencies, where a particle
     is dark (Rohou and Grigorieff 2015).
 
@@ -83,5 +86,5 @@ def ctf(optics: Optics, shape: tuple[int, int], pixel_size: float) -> NDArray[np
     astigmatic = np.float32(np.cos(double)) * (sx**2 - sy**2) + np.float32(2 * np.sin(double)) * sx * sy
     phase = np.float32(np.pi * length * mean) * s2 + np.float32(np.pi * length * difference) * astigmatic
     phase -= np.float32(np.pi / 2 * optics.spherical_aberration * 1e7 * length**3) * s2**2
-    phase += np.float32(np.arcsin(optics.amplitude_contrast))
+    phase += np.float32(np.arcsin(optics.amplitude_contrast) + np.deg2rad(optics.phase_shift))
     return np.sin(phase) * np.exp(np.float32(-optics.b_factor / 4) * s2)

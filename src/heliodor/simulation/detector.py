@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +34,22 @@ def add_noise(
     noise += intensity
     noise *= np.float32(electrons)
     return noise
+
+
+def blur(counts: NDArray[np.float32], mtf: float) -> NDArray[np.float32]:
+    """Spread counts over neighbouring pixels, noise included: 1 / (1 + (1 / mtf - 1) (s / Nyquist)^2).
+
+    Parameters
+    ----------
+    counts : (ny, nx) array
+    mtf : float
+        Modulation transfer at the Nyquist frequency, in (0, 1].
+    """
+    rows, columns = counts.shape
+    s2 = (2 * np.fft.fftfreq(rows)[:, None]) ** 2 + (2 * np.fft.rfftfreq(columns)) ** 2
+    spectrum = scipy.fft.rfft2(counts) / (1 + (1 / mtf - 1) * s2).astype(np.float32)
+    blurred: NDArray[np.float32] = scipy.fft.irfft2(spectrum, s=counts.shape)
+    return blurred
 
 
 def damage_pixels(counts: NDArray[np.float32], xy: NDArray[np.float64], gains: NDArray[np.float64]) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _DIFFUSION = 0.33  # A^2 per e/A^2 along one axis: the beam moves water by 1 A per electron per A^2
 _SMOOTH = 0.08  # structure factor of ice at low frequencies
 _RING = (0.27, 0.035, 0.9)  # 1/A: place, width and height of the first ring of diffraction
-_ROUGH, _ROUGH_SCALE = 1.5, 25.0  # A: how uneven the surfaces are, over what distance
+_ROUGH, _ROUGH_SCALE = 5.0, 200.0  # A: how uneven the surfaces are, over what distance
 
 
 def thickness_map(

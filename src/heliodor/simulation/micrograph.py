@@ -9,7 +9,7 @@ import scipy.fft
 
 from heliodor.simulation.canvas import Canvas, corners_and_rests
 from heliodor.simulation.ctf import ctf, interaction, wavelength
-from heliodor.simulation.detector import add_noise, count_electrons, damage_pixels
+from heliodor.simulation.detector import add_noise, blur, count_electrons, damage_pixels
 from heliodor.simulation.ice import ice_spectrum, squared_frequencies, surface_spectrum, thickness_map
 from heliodor.simulation.junk_drawing import draw_junk, film_spectrum, pixel_gains
 from heliodor.simulation.placement import orientations
@@ -60,6 +60,8 @@ def render(
     else:
         deviation = np.sqrt(signal_variance(scene, projector, settings) / settings.snr)
         counts = add_noise(relative, electrons, deviation, rngs["noise"])
+    if settings.detector_mtf < 1:
+        counts = blur(counts, settings.detector_mtf)
     xy, gains = pixel_gains(scene.junk)
     damage_pixels(counts, xy, gains)
     return counts, np.ascontiguousarray(kinds)
@@ -123,7 +125,7 @@ def _texture(
     texture: NDArray[np.complex64] = scipy.fft.rfft2(white) * (scale * np.sqrt(power))
     if canvas.film.any():
         white = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(canvas.film)
-        texture += scipy.fft.rfft2(white) * (np.sqrt(film_spectrum(s2)) / np.float32(canvas.pixel_size))
+        texture += scipy.fft.rfft2(white) * (scale * np.sqrt(film_spectrum(s2)))
     return texture
 
 

@@ -6,7 +6,6 @@ The potential is that of the particle *minus* the ice it displaces: what stands 
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 VOLTS = 47.878  # h^2 / (2 pi m e), V A^2: potential of a form factor of one angstrom
 WATER_DENSITY = 0.0311  # molecules per A^3 in amorphous ice of 0.93 g/cm^3
+_ATOMS = 1 << 16  # that are put onto the grid at a time
 _MARGIN = 6.0  # A around the outermost atom
 
 
@@ -90,15 +90,18 @@ def potential(atoms: Atoms, voxel_size: float) -> Volume:
 
 def spread(xyz: NDArray[np.float64], weights: NDArray[np.float64], size: int) -> NDArray[np.float32]:
     """Put points (x, y, z in voxels) on a periodic grid with cubic B-splines; the sum of weights stays."""
-    corner = np.floor(xyz).astype(np.intp)
-    t = xyz - corner
-    # Weights of the four nearest grid points along each axis: -1, 0, 1, 2 from the corner.
-    splines = np.stack([(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]) / 6
     grid = np.zeros(size**3)
-    for i, j, k in product(range(4), repeat=3):
-        x, y, z = ((corner + np.array([i - 1, j - 1, k - 1])) % size).T
-        share = weights * splines[i, :, 0] * splines[j, :, 1] * splines[k, :, 2]
-        grid += np.bincount((z * size + y) * size + x, weights=share, minlength=size**3)
+    for start in range(0, len(xyz), _ATOMS):
+        part = slice(start, start + _ATOMS)
+        corner = np.floor(xyz[part]).astype(np.intp)
+        t = xyz[part] - corner
+        # Weights of the four nearest grid points along each axis: -1, 0, 1, 2 from the corner.
+        splines = np.stack([(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]) / 6
+        x, y, z = ((corner + np.arange(-1, 3)[:, None, None]) % size).transpose(2, 0, 1)
+        index = (z[:, None, None] * size + y[None, :, None]) * size + x[None, None]
+        wx, wy, wz = splines.transpose(2, 0, 1)
+        share = wz[:, None, None] * wy[None, :, None] * (wx * weights[part])[None, None]
+        grid += np.bincount(index.ravel(), weights=share.ravel(), minlength=size**3)
     return grid.reshape(size, size, size).astype(np.float32)
 
 

@@ -113,6 +113,7 @@ def _optics(settings: SimulationSettings, rng: np.random.Generator) -> Optics:
         defocus_angle=float(rng.uniform(-90, 90)),
         spherical_aberration=settings.spherical_aberration,
         amplitude_contrast=settings.amplitude_contrast,
+        phase_shift=_between(rng, settings.phase_shift),
         b_factor=settings.b_factor,
     )
 

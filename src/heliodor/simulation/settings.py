@@ -88,6 +88,8 @@ class SimulationSettings:
         Millimetres.
     amplitude_contrast : float
         Share, 0 to 1.
+    phase_shift : (float, float)
+        Of a phase plate, in degrees.
     b_factor : float
         Of the envelope exp(-B s^2 / 4): partial coherence, motion and damage, in A^2.
     ice_thickness : (float, float)
@@ -95,11 +97,15 @@ class SimulationSettings:
     ice_gradient : float
         Largest change of thickness from one border to the other, as a share of the mean.
     ice_contrast : float
-        Factor on the texture of the ice. 1: physical.
+        Factor on the texture of ice and carbon film. 1: what the potentials give; micrographs show about half of it.
     particle_contrast : float
-        Factor on the potential of particles. 1: physical.
+        Factor on the potential of particles. 1: what the potential gives; micrographs show about half of it, see
+        docs/simulation.md.
     dose : (float, float)
         Electrons per square angstrom that arrive at the ice.
+    detector_mtf : float
+        Modulation transfer of the detector at the Nyquist frequency, 0 to 1, of image and noise alike. 1: a counting
+        detector, or pixels much larger than the detector's; about 0.4: an integrating one at its own pixels.
     snr : float, optional
         Variance of a particle over the variance of the detector's noise, see `signal_variance`; the noise
         is then Gaussian. Default: Poisson noise of the dose.
@@ -121,12 +127,14 @@ class SimulationSettings:
     astigmatism: float = 300.0
     spherical_aberration: float = 2.7
     amplitude_contrast: float = 0.07
+    phase_shift: Range = (0.0, 0.0)
     b_factor: float = 100.0
     ice_thickness: Range = (300.0, 600.0)
     ice_gradient: float = 0.3
-    ice_contrast: float = 1.0
-    particle_contrast: float = 1.0
+    ice_contrast: float = 0.5
+    particle_contrast: float = 0.5
     dose: Range = (40.0, 40.0)
+    detector_mtf: float = 1.0
     snr: float | None = None
     junk: JunkSettings = field(default_factory=JunkSettings)
     seed: int = 0
@@ -134,15 +142,18 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         if min(self.shape) < 32:
             raise SettingsError(f"--size must be 32 pixels or more. Got {self.shape[1]} x {self.shape[0]} instead.")
-        for name in ("pixel_size", "closeness", "voltage", "snr", *_RANGES):
+        for name in ("pixel_size", "closeness", "voltage", "detector_mtf", "snr", *_RANGES):
             _positive(name, getattr(self, name))
         for name in ("margin", "preferred_spread", "astigmatism", "spherical_aberration", "b_factor", "ice_gradient",
                      "ice_contrast", "particle_contrast", "seed"):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"{_flag(name)} must be 0 or more. Got {getattr(self, name)} instead.")
-        for name in ("preferred", "amplitude_contrast"):
+        for name in ("preferred", "amplitude_contrast", "detector_mtf"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{_flag(name)} must be in [0, 1]. Got {getattr(self, name)} instead.")
+        if not -360 <= self.phase_shift[0] <= self.phase_shift[1] <= 360:
+            low, high = self.phase_shift
+            raise SettingsError(f"--phase-shift is in degrees, the lower first. Got {low:g} {high:g} instead.")
         if not 0 <= self.particles[0] <= self.particles[1]:
             low, high = self.particles
             raise SettingsError(f"--particles is a number, or a lowest and a highest. Got {low} {high} instead.")

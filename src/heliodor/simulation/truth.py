@@ -51,6 +51,7 @@ def micrographs_star(scenes: Mapping[str, Scene], pixel_size: float) -> str:
         "_rlnVoltage": lambda scene: scene.optics.voltage,
         "_rlnSphericalAberration": lambda scene: scene.optics.spherical_aberration,
         "_rlnAmplitudeContrast": lambda scene: scene.optics.amplitude_contrast,
+        "_rlnPhaseShift": lambda scene: scene.optics.phase_shift,
         "_rlnMicrographPixelSize": lambda _: pixel_size,
         "_heliodorDose": lambda scene: scene.dose,
         "_heliodorIceThicknessAngst": lambda scene: scene.thickness,
