@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from heliodor.simulation.settings import SimulationSettings
 
 KINDS = ("none", "carbon", "gold", "ice_crystal", "aggregate", "broken", "lump", "hot_pixel")
+
+_CRYSTALS = (math.log(150.0), 0.7)  # of the radius in angstrom: lognormal
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def plan_junk(settings: SimulationSettings, diameter: float, rng: np.random.Gene
     """
     counts = settings.junk
     junk = _carbon(settings, rng) if rng.random() < counts.carbon else []
-    crystals = [max(300.0, diameter * size) / 2 for size in rng.lognormal(0.4, 0.5, rng.poisson(counts.ice_crystals))]
+    crystals = np.clip(rng.lognormal(*_CRYSTALS, rng.poisson(counts.ice_crystals)), 60, 1500).tolist()
     heaps = [diameter * size for size in rng.uniform(0.9, 1.8, rng.poisson(counts.aggregates))]
     beads = list(rng.uniform(25, 75, rng.poisson(counts.gold)))
     kinds: list[tuple[str, list[float]]] = [

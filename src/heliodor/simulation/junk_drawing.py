@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _CARBON, _GOLD = (6, 0.1003), (79, 0.0590)  # atomic number, atoms per A^3
 # A of each substance after which 1/e of the electrons are left in the image.
-_CARBON_PATH, _GOLD_PATH, _CRYSTAL_PATH = 1700.0, 100.0, 2500.0
-_EDGE = 15.0  # A over which the film ends
+_CARBON_PATH, _GOLD_PATH, _CRYSTAL_PATH = 2000.0, 100.0, 1200.0
+_EDGE = 35.0  # A over which the film ends
 _DEAD = 0.3  # share of damaged pixels that are dead
 
 
@@ -55,13 +55,9 @@ def draw_junk(canvas: Canvas, junk: list[Junk], projector: Projector, contrast: 
 
 
 def film_spectrum(s2: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Power spectrum of the projected potential of amorphous carbon, per angstrom of thickness, in V^2 A^3.
-
-    Atoms at random places, but for the repulsion that makes the film smoother at low frequencies.
-    """
+    """Power spectrum of the projected potential of carbon atoms at random, per angstrom of film, in V^2 A^3."""
     number, density = _CARBON
-    structure = np.float32(0.25) + np.float32(0.75) * s2 / (s2 + np.float32(0.15**2))
-    return np.float32(density) * (np.float32(VOLTS) * form_factor(number, s2)) ** 2 * structure
+    return np.float32(density) * (np.float32(VOLTS) * form_factor(number, s2)) ** 2
 
 
 def pixel_gains(junk: list[Junk]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -107,33 +103,44 @@ def _draw_solid(canvas: Canvas, item: Junk, rng: np.random.Generator) -> None:
     x, y = _offsets(item, canvas.pixel_size)
     if item.kind == "gold":
         thickness = 2 * np.sqrt(np.maximum(item.radius**2 - x**2 - y**2, 0))
-        volts, path = _mean_potential(_GOLD), _GOLD_PATH
+        volts, taken = _mean_potential(_GOLD), thickness / _GOLD_PATH
     else:
         thickness = _crystal(x, y, item.radius, canvas.pixel_size, rng)
-        volts, path = ice_potential(), _CRYSTAL_PATH
-    stamp = thickness.astype(np.float32)[None]
-    corners, _ = corners_and_rests(np.array([[item.x, item.y]]), stamp.shape[1])
-    canvas.add(canvas.potential, stamp * np.float32(volts), corners)
-    canvas.add(canvas.absorption, stamp / np.float32(path), corners)
-    target, source = canvas.window(corners[0], stamp.shape[1:])
-    canvas.kinds[target][stamp[0][source] > 0.05 * stamp.max(initial=1)] = KINDS.index(item.kind)
+        volts, taken = ice_potential(), thickness / _CRYSTAL_PATH * _contours(x, y, item.radius, rng)
+    corners, _ = corners_and_rests(np.array([[item.x, item.y]]), len(thickness))
+    canvas.add(canvas.potential, (volts * thickness).astype(np.float32)[None], corners)
+    canvas.add(canvas.absorption, taken.astype(np.float32)[None], corners)
+    target, source = canvas.window(corners[0], thickness.shape)
+    canvas.kinds[target][thickness[source] > 0.05 * thickness.max()] = KINDS.index(item.kind)
 
 
 def _crystal(
     x: NDArray[np.float64], y: NDArray[np.float64], radius: float, pixel_size: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Thickness of a few grown-together crystals: flat tops, slopes towards the sides of a polygon."""
-    thickness = np.zeros(np.broadcast_shapes(x.shape, y.shape))
-    for _ in range(rng.integers(1, 4)):
-        share = rng.uniform(0.55, 0.8)
-        turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.85 - share) * radius if share < 0.85 else 0.0
-        cx, cy = away * np.cos(turn), away * np.sin(turn)
-        sides = np.arange(6) * np.pi / 3 + rng.uniform(0, np.pi) + rng.normal(0, 0.15, 6)
-        depths = [share * radius * rng.uniform(0.75, 1) - (x - cx) * np.cos(a) - (y - cy) * np.sin(a) for a in sides]
-        depth = np.maximum(np.minimum.reduce(depths), 0)
-        thickness = np.maximum(thickness, np.minimum(rng.uniform(0.7, 1.6) * depth, rng.uniform(0.3, 0.7) * radius))
-    rounded = gaussian_filter(thickness, 12 / pixel_size)
-    return rounded * (1 + 0.12 * _smooth_noise(rounded.shape, 60 / pixel_size, rng))
+    """Thickness of a lump of ice: a dome with a steep rim, an outline that is not quite round, at times a flat side."""
+    angle = np.arctan2(y, x)
+    outline = np.full(angle.shape, 0.88)
+    for order in (2, 3, 5):
+        outline += rng.uniform(0, 0.1) / order * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
+    inside = 1 - (np.hypot(x, y) / (outline * radius)) ** 2
+    turn, cut = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2)
+    inside = np.minimum(inside, cut - (x * np.cos(turn) + y * np.sin(turn)) / radius)
+    dome = np.sqrt(np.maximum(inside, 0)) * (radius * rng.uniform(0.5, 1.2))
+    dome *= 1 + 0.08 * _smooth_noise(dome.shape, 40 / pixel_size, rng)
+    return gaussian_filter(dome, 6 / pixel_size)
+
+
+def _contours(
+    x: NDArray[np.float64], y: NDArray[np.float64], radius: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Factor on what a crystal takes from the beam: it takes more along bands where it diffracts."""
+    turn, bend = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.4) / radius
+    across = x * np.cos(turn) + y * np.sin(turn)
+    across = (across + bend * (y * np.cos(turn) - x * np.sin(turn)) ** 2) / radius
+    factor = np.full(across.shape, 0.8)
+    for place in rng.uniform(-1, 1, rng.integers(1, 6)):
+        factor += rng.uniform(0.2, 0.7) * np.exp(-(((across - place) / rng.uniform(0.03, 0.12)) ** 2))
+    return factor
 
 
 def _smooth_noise(shape: tuple[int, ...], scale: float, rng: np.random.Generator) -> NDArray[np.float64]:

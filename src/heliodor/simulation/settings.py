@@ -21,7 +21,7 @@ class JunkSettings:
     gold : float
         Beads of gold, 50 to 150 A across.
     ice_crystals : float
-        Crystals of ice, 0.5 to 2 (rarely 4) times as large as a particle, at least 300 A.
+        Lumps of ice that fell onto the grid, mostly 150 to 600 A across, at most 3000 A.
     aggregates : float
         Heaps of 4 to 14 particles.
     broken : float
