@@ -85,9 +85,11 @@ def simulate_files(
     """
     if count < 1:
         raise SettingsError(f"-n must be 1 or more. Got {count} instead.")
+    prefix = model_name(model) if prefix is None else prefix
+    if not prefix or set(prefix) & set("/\\\t\n\r"):
+        raise SettingsError(f"--prefix is part of file names, without folders. Got {prefix!r} instead.")
     projector = load_particle(model, settings.pixel_size, assembly=assembly, mass=mass, voxel_size=map_pixel_size)
     check_fit(settings, projector.diameter)
-    prefix = model_name(model) if prefix is None else prefix
     folder = make_directory(folder)
     deciding = _deciding(model, settings, assembly=assembly, mass=mass, map_pixel_size=map_pixel_size, prefix=prefix)
     _claim(folder, deciding, count, overwrite)

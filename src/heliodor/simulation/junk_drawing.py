@@ -138,8 +138,8 @@ def _contours(
     across = x * np.cos(turn) + y * np.sin(turn)
     across = (across + bend * (y * np.cos(turn) - x * np.sin(turn)) ** 2) / radius
     factor = np.full(across.shape, 0.8)
-    for place in rng.uniform(-1, 1, rng.integers(1, 6)):
-        factor += rng.uniform(0.2, 0.7) * np.exp(-(((across - place) / rng.uniform(0.03, 0.12)) ** 2))
+    for band in rng.uniform(-1, 1, rng.integers(1, 6)):
+        factor += rng.uniform(0.2, 0.7) * np.exp(-(((across - band) / rng.uniform(0.03, 0.12)) ** 2))
     return factor
 
 
