@@ -69,7 +69,8 @@ def default_of(action: argparse.Action) -> str:
         return "**needed**"
     if action.default in (None, argparse.SUPPRESS, "") or action.nargs == 0:
         return ""
-    return f"{action.default:g}" if isinstance(action.default, float) else str(action.default)
+    values = action.default if isinstance(action.default, tuple) else (action.default,)
+    return " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
 
 def spelled(action: argparse.Action) -> str:
@@ -80,6 +81,8 @@ def spelled(action: argparse.Action) -> str:
         return " or ".join(f"`{choice}`" for choice in action.choices)
     kinds: dict[object, str] = {float: "X", int: "N"}
     name = action.metavar or kinds.get(action.type, action.dest.upper())
+    if isinstance(name, tuple):
+        return " ".join(name) if action.nargs == 2 else f"{name[0]} [{name[1]}]"
     assert isinstance(name, str)
     return name + {"+": " ...", "*": " ...", "?": ""}.get(str(action.nargs), "")
 

@@ -7,6 +7,7 @@
     ├── MicrographError(ValueError)  a micrograph that cannot be found, read or used
     ├── FormatError(ValueError)      a coordinate file that cannot be read or written as asked
     ├── LabelError(ValueError)       labels that do not fit the micrographs
+    ├── ModelError(ValueError)       an atomic model or a density map that cannot be used
     ├── WeightsError(ValueError)     a model file that cannot be loaded
     └── OutputError(OSError)         a result that cannot be written
 
@@ -34,6 +35,10 @@ class FormatError(HeliodorError, ValueError):
 
 class LabelError(HeliodorError, ValueError):
     """Labels that do not fit the micrographs."""
+
+
+class ModelError(HeliodorError, ValueError):
+    """An atomic model or a density map that cannot be read or used."""
 
 
 class WeightsError(HeliodorError, ValueError):

@@ -29,6 +29,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "convert": "convert, scale, threshold, join and subtract coordinate files",
         "split": "write one coordinate file per micrograph",
     },
+    "Micrographs with known truth": {
+        "simulate": "make micrographs from an atomic model or a density map",
+    },
     "How good is it": {
         "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
     },

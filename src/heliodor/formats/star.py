@@ -14,7 +14,7 @@ from heliodor.names import stem
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ NAME, X, Y = "_rlnMicrographName", "_rlnCoordinateX", "_rlnCoordinateY"
 SCORES = ("_rlnAutopickFigureOfMerit", "_rlnParticleScore")
 _ENDINGS = ("_manualpick", "_autopick", "_topaz", "_pick", "_picks", "_particles", ".empiar_manual", ".cryoppp")
 _BARE = re.compile(r"""(?<!\S)(?![_#;])\S*[^\x00-\x7f\s]\S*""")
+_PLAIN = re.compile(r"(?!(?:data|save|loop|stop|global)_)[A-Za-z0-9./+-][\w./+:@-]*", re.ASCII | re.IGNORECASE)
 _NONE = -999.0  # RELION's mark for "no figure of merit"
 
 
@@ -108,13 +109,25 @@ def write(path: Path, picks: Picks, **_: Any) -> None:
 
 def to_text(picks: Picks, *, with_names: bool) -> str:
     """STAR text: coordinates, figure of merit, and micrograph names where they are wanted."""
+    scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
+    columns = {NAME: picks.names.tolist()} if with_names else {}
+    x, y = picks.xy.T.tolist()
+    return table({**columns, X: _fixed(x, 3), Y: _fixed(y, 3), SCORES[0]: _fixed(scores.tolist(), 6)})
+
+
+def _fixed(values: Sequence[float], digits: int) -> list[str]:
+    return [f"{value:.{digits}f}" for value in values]
+
+
+def table(columns: Mapping[str, Sequence[str]]) -> str:
+    """STAR text of one table: tag -> its column; words that need it are quoted."""
     import gemmi
 
-    tags = [*([NAME] if with_names else []), X, Y, SCORES[0]]
-    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(tags, 1))]
-    scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
-    quoted = {name: gemmi.cif.quote(name) for name in picks.micrographs()} if with_names else {}
-    for name, (x, y), score in zip(picks.names, picks.xy.tolist(), scores.tolist(), strict=True):
-        start = f"{quoted[name]} " if with_names else ""
-        lines.append(f"{start}{x:.3f} {y:.3f} {score:.6f}")
+    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(columns, 1))]
+    words = {
+        word: word if _PLAIN.fullmatch(word) else gemmi.cif.quote(word)
+        for column in columns.values()
+        for word in set(column)
+    }
+    lines += [" ".join(words[word] for word in row) for row in zip(*columns.values(), strict=True)]
     return "\n".join(lines) + "\n\n"

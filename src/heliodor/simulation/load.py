@@ -1,0 +1,72 @@
+"""From a file, an atomic model or a density map, to a projector."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from heliodor.errors import ModelError
+from heliodor.simulation.density import density_potential, read_density
+from heliodor.simulation.model import read_atoms
+from heliodor.simulation.potential import potential
+from heliodor.simulation.projection import Projector
+from heliodor.simulation.volume import Volume, coarsen
+
+MODELS, MAPS = (".pdb", ".ent", ".cif", ".mmcif"), (".mrc", ".map", ".ccp4")
+_FINEST = 1.5  # A: voxels; detail below 3 A is nothing that a particle picker could see
+_LARGEST = 200  # voxels across a particle, so that a virus fits into memory too
+
+
+def load_particle(
+    path: str | os.PathLike[str],
+    pixel_size: float,
+    *,
+    assembly: str | None = None,
+    mass: float | None = None,
+    voxel_size: float | None = None,
+) -> Projector:
+    """Read a particle and make ready to project it.
+
+    Parameters
+    ----------
+    path : path
+        .pdb, .ent, .cif, .mmcif, .mrc, .map or .ccp4; .gz after it.
+    pixel_size : float
+        Of the finest projections wanted, in angstrom: decides the voxels.
+    assembly : str, optional
+        Of a model, see `heliodor.simulation.model.read_atoms`.
+    mass : float, optional
+        Of a map's particle in kilodalton, see `heliodor.simulation.density.density_potential`.
+    voxel_size : float, optional
+        Of a map, where its header has none or a wrong one.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be used, or an option does not fit its kind.
+    """
+    path = Path(path)
+    kind = Path(path.name.lower().removesuffix(".gz")).suffix
+    wanted = max(pixel_size / 2, _FINEST)
+    if kind in MODELS:
+        if mass is not None or voxel_size is not None:
+            raise ModelError(f"{path}: an atomic model has its own scale; --mass and --map-pixel-size are for maps")
+        atoms = read_atoms(path, assembly=assembly)
+        extent = float(np.ptp(atoms.xyz, axis=0).max())
+        return Projector(potential(atoms, max(wanted, extent / _LARGEST)))
+    if kind in MAPS:
+        if assembly is not None:
+            raise ModelError(f"{path}: a density map has no assemblies; --assembly is for atomic models")
+        values, size = read_density(path, voxel_size=voxel_size)
+        volume = _named(path, values, size, mass)
+        return Projector(coarsen(volume, max(wanted, 2 * volume.reach / _LARGEST)))
+    raise ModelError(f"{path}: not a kind of model that is read here; give {', '.join(MODELS + MAPS)}, .gz too")
+
+
+def _named(path: Path, values: np.ndarray, voxel_size: float, mass: float | None) -> Volume:
+    try:
+        return density_potential(values, voxel_size, mass=mass)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error

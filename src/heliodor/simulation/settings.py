@@ -1,0 +1,176 @@
+"""What a user may choose for simulated micrographs. Ranges are (low, high): each micrograph draws its own value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+
+from heliodor.errors import SettingsError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class JunkSettings:
+    """What else is on a micrograph: mean numbers (Poisson distributed), or the share that has a carbon edge.
+
+    Parameters
+    ----------
+    carbon : float
+        Share of the micrographs with the edge of the carbon film in view, 0 to 1.
+    gold : float
+        Beads of gold, 50 to 150 A across.
+    ice_crystals : float
+        Lumps of ice that fell onto the grid, mostly 150 to 600 A across, at most 3000 A.
+    aggregates : float
+        Heaps of 4 to 14 particles.
+    broken : float
+        Particles of which 30 to 65 % are left.
+    lumps : float
+        Round things of the particle's size, without its structure.
+    hot_pixels : float
+        Pixels that are dead or count too much.
+    """
+
+    carbon: float = 0.0
+    gold: float = 0.0
+    ice_crystals: float = 0.0
+    aggregates: float = 0.0
+    broken: float = 0.0
+    lumps: float = 0.0
+    hot_pixels: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"--{name.replace('_', '-')} must be 0 or more. Got {getattr(self, name)} instead.")
+        if self.carbon > 1:
+            raise SettingsError(f"--carbon is a share of the micrographs, 0 to 1. Got {self.carbon} instead.")
+
+
+JUNK = {
+    "none": JunkSettings(),
+    "some": JunkSettings(0.2, 2, 0.5, 1, 5, 3, 5),
+    "much": JunkSettings(0.5, 6, 2, 4, 15, 10, 20),
+}
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """How simulated micrographs look.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    pixel_size : float
+        Angstrom.
+    particles : (int, int)
+        Centres on a micrograph.
+    closeness : float
+        Least distance between two centres, in particle diameters. 1: they may touch, never overlap.
+    margin : float
+        Distance of centres from the border in angstrom. 0: particles at the border are cut, and their other
+        halves' neighbours beyond the border reach in.
+    preferred : float
+        Share of particles in the preferred view, 0 to 1.
+    preferred_view : (float, float)
+        rot and tilt of that view, in degrees.
+    preferred_spread : float
+        Standard deviation around it, in degrees.
+    voltage : float
+        Kilovolt.
+    defocus : (float, float)
+        Underfocus in micrometres.
+    astigmatism : float
+        Largest difference of the two defocus values, in angstrom.
+    spherical_aberration : float
+        Millimetres.
+    amplitude_contrast : float
+        Share, 0 to 1.
+    phase_shift : (float, float)
+        Of a phase plate, in degrees.
+    b_factor : float
+        Of the envelope exp(-B s^2 / 4): partial coherence, motion and damage, in A^2.
+    ice_thickness : (float, float)
+        Mean of a micrograph, in angstrom.
+    ice_gradient : float
+        Largest change of thickness from one border to the other, as a share of the mean.
+    ice_contrast : float
+        Factor on the texture of ice and carbon film. 1: what the potentials give; micrographs show about half of it.
+    particle_contrast : float
+        Factor on the potential of particles. 1: what the potential gives; micrographs show about half of it, see
+        docs/simulation.md.
+    dose : (float, float)
+        Electrons per square angstrom that arrive at the ice.
+    detector_mtf : float
+        Modulation transfer of the detector at the Nyquist frequency, 0 to 1, of image and noise alike. 1: a counting
+        detector, or pixels much larger than the detector's; about 0.4: an integrating one at its own pixels.
+    snr : float, optional
+        Variance of a particle over the variance of the detector's noise, see `signal_variance`; the noise
+        is then Gaussian. Default: Poisson noise of the dose.
+    junk : JunkSettings
+    seed : int
+        Micrograph k depends on the seed and k, not on how many there are or who makes them.
+    """
+
+    shape: tuple[int, int] = (4096, 4096)
+    pixel_size: float = 1.0
+    particles: tuple[int, int] = (200, 200)
+    closeness: float = 1.0
+    margin: float = 0.0
+    preferred: float = 0.0
+    preferred_view: tuple[float, float] = (0.0, 0.0)
+    preferred_spread: float = 10.0
+    voltage: float = 300.0
+    defocus: Range = (1.0, 2.5)
+    astigmatism: float = 300.0
+    spherical_aberration: float = 2.7
+    amplitude_contrast: float = 0.07
+    phase_shift: Range = (0.0, 0.0)
+    b_factor: float = 100.0
+    ice_thickness: Range = (300.0, 600.0)
+    ice_gradient: float = 0.3
+    ice_contrast: float = 0.5
+    particle_contrast: float = 0.5
+    dose: Range = (40.0, 40.0)
+    detector_mtf: float = 1.0
+    snr: float | None = None
+    junk: JunkSettings = field(default_factory=JunkSettings)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 32:
+            raise SettingsError(f"--size must be 32 pixels or more. Got {self.shape[1]} x {self.shape[0]} instead.")
+        for name in ("pixel_size", "closeness", "voltage", "detector_mtf", "snr", *_RANGES):
+            _positive(name, getattr(self, name))
+        for name in ("margin", "preferred_spread", "astigmatism", "spherical_aberration", "b_factor", "ice_gradient",
+                     "ice_contrast", "particle_contrast", "seed"):  # fmt: skip
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"{_flag(name)} must be 0 or more. Got {getattr(self, name)} instead.")
+        for name in ("preferred", "amplitude_contrast", "detector_mtf"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{_flag(name)} must be in [0, 1]. Got {getattr(self, name)} instead.")
+        if not -360 <= self.phase_shift[0] <= self.phase_shift[1] <= 360:
+            low, high = self.phase_shift
+            raise SettingsError(f"--phase-shift is in degrees, the lower first. Got {low:g} {high:g} instead.")
+        if not 0 <= self.particles[0] <= self.particles[1]:
+            low, high = self.particles
+            raise SettingsError(f"--particles is a number, or a lowest and a highest. Got {low} {high} instead.")
+
+
+_RANGES = ("defocus", "ice_thickness", "dose")
+
+
+def _positive(name: str, value: float | Range | None) -> None:
+    if value is None:
+        return
+    low, high = value if isinstance(value, tuple) else (value, value)
+    if not 0 < low <= high < math.inf:
+        given = f"{low:g} {high:g}" if isinstance(value, tuple) else f"{low:g}"
+        kind = "above 0, the lower first" if isinstance(value, tuple) else "above 0"
+        raise SettingsError(f"{_flag(name)} must be {kind}. Got {given} instead.")
+
+
+def _flag(name: str) -> str:
+    return "--angpix" if name == "pixel_size" else f"--{name.replace('_', '-')}"

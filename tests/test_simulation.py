@@ -1,0 +1,274 @@
+"""Whole micrographs: what is asked is what comes, and the truth is true."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import mrcfile
+import numpy as np
+import pytest
+from PIL import Image
+
+from heliodor import evaluate, find_micrographs, read_picks
+from heliodor.cli import main
+from heliodor.errors import SettingsError
+from heliodor.formats.star import read_columns
+from heliodor.simulation.files import check_fit, model_name, simulate_files
+from heliodor.simulation.junk import KINDS
+from heliodor.simulation.load import load_particle
+from heliodor.simulation.micrograph import MEAN_FREE_PATH, draw, intensity, render, signal_variance
+from heliodor.simulation.projection import Projector
+from heliodor.simulation.scene import plan
+from heliodor.simulation.settings import JunkSettings, SimulationSettings
+from simulation_helpers import write_map, write_model
+
+SMALL = SimulationSettings(
+    shape=(150, 200), pixel_size=4.0, particles=(12, 12), defocus=(1.0, 1.5), ice_thickness=(300, 300), ice_gradient=0.0
+)
+JUNKY = JunkSettings(carbon=1, gold=3, ice_crystals=1, aggregates=1, broken=2, lumps=2, hot_pixels=5)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "tiny one.pdb.gz")
+
+
+@pytest.fixture(scope="module")
+def projector(model) -> Projector:
+    return load_particle(model, SMALL.pixel_size)
+
+
+def middles(image: np.ndarray, xy: np.ndarray, half: int) -> np.ndarray:
+    """Centre of mass of `image` in a window around each of `xy`."""
+    found = []
+    for x, y in np.rint(xy).astype(int):
+        window = image[y - half : y + half + 1, x - half : x + half + 1]
+        at = np.arange(-half, half + 1)
+        found.append([x + (window.sum(0) @ at) / window.sum(), y + (window.sum(1) @ at) / window.sum()])
+    return np.array(found)
+
+
+def lonely(scene, shape, half):
+    """Particles whose windows hold nothing else."""
+    everything = np.concatenate([scene.xy, scene.outside_xy])
+    gaps = np.hypot(*(scene.xy[:, None] - everything).T).T
+    apart = (np.sort(gaps, axis=1)[:, 1:] > 2 * half).all(axis=1)
+    return scene.xy[apart & (scene.xy > half).all(axis=1) & (scene.xy < np.array(shape[::-1]) - half - 1).all(axis=1)]
+
+
+def test_true_centres_are_the_centres_of_mass(projector):
+    """Of the potential, and of a noise-free micrograph after contrast transfer."""
+    settings = dataclasses.replace(
+        SMALL, shape=(500, 500), closeness=2.4, ice_contrast=0.0, astigmatism=0.0, margin=60.0
+    )
+    scene = plan(settings, projector.diameter, 0)
+    canvas = draw(scene, projector, settings)
+    half = round(1.15 * projector.diameter / settings.pixel_size)
+    xy = lonely(scene, settings.shape, half)
+    assert len(xy) >= 5
+    frame = canvas.frame
+    assert np.abs(middles(canvas.potential, xy + frame, half) - frame - xy).max() < 0.05
+    lost = 1 - intensity(canvas, scene, settings, np.random.default_rng(0)) / np.exp(-300 / MEAN_FREE_PATH)
+    assert np.abs(middles(lost, xy + frame, half) - frame - xy).max() < 0.2
+
+
+def test_particles_keep_their_distance_and_fill_the_borders(projector):
+    settings = dataclasses.replace(SMALL, particles=(20, 30), closeness=1.2)
+    numbers = set()
+    for index in range(6):
+        scene = plan(settings, projector.diameter, index)
+        numbers.add(len(scene.xy))
+        everything = np.concatenate([scene.xy, scene.outside_xy])
+        gaps = np.hypot(*(everything[:, None] - everything).T)[~np.eye(len(everything), dtype=bool)]
+        assert gaps.min() >= 1.2 * projector.diameter / settings.pixel_size
+        assert ((scene.xy >= -0.5) & (scene.xy <= [199.5, 149.5])).all()
+        assert not ((scene.outside_xy >= -0.5) & (scene.outside_xy < [199.5, 149.5])).all(axis=1).any()
+        assert len(scene.outside_xy) > 0
+    assert len(numbers) > 2
+    assert min(numbers) >= 15
+    assert max(numbers) <= 30
+    kept = plan(dataclasses.replace(settings, margin=80.0, particles=(8, 8)), projector.diameter, 0)
+    assert len(kept.outside_xy) == 0
+    assert ((kept.xy >= 19.5) & (kept.xy <= [179.5, 129.5])).all()
+
+
+def test_the_dose_arrives(projector):
+    settings = dataclasses.replace(SMALL, particles=(0, 0), dose=(30, 30), ice_contrast=0.0)
+    pixels, kinds = render(plan(settings, projector.diameter, 3), projector, settings, 3)
+    wanted = 30 * 16 * np.exp(-300 / MEAN_FREE_PATH)
+    assert pixels.mean() == pytest.approx(wanted, rel=0.005)
+    assert pixels.var() == pytest.approx(wanted, rel=0.03)  # Poisson
+    assert not kinds.any()
+
+
+def test_the_signal_to_noise_ratio_is_the_one_asked_for(projector):
+    settings = dataclasses.replace(SMALL, shape=(400, 400), snr=0.2, ice_contrast=0.0, closeness=1.5)
+    scene = plan(settings, projector.diameter, 0)
+    pixels, _ = render(scene, projector, settings, 0)
+    canvas = draw(scene, projector, settings)
+    clean = intensity(canvas, scene, settings, np.random.default_rng(0))[canvas.frame :, canvas.frame :][:400, :400]
+    noise = pixels / (scene.dose * 16) - clean
+    y, x = np.indices(clean.shape)
+    radius = projector.diameter / 2 / settings.pixel_size
+    inside = scene.xy[(scene.xy > radius).all(axis=1) & (scene.xy < 399 - radius).all(axis=1)]
+    signal = np.mean([clean[np.hypot(x - px, y - py) <= radius].var() for px, py in inside])
+    assert signal / noise.var() == pytest.approx(0.2, rel=0.15)
+    assert signal_variance(scene, projector, settings) / noise.var() == pytest.approx(0.2, rel=0.02)
+
+
+def test_ice_and_contrast_obey_their_factors(projector):
+    bare = dataclasses.replace(SMALL, particles=(0, 0))
+    scene = plan(bare, projector.diameter, 0)
+    canvas = draw(scene, projector, bare)
+    spread = [
+        intensity(canvas, scene, dataclasses.replace(bare, ice_contrast=c), np.random.default_rng(1)).std()
+        for c in (0.5, 1.0)
+    ]
+    assert spread[1] == pytest.approx(2 * spread[0], rel=1e-3)
+    doubled = dataclasses.replace(SMALL, particle_contrast=2 * SMALL.particle_contrast)
+    once, twice = (draw(plan(s, 100, 0), projector, s).potential for s in (SMALL, doubled))
+    assert np.allclose(twice, 2 * once, atol=1e-3 * twice.max())
+    steep = dataclasses.replace(bare, ice_gradient=1.0, ice_contrast=0.0)
+    scene = plan(steep, projector.diameter, 1)
+    slope = intensity(draw(scene, projector, steep), scene, steep, np.random.default_rng(1))
+    assert slope.std() > 0.005
+
+
+def test_junk_of_every_kind_lies_where_the_truth_says_and_particles_do_not(projector):
+    settings = dataclasses.replace(SMALL, shape=(500, 500), junk=JUNKY, particles=(40, 40))
+    seen = set()
+    for index in range(3):
+        scene = plan(settings, projector.diameter, index)
+        without = dataclasses.replace(scene, junk=[])
+        pixels, kinds = render(scene, projector, settings, index)
+        seen |= {KINDS[k] for k in np.unique(kinds)} | {j.kind for j in scene.junk if j.kind == "hot_pixel"}
+        column, row = np.rint(scene.xy).astype(int).clip(0, 499).T
+        assert (kinds[row, column] == 0).all()
+        plain, _ = render(without, projector, settings, index)
+        assert pixels[kinds == KINDS.index("carbon")].mean() < plain.mean()
+        for item in scene.junk:
+            x, y = round(item.x), round(item.y)
+            if item.is_disc and 10 < x < 490 and 10 < y < 490 and item.kind != "broken":
+                assert kinds[y - 1 : y + 2, x - 1 : x + 2].any()
+            if item.kind == "gold" and 10 < x < 490 and 10 < y < 490:
+                assert pixels[y, x] < 0.7 * np.median(pixels)
+    assert seen >= set(KINDS)
+
+
+def test_a_seed_and_a_number_decide_a_micrograph(model, tmp_path):
+    settings = dataclasses.replace(SMALL, junk=JUNKY, seed=5)
+    simulate_files(model, tmp_path / "a", settings, 4, workers=3)
+    simulate_files(model, tmp_path / "b", settings, 2)
+    simulate_files(model, tmp_path / "c", dataclasses.replace(settings, seed=6), 1)
+    first, second, other = (tmp_path / f"{f}/micrographs/tiny one_0002.mrc" for f in "abc")
+    assert np.array_equal(mrcfile.read(first), mrcfile.read(second))
+    one, two = (mrcfile.read(first.with_name(f"tiny one_000{k}.mrc")) for k in (1, 3))
+    assert not np.array_equal(one, two)
+    assert not other.exists()
+    assert not np.array_equal(mrcfile.read(other.with_name("tiny one_0001.mrc")), one)
+
+
+def test_a_second_run_goes_on_or_refuses(model, tmp_path, capsys):
+    words = ["simulate", str(model), "-o", str(tmp_path / "x"), "--size", "120", "--angpix", "5", "--particles", "4"]
+    assert main([*words, "-n", "2"]) == 0
+    paths = [tmp_path / f"x/micrographs/tiny one_000{k}.mrc" for k in (1, 2, 3)]
+    before = paths[0].stat().st_mtime_ns
+    assert main([*words, "-n", "3"]) == 0
+    assert paths[0].stat().st_mtime_ns == before
+    assert paths[2].is_file()
+    assert len(set(read_picks(tmp_path / "x/particles.txt").names)) == 3
+    assert main([*words, "-n", "1"]) == 2
+    assert "holds 3 micrographs" in capsys.readouterr().err
+    assert main([*words, "-n", "1", "--seed", "1"]) == 2
+    assert "seed was 0, is 1" in capsys.readouterr().err
+    assert main([*words, "-n", "1", "--seed", "1", "--overwrite"]) == 0
+    assert not paths[1].exists()
+
+
+def test_what_is_written_can_be_read_by_the_other_commands(model, tmp_path):
+    out = tmp_path / "it's a.b c"
+    words = ["simulate", str(model), "-o", str(out), "-n", "3", "--size", "160", "140", "--angpix", "4.5"]
+    more = ["--particles", "3", "6", "--prefix", "a.b 'c", "--junk", "some", "--carbon", "1", "--seed", "3"]
+    assert main([*words, *more, "-t", "2"]) == 0
+    names = [f"a.b 'c_000{k}" for k in (1, 2, 3)]
+    files = find_micrographs([out / "micrographs"])
+    assert [f.name for f in files] == names
+    assert [f.name for f in find_micrographs([out / "micrographs.star"])] == names
+    for file in files:
+        assert mrcfile.validate(file.path)
+        with mrcfile.open(file.path) as mrc:
+            assert mrc.data.shape == (140, 160)
+            assert float(mrc.voxel_size.x) == pytest.approx(4.5)
+        with Image.open(out / "junk" / f"{file.name}.png") as image:
+            assert KINDS.index("carbon") in np.unique(np.asarray(image))
+    txt, star = read_picks(out / "particles.txt"), read_picks(out / "particles.star")
+    assert np.allclose(txt.xy, star.xy)
+    assert evaluate(txt, star.renamed({f"micrographs/{n}.mrc": n for n in names}), 2.0).ap == pytest.approx(1.0)
+    angles = read_columns(out / "particles.star", ["_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi", "_rlnDefocusU"])
+    assert all(10000 - 150 < float(u) < 25000 + 150 for u in angles["_rlnDefocusU"])
+    assert all(0 <= float(t) <= 180 for t in angles["_rlnAngleTilt"])
+    junk = read_columns(out / "junk.star", ["_heliodorJunkKind", "_heliodorJunkRadiusAngst"])
+    assert junk["_heliodorJunkKind"].count("carbon") == 3
+    record = json.loads((out / "simulate.json").read_text())
+    assert record["settings"]["seed"] == 3
+    assert record["settings"]["junk"]["carbon"] == 1
+    assert record["micrographs"] == 3
+
+
+def test_micrographs_without_particles_and_maps_as_models(tmp_path):
+    density = write_map(tmp_path / "m.mrc.gz")
+    words = ["simulate", str(density), "-o", str(tmp_path / "x"), "-n", "2", "--size", "100", "--angpix", "6"]
+    assert main([*words, "--particles", "0"]) == 0
+    assert len(read_picks(tmp_path / "x/particles.txt")) == 0
+    assert len(find_micrographs([tmp_path / "x/micrographs"])) == 2
+    assert main([*words[:3], str(tmp_path / "y"), *words[4:], "--particles", "3", "--mass", "200", "--snr", "0.5"]) == 0
+    assert len(read_picks(tmp_path / "y/particles.txt")) == 6
+
+
+def test_particles_without_room_are_told(model, tmp_path, capsys):
+    words = ["simulate", str(model), "-n", "1", "--angpix", "5", "-o", str(tmp_path / "x")]
+    assert main([*words, "--size", "32", "--angpix", "1.5", "--particles", "1"]) == 2
+    assert "the particle is" in capsys.readouterr().err
+    assert main([*words, "--size", "64", "--particles", "500"]) == 2
+    assert "no more than" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+    assert main([*words, "--size", "128", "--particles", "42"]) == 0
+    assert "had no room for all particles" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="smaller --margin"):
+        check_fit(dataclasses.replace(SMALL, margin=400), 100)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--defocus", "2", "1"], "--defocus must be above 0, the lower first"),
+        (["--dose", "0"], "--dose must be above 0"),
+        (["--snr", "-1"], "--snr must be above 0"),
+        (["--angpix", "nan"], "--angpix must be above 0"),
+        (["--particles", "5", "2"], "--particles is a number, or a lowest and a highest"),
+        (["--particles", "1", "2", "3"], "--particles is one number, or two"),
+        (["--preferred", "1.5"], r"--preferred must be in \[0, 1\]"),
+        (["--carbon", "2"], "--carbon is a share"),
+        (["--gold", "-1"], "--gold must be 0 or more"),
+        (["--phase-shift", "90", "0"], "--phase-shift is in degrees"),
+        (["--size", "8"], "--size must be 32"),
+        (["--prefix", "a/b"], "--prefix is part of file names"),
+        (["-n", "0"], "-n must be 1 or more"),
+        (["--seed", "-3"], "--seed must be 0 or more"),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_told_in_one_line(model, tmp_path, capsys, option, message):
+    import re
+
+    assert main(["simulate", str(model), "-o", str(tmp_path / "x"), *option]) == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_names_of_models():
+    assert model_name("a/b.c/3j9i.pdb.gz") == "3j9i"
+    assert model_name("001.MRC") == "001"
+    assert model_name("x.y.cif") == "x.y"
