@@ -150,6 +150,9 @@ def _training_settings(
         f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
         "from labels hidden from two pilot runs"
     )
-    most = most_particles(area, geometry.diameter)
-    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), labels / len(examples), most))
-    return replace(chosen, pi=prior(expected, *known)), expected
+    fewest, most = labels / len(examples), most_particles(area, geometry.diameter)
+    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), fewest, most))
+    # Too small a pi costs far more than too large a one (dev/LOG.md): pi takes the upper end of the interval, which
+    # is wide where labels are few. The threshold takes the middle.
+    upper = float(np.clip(np.nan_to_num(count.high, nan=expected), expected, most))
+    return replace(chosen, pi=prior(upper, *known)), expected

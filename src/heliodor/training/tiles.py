@@ -87,8 +87,8 @@ class TileSampler:
         stride: int,
         label_radius: float,
         outputs: int = 4,
-        label_tiles: int = 16,
-        random_tiles: int = 80,
+        label_tiles: int = 8,
+        random_tiles: int = 40,
         seed: int = 0,
     ) -> None:
         self.outputs, self.stride, self.seed = outputs, stride, seed
