@@ -104,7 +104,7 @@ def draw_pair(real: Path, model: Path) -> None:
 
 
 def draw_junk(model: Path) -> None:
-    """A micrograph with junk of every kind, and what covers which of its pixels."""
+    """Draw a micrograph with junk of every kind, and what covers which of its pixels."""
     settings = SimulationSettings(
         shape=(SHOWN, SHOWN),
         pixel_size=5.0,
