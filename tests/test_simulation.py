@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from heliodor import evaluate, find_micrographs, read_picks
+from heliodor import find_micrographs, read_picks
 from heliodor.cli import main
 from heliodor.errors import SettingsError
 from heliodor.formats.star import read_columns
+from heliodor.names import match_names
 from heliodor.simulation.files import check_fit, model_name, simulate_files
 from heliodor.simulation.junk import KINDS
 from heliodor.simulation.load import load_particle
@@ -103,7 +104,7 @@ def test_the_dose_arrives(projector):
 
 
 def test_the_signal_to_noise_ratio_is_the_one_asked_for(projector):
-    settings = dataclasses.replace(SMALL, shape=(400, 400), snr=0.2, ice_contrast=0.0, closeness=1.5)
+    settings = dataclasses.replace(SMALL, shape=(400, 400), snr=0.2, ice_contrast=0.0, particles=(80, 80))
     scene = plan(settings, projector.diameter, 0)
     pixels, _ = render(scene, projector, settings, 0)
     canvas = draw(scene, projector, settings)
@@ -113,7 +114,7 @@ def test_the_signal_to_noise_ratio_is_the_one_asked_for(projector):
     radius = projector.diameter / 2 / settings.pixel_size
     inside = scene.xy[(scene.xy > radius).all(axis=1) & (scene.xy < 399 - radius).all(axis=1)]
     signal = np.mean([clean[np.hypot(x - px, y - py) <= radius].var() for px, py in inside])
-    assert signal / noise.var() == pytest.approx(0.2, rel=0.15)
+    assert signal / noise.var() == pytest.approx(0.2, rel=0.2)
     assert signal_variance(scene, projector, settings) / noise.var() == pytest.approx(0.2, rel=0.02)
 
 
@@ -204,7 +205,8 @@ def test_what_is_written_can_be_read_by_the_other_commands(model, tmp_path):
             assert KINDS.index("carbon") in np.unique(np.asarray(image))
     txt, star = read_picks(out / "particles.txt"), read_picks(out / "particles.star")
     assert np.allclose(txt.xy, star.xy)
-    assert evaluate(txt, star.renamed({f"micrographs/{n}.mrc": n for n in names}), 2.0).ap == pytest.approx(1.0)
+    meant = match_names(star.micrographs(), files)
+    assert [meant[name] for name in star.names] == txt.names.tolist()
     angles = read_columns(out / "particles.star", ["_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi", "_rlnDefocusU"])
     assert all(10000 - 150 < float(u) < 25000 + 150 for u in angles["_rlnDefocusU"])
     assert all(0 <= float(t) <= 180 for t in angles["_rlnAngleTilt"])
@@ -233,7 +235,7 @@ def test_particles_without_room_are_told(model, tmp_path, capsys):
     assert main([*words, "--size", "64", "--particles", "500"]) == 2
     assert "no more than" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
-    assert main([*words, "--size", "128", "--particles", "42"]) == 0
+    assert main([*words, "--size", "128", "--particles", "40"]) == 0
     assert "had no room for all particles" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="smaller --margin"):
         check_fit(dataclasses.replace(SMALL, margin=400), 100)

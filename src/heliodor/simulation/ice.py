@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _DIFFUSION = 0.33  # A^2 per e/A^2 along one axis: the beam moves water by 1 A per electron per A^2
 _SMOOTH = 0.08  # structure factor of ice at low frequencies
-_RING = (0.27, 0.035, 0.9)  # 1/A: place, width and height of the first ring of diffraction
+_RING = (0.258, 0.03, 2.5)  # 1/A: place, width and height of the first ring of diffraction
 _ROUGH, _ROUGH_SCALE = 5.0, 200.0  # A: how uneven the surfaces are, over what distance
 
 
@@ -46,7 +46,7 @@ def thickness_map(
 def ice_spectrum(s2: NDArray[np.float32], dose: float) -> NDArray[np.float32]:
     """Power spectrum of the projected potential of ice, per angstrom of thickness, in V^2 A^3.
 
-    Molecules scatter with the structure factor of amorphous ice: nearly smooth at low frequencies, a ring at 3.7 A.
+    Molecules scatter with the structure factor of amorphous ice: nearly smooth at low frequencies, a ring at 3.9 A.
     As the beam moves them during the exposure, fine detail averages out (McMullan, Vinothkumar and Henderson 2015).
 
     Parameters

@@ -63,7 +63,7 @@ def plan_junk(settings: SimulationSettings, diameter: float, rng: np.random.Gene
     counts = settings.junk
     junk = _carbon(settings, rng) if rng.random() < counts.carbon else []
     crystals = np.clip(rng.lognormal(*_CRYSTALS, rng.poisson(counts.ice_crystals)), 60, 1500).tolist()
-    heaps = [diameter * size for size in rng.uniform(0.9, 1.8, rng.poisson(counts.aggregates))]
+    heaps = [diameter * size for size in rng.uniform(1.0, 1.8, rng.poisson(counts.aggregates))]
     beads = list(rng.uniform(25, 75, rng.poisson(counts.gold)))
     kinds: list[tuple[str, list[float]]] = [
         ("ice_crystal", sorted(crystals, reverse=True)),

@@ -26,6 +26,7 @@ _CARBON, _GOLD = (6, 0.1003), (79, 0.0590)  # atomic number, atoms per A^3
 # A of each substance after which 1/e of the electrons are left in the image.
 _CARBON_PATH, _GOLD_PATH, _CRYSTAL_PATH = 2000.0, 100.0, 1200.0
 _EDGE = 35.0  # A over which the film ends
+_HEAP = 1000  # more particles than there is room for in a heap, where they lie half over one another
 _DEAD = 0.3  # share of damaged pixels that are dead
 
 
@@ -152,14 +153,15 @@ def _smooth_noise(shape: tuple[int, ...], scale: float, rng: np.random.Generator
 def _aggregate(
     item: Junk, projector: Projector, pixel_size: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    inner = max(item.radius - projector.diameter / 2, 0.2 * projector.diameter) / pixel_size
+    """Draw a heap so dense that no particle in it stands alone."""
+    inner = (item.radius - projector.diameter / 2) / pixel_size
     centre = np.array([item.x, item.y])
 
     def in_heap(points: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.hypot(*points.T) <= inner
 
-    gap = 0.4 * projector.diameter / pixel_size
-    xy = centre + place(rng, int(rng.integers(4, 15)), gap, (-inner, -inner), (inner, inner), allowed=in_heap)
+    gap = rng.uniform(0.35, 0.5) * projector.diameter / pixel_size
+    xy = centre + place(rng, _HEAP, gap, (-inner, -inner), (inner, inner), allowed=in_heap)
     return _particles(xy, projector, pixel_size, rng), xy
 
 

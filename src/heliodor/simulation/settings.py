@@ -23,7 +23,7 @@ class JunkSettings:
     ice_crystals : float
         Lumps of ice that fell onto the grid, mostly 150 to 600 A across, at most 3000 A.
     aggregates : float
-        Heaps of 4 to 14 particles.
+        Heaps of particles that lie half over one another, 2 to 3.6 particle diameters across.
     broken : float
         Particles of which 30 to 65 % are left.
     lumps : float
@@ -128,7 +128,7 @@ class SimulationSettings:
     spherical_aberration: float = 2.7
     amplitude_contrast: float = 0.07
     phase_shift: Range = (0.0, 0.0)
-    b_factor: float = 100.0
+    b_factor: float = 80.0
     ice_thickness: Range = (300.0, 600.0)
     ice_gradient: float = 0.3
     ice_contrast: float = 0.5
