@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from heliodor._version import __version__
-from heliodor.errors import WeightsError
+from heliodor.errors import SettingsError, WeightsError
 from heliodor.files import atomic_path
 from heliodor.networks.classifier import Classifier, NetworkSettings
-from heliodor.networks.pickles import read_pickle
+from heliodor.networks.pickles import is_pickle, read_pickle
 from heliodor.networks.published import DETECTORS, find_published
 from heliodor.networks.topaz import from_topaz
 
@@ -73,11 +73,7 @@ def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, A
             f"{path}: there is no such model file; give the model.safetensors that a run wrote, a .sav file of Topaz, "
             f"or one of {', '.join(DETECTORS)}"
         )
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[:2] in (b"PK", b"\x80\x02") and start[8:] != b"{":
-        return from_topaz(read_pickle(path), path), {}
-    return _load_own(path)
+    return (from_topaz(read_pickle(path), path), {}) if is_pickle(path) else _load_own(path)
 
 
 def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
@@ -93,9 +89,11 @@ def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
         ) from error
     if header is None:
         raise WeightsError(f"{path}: safetensors without heliodor's settings; give a file that heliodor wrote")
-    network = Classifier(NetworkSettings(**header["network"]))
     try:
+        network = Classifier(NetworkSettings(**header["network"]))
         network.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: the weights do not fit the settings in the file; train again") from error
+    except (RuntimeError, TypeError, KeyError, SettingsError) as error:
+        raise WeightsError(
+            f"{path}: the weights do not fit the settings in the file; take the newest heliodor, or train again"
+        ) from error
     return network.eval(), header["about"]
