@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from heliodor.networks.layers import Convolution, Residual
+from heliodor.networks.layers import Convolution, MaxPool, Residual
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +81,7 @@ def score_graph(network: Classifier) -> bytes:
     s is the spread of the last layer, the network's stride. The sides of the result must be multiples of 4 s.
     """
     graph, spread = Graph(), network.stride
-    weight, bias = folded(cast("Convolution", network.layers[-1]))
+    weight, bias, _gain = folded(cast("Convolution", network.layers[-1]))
     channels, inputs, kernel, _ = weight.shape
     back, taps, forth = minimal_filter(BLOCK, kernel)
     side = BLOCK + kernel - 1
@@ -134,14 +134,18 @@ def minimal_filter(outputs: int, kernel: int) -> tuple[NDArray[np.float64], NDAr
     return back * size, taps, forth / size[:, None]
 
 
-def folded(layer: Convolution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the kernel (outputs, inputs, k, k) and bias of a convolution with its batch normalization in them."""
+def folded(layer: Convolution) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Fold the batch normalization of a convolution: its kernel (outputs, inputs, k, k), its bias, and the gain.
+
+    The gain (outputs) is what a shortcut that joins before the normalization is to be multiplied by.
+    """
     weight = _array(layer.conv.weight)
     bias = np.zeros(len(weight)) if layer.conv.bias is None else _array(layer.conv.bias)
     if layer.bn is None:
-        return weight, bias
+        return weight, bias, np.ones(len(weight))
     gain = _array(layer.bn.weight) / np.sqrt(_array(layer.bn.running_var) + layer.bn.eps)
-    return weight * gain[:, None, None, None], (bias - _array(layer.bn.running_mean)) * gain + _array(layer.bn.bias)
+    bias = (bias - _array(layer.bn.running_mean)) * gain + _array(layer.bn.bias)
+    return weight * gain[:, None, None, None], bias, gain
 
 
 def _array(tensor: Any) -> NDArray[np.float64]:
@@ -151,13 +155,15 @@ def _array(tensor: Any) -> NDArray[np.float64]:
 def _layer(graph: Graph, x: str, layer: Layer, spread: int) -> str:
     if isinstance(layer, Residual):
         return _residual(graph, x, layer, spread)
-    return _convolution(graph, x, cast("Convolution", layer), spread)
+    if isinstance(layer, MaxPool):
+        return graph.node("MaxPool", x, kernel_shape=[layer.span] * 2, dilations=[spread] * 2)
+    convolution = cast("Convolution", layer)
+    return _activation(graph, _convolution(graph, x, convolution, spread), convolution.act, 2)
 
 
 def _convolution(graph: Graph, x: str, layer: Convolution, spread: int) -> str:
-    weight, bias = folded(layer)
-    x = graph.node("Conv", x, graph.constant(weight), graph.constant(bias), dilations=[layer.dilation * spread] * 2)
-    return _activation(graph, x, layer.act, 2)
+    weight, bias, _gain = folded(layer)
+    return graph.node("Conv", x, graph.constant(weight), graph.constant(bias), dilations=[layer.dilation * spread] * 2)
 
 
 def _activation(graph: Graph, x: str, activation: nn.Module | None, dimensions: int) -> str:
@@ -172,7 +178,12 @@ def _activation(graph: Graph, x: str, activation: nn.Module | None, dimensions: 
 def _residual(graph: Graph, x: str, layer: Residual, spread: int) -> str:
     edge = (layer.span - 1) // 2 * spread
     kept = graph.node("Slice", x, graph.integers(edge, edge), graph.integers(-edge, -edge), graph.integers(2, 3))
+    gain = folded(layer.second)[2]
     if layer.projection is not None:
-        kept = graph.node("Conv", kept, graph.constant(_array(layer.projection.weight)))
-    inner = _convolution(graph, _convolution(graph, x, layer.first, spread), layer.second, spread)
-    return graph.node("Relu", graph.node("Add", inner, kept))
+        weight = _array(layer.projection.weight) * gain[:, None, None, None]
+        kept = graph.node("Conv", kept, graph.constant(weight))
+    elif layer.second.bn is not None:
+        kept = graph.node("Mul", kept, graph.constant(gain[:, None, None]))
+    inner = _activation(graph, _convolution(graph, x, layer.first, spread), layer.first.act, 2)
+    joined = graph.node("Add", _convolution(graph, inner, layer.second, spread), kept)
+    return _activation(graph, joined, layer.second.act, 2)
