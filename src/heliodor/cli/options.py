@@ -22,7 +22,9 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
     parser.add_argument(
-        "--exact", action="store_true", help="score with torch in float32, the plain way that the fast ones are tested by"
+        "--exact",
+        action="store_true",
+        help="score with torch in float32, the plain way that the fast ones are tested by",
     )
 
 

@@ -1,8 +1,9 @@
 """Networks compiled to ONNX, and kept: a process that only scores never imports torch.
 
-RELION starts a process for each micrograph. The first one for a model compiles it and keeps the result in the user's
-cache folder, under a name made of the content of the model's file, so that another model, or one that was trained again,
-is never taken for it. The folder may be removed at any time; where it cannot be written, each process compiles.
+RELION starts a process for each micrograph. The first one for a model compiles it and keeps the result in the
+user's cache folder, under a name made of the content of the model's file, so that another model, or one that was
+trained again, is never taken for it. The folder may be removed at any time; where it cannot be written, each process
+compiles.
 """
 
 from __future__ import annotations

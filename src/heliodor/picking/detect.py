@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heliodor.picking.scoring import score_map
-from heliodor.picking.suppression import non_maximum_suppression, refine
+from heliodor.picking.refinement import refine
+from heliodor.picking.suppression import non_maximum_suppression
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -37,16 +37,14 @@ def score_map(network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile
     (ny, nx) float32 array
         Log-odds.
     """
-    if not hasattr(network, "dense"):
-        return score_maps(network, [pixels], tile=tile)[0]
-    from heliodor.networks.scorers import TorchScorer
+    if hasattr(network, "dense"):
+        from heliodor.networks.scorers import TorchScorer
 
-    return score_maps(TorchScorer(network), [pixels], tile=tile)[0]
+        network = TorchScorer(cast("Classifier", network))
+    return score_maps(cast("Scorer", network), [pixels], tile=tile)[0]
 
 
-def score_maps(
-    scorer: Scorer, images: Sequence[NDArray[np.float32]], *, tile: int = TILE
-) -> list[NDArray[np.float32]]:
+def score_maps(scorer: Scorer, images: Sequence[NDArray[np.float32]], *, tile: int = TILE) -> list[NDArray[np.float32]]:
     """Score several micrographs, pieces of one shape together where the scorer wants that; see `score_map`."""
     if tile < 1:
         raise SettingsError(f"The 'tile' parameter of score_map must be 1 or more. Got {tile} instead.")
