@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier, NetworkSettings, load_network, save_network
     from heliodor.picking.blobs import find_blobs
     from heliodor.picking.pick import pick
+    from heliodor.picking.refinement import refine
     from heliodor.picking.scoring import score_map
     from heliodor.picking.settings import PickSettings
-    from heliodor.picking.refinement import refine
     from heliodor.picking.suppression import non_maximum_suppression
     from heliodor.picks import Picks
     from heliodor.preprocess import downsample, normalize

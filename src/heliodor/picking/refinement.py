@@ -80,6 +80,7 @@ def refine(
     if not ((start >= 0) & (start <= limit)).all():
         raise SettingsError("xy must lie on the score map. Got a centre outside it instead.")
     reach = math.ceil(window_radius) + 1
+    heights: _Heights
     if weights == "probability":
         field, heights = np.pad(_odds(image), reach), _probabilities
     else:

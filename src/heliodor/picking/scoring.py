@@ -41,7 +41,7 @@ def score_map(network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile
         from heliodor.networks.scorers import TorchScorer
 
         network = TorchScorer(cast("Classifier", network))
-    return score_maps(cast("Scorer", network), [pixels], tile=tile)[0]
+    return score_maps(network, [pixels], tile=tile)[0]
 
 
 def score_maps(scorer: Scorer, images: Sequence[NDArray[np.float32]], *, tile: int = TILE) -> list[NDArray[np.float32]]:
