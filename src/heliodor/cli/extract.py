@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
     from heliodor.picks import Picks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
+    from heliodor.cli.options import add_scoring_arguments
+
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
     parser.add_argument(
         "-m",
@@ -32,54 +35,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
     parser.add_argument("--format", default="txt", help="txt, star, csv")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
-    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
-    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
+    add_scoring_arguments(parser)
     parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
 
 
 def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
-    from heliodor.cli.options import set_threads
     from heliodor.errors import MicrographError, SettingsError
     from heliodor.find import find_micrographs
     from heliodor.picking.load import Loader
-    from heliodor.picking.scoring import score_map
-    from heliodor.picking.stream import stream
+    from heliodor.picking.stream import stream_scores
     from heliodor.picks import Picks
 
-    set_threads(options.num_threads)
     if options.per_micrograph and options.output is None:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
-    network, about = _model(options)
+    scorers, about = _model(options)
     detector = _detector(options, about)
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
-    loaded = stream(micrographs, load, options.num_workers)
+    scored = stream_scores(micrographs, load, scorers, options.num_workers)
     parts, failed = [], 0
-    for file, result in reporter.track(loaded, len(micrographs), "extracting"):
+    for file, result in reporter.track(scored, len(micrographs), "extracting"):
         if isinstance(result, MicrographError):
             reporter.warn(f"skipped: {result}")
             failed += 1
             continue
-        small, scale = result
-        scores = small.pixels if network is None else score_map(network, small.pixels)
-        parts.append(Picks.on(file.name, *detector.maxima(scores)).scaled(scale))
+        parts.append(Picks.on(file.name, *detector.maxima(result.scores)).scaled(result.scale))
     if failed == len(micrographs):
         raise MicrographError("no micrograph could be used; see the warnings above")
     _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
     return 1 if failed else 0
 
 
-def _model(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-    from heliodor.devices import device_of
-    from heliodor.networks import load_network
+def _model(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:
+    from heliodor.cli.options import scorers_of_options
 
-    if options.model == "none":
-        return None, {}
-    network, about = load_network(options.model)
-    return network.to(device_of(options.device)), about
+    return ([], {}) if options.model == "none" else scorers_of_options(options)
 
 
 def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:

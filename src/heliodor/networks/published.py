@@ -26,6 +26,24 @@ DETECTORS = {
 }
 
 
+def model_file(model: str | os.PathLike[str]) -> Path:
+    """Return the file of a model that is given by its path or by the name of a network of topaz-em.
+
+    Raises
+    ------
+    WeightsError
+        There is no such file.
+    """
+    name = os.fspath(model)
+    path = find_published(name, "detector", DETECTORS[name]) if name in DETECTORS else Path(name)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: there is no such model file; give the model.safetensors that a run wrote, a .sav file of Topaz, "
+            f"or one of {', '.join(DETECTORS)}"
+        )
+    return path
+
+
 def find_published(name: str, kind: str, file: str) -> Path:
     """Find a file of weights in the folder that HELIODOR_TOPAZ_WEIGHTS names, or in an installed topaz-em.
 

@@ -16,7 +16,7 @@ from heliodor.errors import SettingsError, WeightsError
 from heliodor.files import atomic_path
 from heliodor.networks.classifier import Classifier, NetworkSettings
 from heliodor.networks.pickles import is_pickle, read_pickle
-from heliodor.networks.published import DETECTORS, find_published
+from heliodor.networks.published import model_file
 from heliodor.networks.topaz import from_topaz
 
 
@@ -66,13 +66,7 @@ def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, A
     WeightsError
         The file is missing, is not a model, asks for what no model needs, or does not fit its own settings.
     """
-    name = os.fspath(model)
-    path = find_published(name, "detector", DETECTORS[name]) if name in DETECTORS else Path(name)
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: there is no such model file; give the model.safetensors that a run wrote, a .sav file of Topaz, "
-            f"or one of {', '.join(DETECTORS)}"
-        )
+    path = model_file(model)
     return (from_topaz(read_pickle(path), path), {}) if is_pickle(path) else _load_own(path)
 
 
