@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from heliodor.simulation.ctf import Optics, ctf, interaction, wavelength
 from heliodor.simulation.detector import blur
-from heliodor.simulation.ice import ice_spectrum, surface_spectrum, thickness_map
+from heliodor.simulation.ice import ice_spectrum, radial, squared_frequencies, surface_spectrum, thickness_map
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.placement import orientations, place
 from heliodor.simulation.projection import Projector, rotations
@@ -126,6 +126,12 @@ def test_ice_has_the_thickness_asked_for_and_a_ring():
     assert moved[0] == pytest.approx(still[0], rel=1e-3)
     assert moved[250] < 0.2 * still[250]
     assert (np.diff(surface_spectrum(s**2)) < 0).all()
+
+
+def test_spectra_from_a_table_equal_those_computed_everywhere():
+    s2 = squared_frequencies((300, 400), 1.0)
+    fast, slow = radial(lambda s2: ice_spectrum(s2, 40), s2), ice_spectrum(s2, 40)
+    assert np.abs(fast - slow).max() < 1e-3 * slow.max()
 
 
 def test_blur_keeps_the_sum_and_halves_the_finest():

@@ -9,6 +9,8 @@ import numpy as np
 from heliodor.simulation.potential import VOLTS, WATER_DENSITY, ice_potential, water_form_factor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _DIFFUSION = 0.33  # A^2 per e/A^2 along one axis: the beam moves water by 1 A per electron per A^2
@@ -76,6 +78,15 @@ def _averaging(x: NDArray[np.float32]) -> NDArray[np.float32]:
     small = x < 1e-2
     safe = np.where(small, np.float32(1), x)
     return np.where(small, 1 - x / 3, 2 * (safe - 1 + np.exp(-safe)) / safe**2)
+
+
+def radial(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float32]], s2: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Evaluate a smooth function of the squared frequency at many: from a table of 4096, linear in between."""
+    s = np.sqrt(s2)
+    table = np.linspace(0, float(s.max()), 4096, dtype=np.float32)
+    return np.interp(s, table, function(table**2)).astype(np.float32)
 
 
 def squared_frequencies(shape: tuple[int, int], pixel_size: float) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import scipy.fft
 from heliodor.simulation.canvas import Canvas, corners_and_rests
 from heliodor.simulation.ctf import ctf, interaction, wavelength
 from heliodor.simulation.detector import add_noise, blur, count_electrons, damage_pixels
-from heliodor.simulation.ice import ice_spectrum, squared_frequencies, surface_spectrum, thickness_map
+from heliodor.simulation.ice import ice_spectrum, radial, squared_frequencies, surface_spectrum, thickness_map
 from heliodor.simulation.junk_drawing import draw_junk, film_spectrum, pixel_gains
 from heliodor.simulation.placement import orientations
 from heliodor.simulation.scene import Scene, streams
@@ -120,13 +120,17 @@ def _texture(
     s2 = squared_frequencies((shape[0], shape[1]), canvas.pixel_size)
     white = rng.standard_normal(shape, dtype=np.float32)
     white *= np.sqrt(thickness / np.float32(scene.thickness))
-    power = scene.thickness * ice_spectrum(s2, scene.dose) + surface_spectrum(s2)
     scale = np.float32(settings.ice_contrast / canvas.pixel_size)
-    texture: NDArray[np.complex64] = scipy.fft.rfft2(white) * (scale * np.sqrt(power))
+    texture: NDArray[np.complex64] = scipy.fft.rfft2(white)
+    texture *= radial(lambda s2: scale * np.sqrt(_ice_power(s2, scene)), s2)
     if canvas.film.any():
         white = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(canvas.film)
-        texture += scipy.fft.rfft2(white) * (scale * np.sqrt(film_spectrum(s2)))
+        texture += scipy.fft.rfft2(white) * radial(lambda s2: scale * np.sqrt(film_spectrum(s2)), s2)
     return texture
+
+
+def _ice_power(s2: NDArray[np.float32], scene: Scene) -> NDArray[np.float32]:
+    return np.float32(scene.thickness) * ice_spectrum(s2, scene.dose) + surface_spectrum(s2)
 
 
 def signal_variance(scene: Scene, projector: Projector, settings: SimulationSettings) -> float:
