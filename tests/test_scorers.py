@@ -17,7 +17,7 @@ from heliodor.devices import devices_of, on_processors
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.micrographs import Micrograph
 from heliodor.names import MicrographFile
-from heliodor.networks import ARCHITECTURES, Classifier, NetworkSettings, save_network
+from heliodor.networks import ARCHITECTURES, Classifier, NetworkSettings, save_network, scorers
 from heliodor.networks.scorers import OnnxScorer, TorchScorer, scorers_of_model, scorers_of_network
 from heliodor.picking.scoring import score_map, score_maps
 from heliodor.picking.stream import stream_scores
@@ -149,6 +149,14 @@ def test_exact_is_torch(tmp_path):
     save_network(tmp_path / "m.safetensors", network(), {})
     assert isinstance(scorers_of_model(tmp_path / "m.safetensors", "cpu", exact=True)[0][0], TorchScorer)
     assert isinstance(scorers_of_network(network(), "cpu", exact=True)[0], TorchScorer)
+
+
+def test_a_machine_without_the_runtime_scores_with_torch(tmp_path, monkeypatch):
+    save_network(tmp_path / "m.safetensors", network(), {"threshold": 1.5})
+    monkeypatch.setattr(scorers, "_has_runtime", lambda: False)
+    (scorer,), about = scorers_of_model(tmp_path / "m.safetensors", "cpu", threads=1)
+    assert isinstance(scorer, TorchScorer)
+    assert about == {"threshold": 1.5}
 
 
 def test_names_of_devices():
