@@ -63,9 +63,8 @@ def _extract(path: Path, threads: int) -> dict[str, float]:
     from heliodor import non_maximum_suppression, read_micrograph, refine, score_map
     from heliodor.networks.scorers import scorers_of_model
 
-    before = time.perf_counter()
-    scorer = scorers_of_model("resnet8_u32", "cpu", threads=threads)[0][0]
-    load = time.perf_counter() - before
+    scorers_of_model("resnet8_u32", "cpu", threads=threads)  # compiled, where it is not yet
+    load, ((scorer,), _) = _best(lambda: scorers_of_model("resnet8_u32", "cpu", threads=threads))
     pixels = read_micrograph(path).pixels
     score, scores = _best(lambda: score_map(scorer, pixels))
     suppress, (xy, _) = _best(lambda: non_maximum_suppression(scores, 8, -6))

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from processes import Step, measure
-from speed_inputs import make_inputs, make_model
 from speed_tables import report
 
 TOPAZ = "topaz-em==0.3.20"
@@ -143,8 +142,9 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out.resolve()
     inputs = out / "inputs"
-    make_inputs(inputs, options.frames, options.micrographs)
-    make_model(inputs / "conv31.safetensors")
+    python = str(Path(options.heliodor).parent / "python")
+    counts = [str(options.frames), str(options.micrographs)]
+    subprocess.run([python, str(HERE / "speed_inputs.py"), str(inputs), *counts], check=True)
     programs = {"heliodor": options.heliodor}
     if options.topaz != "none":
         programs["topaz"] = options.topaz or install_topaz(out / "topaz")
@@ -160,7 +160,6 @@ def main() -> None:
         results[key] = {"name": known[key].name, "target": known[key].target, "threads": options.threads, "runs": runs}
         record.write_text(json.dumps(results, indent=1) + "\n")
     if "limits" not in results:
-        python = str(Path(options.heliodor).parent / "python")
         words = [python, str(HERE / "limits.py"), str(inputs), str(options.threads)]
         (out / "work").mkdir(exist_ok=True)
         measure("limits", words, out / "work", options.threads, variables=_variables(programs, out / "work"))

@@ -1,7 +1,12 @@
-"""Inputs of the speed benchmark, made from seeds: raw frames, normalized micrographs, a score map, a model."""
+"""Inputs of the speed benchmark, made from seeds: raw frames, normalized micrographs, a score map, a model.
+
+`speed_inputs.py FOLDER FRAMES MICROGRAPHS` makes what is not there yet. It is a process of its own since what a process
+starts counts the memory of its parent as its own.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,3 +68,8 @@ def _write(path: Path, pixels: np.ndarray, pixel_size: float) -> None:
     with mrcfile.new(path, overwrite=True) as mrc:
         mrc.set_data(pixels)
         mrc.voxel_size = pixel_size
+
+
+if __name__ == "__main__":
+    make_inputs(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    make_model(Path(sys.argv[1]) / "conv31.safetensors")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heliodor.names import MicrographFile
     from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
+    from heliodor.picking.journal import Journal
     from heliodor.picks import Picks
 
 
@@ -55,18 +60,32 @@ def run(options: argparse.Namespace) -> int:
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
-    scored = stream_scores(micrographs, load, scorers, options.num_workers)
-    parts, failed = [], 0
-    for file, result in reporter.track(scored, len(micrographs), "extracting"):
-        if isinstance(result, MicrographError):
-            reporter.warn(f"skipped: {result}")
-            failed += 1
-            continue
-        parts.append(Picks.on(file.name, *detector.maxima(result.scores)).scaled(result.scale))
-    if failed == len(micrographs):
-        raise MicrographError("no micrograph could be used; see the warnings above")
-    _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
+    failed = 0
+    with _journal(options, [asdict(detector), asdict(load)], micrographs) as journal:
+        todo = [file for file in micrographs if file.name not in journal.done]
+        if len(todo) < len(micrographs):
+            reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
+        scored = stream_scores(todo, load, scorers, options.num_workers)
+        for file, result in reporter.track(scored, len(todo), "extracting"):
+            if isinstance(result, MicrographError):
+                reporter.warn(f"skipped: {result}")
+                failed += 1
+            else:
+                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores)).scaled(result.scale))
+        if failed == len(micrographs):
+            raise MicrographError("no micrograph could be used; see the warnings above")
+        parts = [journal.done[file.name] for file in micrographs if file.name in journal.done]
+        _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
     return 1 if failed else 0
+
+
+def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequence[MicrographFile]) -> Journal:
+    """Return the journal beside the output; a run to stdout keeps none."""
+    from heliodor.cli.options import model_hash
+    from heliodor.picking.journal import Journal
+
+    deciding = {"model": model_hash(options.model), "exact": options.exact, "settings": settings}
+    return Journal(Path(options.output) if options.output else None, deciding, micrographs)
 
 
 def _model(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:

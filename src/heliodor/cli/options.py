@@ -36,6 +36,15 @@ def scorers_of_options(options: argparse.Namespace) -> tuple[list[Scorer], dict[
     return scorers_of_model(options.model, options.device, threads=threads, exact=options.exact)
 
 
+def model_hash(model: str) -> str:
+    """Return a name made of the content of a model's file; 'none' for none."""
+    import hashlib
+
+    from heliodor.networks.published import model_file
+
+    return model if model == "none" else hashlib.sha256(model_file(model).read_bytes()).hexdigest()
+
+
 def processor_threads(wanted: int) -> int:
     """Return how many processor threads networks may use: `wanted`, or as many as processors are idle now if 0 or less.
 

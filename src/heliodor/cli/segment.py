@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 
@@ -27,28 +28,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Score; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
-    from heliodor.cli.options import scorers_of_options
+    from heliodor.cli.options import model_hash, scorers_of_options
     from heliodor.errors import MicrographError
     from heliodor.files import make_directory
     from heliodor.find import find_micrographs
     from heliodor.micrographs import Micrograph, write_micrograph
+    from heliodor.picking.journal import Journal
     from heliodor.picking.load import Loader
     from heliodor.picking.stream import stream_scores
+    from heliodor.picks import Picks
 
     scorers, about = scorers_of_options(options)
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
     folder = make_directory(options.output)
     reporter = console_reporter()
-    scored = stream_scores(micrographs, load, scorers, options.num_workers, tile=options.tile)
     failed = 0
-    for file, result in reporter.track(scored, len(micrographs), "scoring"):
-        if isinstance(result, MicrographError):
-            reporter.warn(f"skipped: {result}")
-            failed += 1
-            continue
-        path = Path(folder) / f"{file.name}.{options.format}"
-        write_micrograph(path, Micrograph(result.scores, result.micrograph.pixel_size, file.name))
+    paths = {file.name: Path(folder) / f"{file.name}.{options.format}" for file in micrographs}
+    deciding = {"model": model_hash(options.model), "exact": options.exact, "settings": asdict(load)}
+    with Journal(folder / "score maps", deciding, micrographs) as journal:
+        todo = [file for file in micrographs if not (file.name in journal.done and paths[file.name].is_file())]
+        if len(todo) < len(micrographs):
+            reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
+        scored = stream_scores(todo, load, scorers, options.num_workers, tile=options.tile)
+        for file, result in reporter.track(scored, len(todo), "scoring"):
+            if isinstance(result, MicrographError):
+                reporter.warn(f"skipped: {result}")
+                failed += 1
+                continue
+            write_micrograph(paths[file.name], Micrograph(result.scores, result.micrograph.pixel_size, file.name))
+            journal.add(file.name, Picks.on(file.name, []))
     if failed == len(micrographs):
         raise MicrographError("no micrograph could be scored; see the warnings above")
     sys.stderr.write(f"# {len(micrographs) - failed} of {len(micrographs)} score maps are in {folder}\n")
