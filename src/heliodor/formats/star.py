@@ -26,8 +26,8 @@ _BARE = re.compile(r"""(?<!\S)(?![_#;])\S*[^\x00-\x7f\s]\S*""")
 _NONE = -999.0  # RELION's mark for "no figure of merit"
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Columns, as text, of the first table that has all of `columns` (and of scores, where it has them).
+def read_columns(path: Path, columns: Sequence[str], also: Sequence[str] = (NAME, *SCORES)) -> dict[str, list[str]]:
+    """Columns, as text, of the first table that has all of `columns` (and `also` others, where it has them).
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
         for item in block:
             loop: Any = item.loop  # None for a single name and value
             if loop is not None and set(columns) <= set(loop.tags):
-                return _texts(loop, [*columns, *(t for t in (NAME, *SCORES) if t in loop.tags)])
+                return _texts(loop, [*columns, *(t for t in also if t in loop.tags)])
     raise FormatError(f"{path}: no table has {', '.join(columns)}; give a RELION file with these columns")
 
 
@@ -72,8 +72,8 @@ def read(path: Path, name: str | None = None) -> Picks:
     """Read coordinates; a table without micrograph names is of the micrograph that the file is named after."""
     table = read_columns(path, [X, Y])
     try:
-        xy = np.array([_numbers(table, X), _numbers(table, Y)]).T
-        scores = next((_numbers(table, tag) for tag in SCORES if tag in table), None)
+        xy = np.array([numbers(table, X), numbers(table, Y)]).T
+        scores = next((numbers(table, tag) for tag in SCORES if tag in table), None)
     except ValueError as error:
         raise FormatError(f"{path}: {error}; mend that row") from error
     if scores is not None:
@@ -81,7 +81,8 @@ def read(path: Path, name: str | None = None) -> Picks:
     return Picks(table.get(NAME, [name or own_name(path)] * len(xy)), xy, scores)
 
 
-def _numbers(table: dict[str, list[str]], tag: str) -> NDArray[np.float64]:
+def numbers(table: dict[str, list[str]], tag: str) -> NDArray[np.float64]:
+    """Numbers of a column; a `ValueError` names the particle whose word is none."""
     try:
         return np.array(table[tag], dtype=np.float64)
     except ValueError:
