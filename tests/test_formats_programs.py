@@ -50,8 +50,8 @@ def test_cryosparc_there_and_back(tmp_path, rows):
 def test_via_there_and_back(tmp_path, rows):
     picks = Picks.join(part for _, part in Picks([r[0] for r in rows], [r[1:3] for r in rows]).by_micrograph())
     write_picks(tmp_path / "x.csv", picks, format="via")
-    for format in ("via", "csv"):
-        back = read_picks(tmp_path / "x.csv", format=format)
+    for name in ("via", "csv"):
+        back = read_picks(tmp_path / "x.csv", format=name)
         assert back.names.tolist() == picks.names.tolist()
         np.testing.assert_allclose(back.xy, picks.xy, atol=6e-4)
 
@@ -61,7 +61,7 @@ def test_one_file_per_micrograph_there_and_back(tmp_path, format, options):
     names = [name for name in NASTY if name not in ("?", "# hash")]
     picks = Picks(names, np.arange(2 * len(names)).reshape(-1, 2) * 1.25, np.linspace(-20, 20, len(names)))
     write_per_micrograph(tmp_path, picks, format=format, **options)
-    back = {name: part for name, part in read_picks(tmp_path).by_micrograph()}
+    back = dict(read_picks(tmp_path).by_micrograph())
     assert set(back) == set(names)
     for name, part in picks.by_micrograph():
         np.testing.assert_allclose(back[name].xy, part.xy, atol=1e-3)

@@ -14,7 +14,7 @@ from heliodor.names import stem
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,11 @@ def read_columns(path: Path, columns: Sequence[str], also: Sequence[str] = (NAME
     FormatError
         The file cannot be parsed, or no table has the columns.
     """
+    return read_table(path, columns, {*columns, *also})
+
+
+def read_table(path: Path, columns: Sequence[str], only: Container[str] | None = None) -> dict[str, list[str]]:
+    """Every column, or `only` some, as text, of the first table that has `columns`; raises as `read_columns`."""
     import gemmi
 
     try:
@@ -49,8 +54,14 @@ def read_columns(path: Path, columns: Sequence[str], also: Sequence[str] = (NAME
         for item in block:
             loop: Any = item.loop  # None for a single name and value
             if loop is not None and set(columns) <= set(loop.tags):
-                return _texts(loop, [*columns, *(t for t in also if t in loop.tags)])
+                return {t: _column(loop, k) for k, t in enumerate(loop.tags) if only is None or t in only}
     raise FormatError(f"{path}: no table has {', '.join(columns)}; give a RELION file with these columns")
+
+
+def _column(loop: Any, number: int) -> list[str]:
+    import gemmi
+
+    return [gemmi.cif.as_string(value) for value in loop.values[number :: loop.width()]]
 
 
 def _quote_bare(text: str) -> str:
@@ -59,13 +70,6 @@ def _quote_bare(text: str) -> str:
         return text
     lines = (s if s.isascii() or '"' in s or "'" in s else _BARE.sub(r'"\g<0>"', s) for s in text.split("\n"))
     return "\n".join(lines)
-
-
-def _texts(loop: Any, tags: Sequence[str]) -> dict[str, list[str]]:
-    import gemmi
-
-    width, values = loop.width(), loop.values
-    return {t: [gemmi.cif.as_string(v) for v in values[loop.tags.index(t) :: width]] for t in dict.fromkeys(tags)}
 
 
 def read(path: Path, name: str | None = None) -> Picks:
@@ -102,20 +106,49 @@ def own_name(path: Path) -> str:
     return stem(name)
 
 
-def write(path: Path, picks: Picks, **_: Any) -> None:
-    """Write one table with micrograph names, as RELION imports it."""
-    write_text(path, to_text(picks, with_names=True))
+def write(
+    path: Path,
+    picks: Picks,
+    *,
+    image_ext: str | None = None,
+    constants: Mapping[str, float] | None = None,
+    **_: Any,
+) -> None:
+    """Write one table with micrograph names, as RELION imports it.
+
+    Parameters
+    ----------
+    path : path
+    picks : Picks
+    image_ext : str, optional
+        Replaces the extension of the names.
+    constants : mapping, optional
+        Tag -> a value that all particles share, such as '_rlnVoltage'.
+    """
+    if image_ext is not None:
+        picks = picks.renamed({name: stem(name) + image_ext for name in picks.micrographs()})
+    write_text(path, to_text(picks, with_names=True, constants=constants))
 
 
-def to_text(picks: Picks, *, with_names: bool) -> str:
+def to_text(picks: Picks, *, with_names: bool, constants: Mapping[str, float] | None = None) -> str:
     """STAR text: coordinates, figure of merit, and micrograph names where they are wanted."""
+    names = {NAME: picks.names.tolist()} if with_names else {}
+    scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
+    table = {
+        **names,
+        X: [f"{x:.3f}" for x in picks.xy[:, 0].tolist()],
+        Y: [f"{y:.3f}" for y in picks.xy[:, 1].tolist()],
+        SCORES[0]: [f"{score:.6f}" for score in scores.tolist()],
+        **{tag: [f"{value:g}"] * len(picks) for tag, value in (constants or {}).items()},
+    }
+    return table_text(table)
+
+
+def table_text(table: Mapping[str, Sequence[str]]) -> str:
+    """STAR text of one table, its columns by tag."""
     import gemmi
 
-    tags = [*([NAME] if with_names else []), X, Y, SCORES[0]]
-    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(tags, 1))]
-    scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
-    quoted = {name: gemmi.cif.quote(name) for name in picks.micrographs()} if with_names else {}
-    for name, (x, y), score in zip(picks.names, picks.xy.tolist(), scores.tolist(), strict=True):
-        start = f"{quoted[name]} " if with_names else ""
-        lines.append(f"{start}{x:.3f} {y:.3f} {score:.6f}")
+    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(table, 1))]
+    quoted = {word: gemmi.cif.quote(word) for column in table.values() for word in set(column)}
+    lines += [" ".join(quoted[word] for word in row) for row in zip(*table.values(), strict=True)]
     return "\n".join(lines) + "\n\n"
