@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
-    parser.add_argument("-m", "--model", required=True, help="model.safetensors; 'none': the inputs are score maps")
+    parser.add_argument(
+        "-m",
+        "--model",
+        required=True,
+        help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em; 'none': the inputs are score maps",
+    )
     parser.add_argument("-r", "--radius", type=float, default=None, help="exclusion radius, in pixels of the inputs")
     parser.add_argument("-t", "--threshold", type=float, default=None, help="lowest score; default the model's, or -6")
     parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
@@ -84,7 +89,8 @@ def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
     geometry = about.get("geometry", about)
     radius = options.radius or geometry.get("exclusion_radius")
     if radius is None:
-        raise SettingsError("score maps do not say how far particles are apart; give -r, in their pixels")
+        what = "score maps do" if options.model == "none" else f"{options.model} does"
+        raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
     return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold)
 

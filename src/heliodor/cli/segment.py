@@ -10,7 +10,9 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs, folders or lists")
-    parser.add_argument("-m", "--model", required=True, help="model.safetensors")
+    parser.add_argument(
+        "-m", "--model", required=True, help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em"
+    )
     parser.add_argument("-o", "--output", required=True, help="folder for NAME.tiff (or .mrc)")
     parser.add_argument("--raw", action="store_true", help="full-size micrographs: preprocess as the model's own")
     parser.add_argument("--any-pixel-size", action="store_true", help="do not compare pixel sizes with the model's")
