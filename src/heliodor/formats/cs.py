@@ -142,6 +142,6 @@ def write(path: Path, picks: Picks, *, micrographs: Mapping[str, CsMicrograph] |
 
 
 def _uids(picks: Picks) -> NDArray[np.uint64]:
-    """Unique numbers, decided by the picks: to cryoSPARC, particles of one number are one particle."""
+    """Draw unique numbers that the picks decide: to cryoSPARC, particles of one number are one particle."""
     content = hashlib.sha256("\n".join(picks.names).encode("utf-8") + picks.xy.tobytes()).digest()
     return np.random.default_rng(list(content)).integers(1, 2**63, len(picks), dtype=np.uint64)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 VERSION = "0.2.5"  # of the interface
 VERSION_VARIABLE = "HELIODOR_TOPAZ_VERSION"
+CHOICE_VARIABLE = "HELIODOR_TOPAZ"
 
 GROUPS: dict[str, dict[str, str]] = {
     "Particle picking": {
@@ -59,6 +60,23 @@ def version() -> str:
     return os.environ.get(VERSION_VARIABLE) or VERSION
 
 
+def conflict() -> str | None:
+    """Return what is wrong where topaz-em and heliodor-topaz are both installed, and no choice is made; or None."""
+    from importlib import metadata
+
+    if os.environ.get(CHOICE_VARIABLE) == "heliodor":
+        return None
+    try:
+        other = metadata.version("topaz-em")
+        metadata.version("heliodor-topaz")
+    except metadata.PackageNotFoundError:
+        return None
+    return (
+        f"topaz-em {other} and heliodor-topaz are in one environment, and both own the command and the package "
+        f"'topaz'; set {CHOICE_VARIABLE}=heliodor to use heliodor's, or uninstall one (then install the other again)"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 done in part, 2 not done, 130 interrupted.
 
@@ -68,6 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Without the program's name. Default: those of the process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    problem = conflict()
+    if problem:
+        sys.stderr.write(f"topaz: error: {problem}\n")
+        return 2
     if not words or words[0] in ("-h", "--help"):
         sys.stdout.write(_overview() + "\n")
         return 0

@@ -32,7 +32,7 @@ def integer(text: str) -> int:
     return whole
 
 
-def add_machine(parser: argparse.ArgumentParser, *, device: int = 0, workers: bool = True) -> None:
+def add_machine(parser: argparse._ActionsContainer, *, device: int = 0, workers: bool = True) -> None:
     """Declare -d, -j and --num-workers."""
     parser.add_argument("-d", "--device", type=integer, default=device, help="GPU number; negative: the processor")
     parser.add_argument("-j", "--num-threads", type=integer, default=0, help="0: those that are idle; negative: all")
