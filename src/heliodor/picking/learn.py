@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
 
+# A network knows a few labels by heart in no time. Dropout helps it with ten labels, and does not with a hundred
+# (dev/LOG.md).
+FEW_LABELS, DROPOUT = 50, 0.3
+
 
 def learn(
     folder: Path,
@@ -129,8 +133,9 @@ def _training_settings(
     expected = settings.expected_particles or max(
         typical_particles(area, geometry.diameter), 2 * labels / len(examples)
     )
+    dropout = settings.dropout if settings.dropout is not None else DROPOUT if labels < FEW_LABELS else 0.0
     chosen = TrainingSettings(
-        network=NetworkSettings(model=settings.model, units=settings.units),
+        network=NetworkSettings(model=settings.model, units=settings.units, dropout=dropout),
         method=settings.method,
         pi=settings.pi or prior(expected, *known),
         slack=settings.slack,
