@@ -3,10 +3,16 @@ from __future__ import annotations
 import errno
 import os
 
+import numpy as np
 import pytest
 
 from heliodor.errors import OutputError
 from heliodor.files import atomic_path, make_directory, write_text
+from heliodor.micrographs import Micrograph, write_micrograph
+from heliodor.networks import Classifier, NetworkSettings, export_topaz, save_network
+from heliodor.training.loop import Trainer
+from heliodor.training.settings import TrainingSettings
+from heliodor.training.tiles import Example
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -40,3 +46,38 @@ def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="may write"):
         make_directory(tmp_path)
+
+
+@pytest.fixture
+def no_room():
+    """Files that grow beyond 64 KiB fail as on a full disk: in the middle of being written."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def write_a_checkpoint(path):
+    example = Example("m", np.zeros((60, 60), np.float32), np.array([[30.0, 30.0]]), np.empty((0, 2)))
+    Trainer([example], TrainingSettings(), "cpu").save(path.with_suffix(".pt"))
+
+
+WRITERS = {
+    "text": lambda path: write_text(path, "x" * 100_000),
+    "mrc": lambda path: write_micrograph(path.with_suffix(".mrc"), BIG),
+    "tiff": lambda path: write_micrograph(path.with_suffix(".tiff"), BIG),
+    "network": lambda path: save_network(path, Classifier(NetworkSettings()), {}),
+    "export": lambda path: export_topaz(path.with_suffix(".sav"), Classifier(NetworkSettings())),
+    "checkpoint": write_a_checkpoint,
+}
+BIG = Micrograph(np.zeros((200, 200), np.float32), 1.0, "big")
+
+
+# mrcfile does not close its file where it cannot write what is left.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_disk_that_fills_up_leaves_no_half_file(writer, no_room, tmp_path):
+    with pytest.raises(OutputError, match="cannot write"):
+        WRITERS[writer](tmp_path / "x")
+    assert not list(tmp_path.iterdir())

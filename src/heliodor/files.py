@@ -35,7 +35,7 @@ def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        mend = _MENDS.get(error.errno or 0, "check the folder and run again")
+        mend = _MENDS.get(error.errno or 0, "is the disk full? check the folder, and run again")
         cause = error.strerror or str(error)
         raise OutputError(f"{os.fspath(path)}: cannot write ({cause}); {mend}") from error
 
@@ -91,3 +91,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Write `content` to `path`, atomically.
+
+    Writers that do not raise `OSError` where a disk is full (those of torch and safetensors) write to memory first.
+
+    Raises
+    ------
+    OutputError
+        See `atomic_path`.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

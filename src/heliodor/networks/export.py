@@ -6,6 +6,7 @@ no more than which classes and attributes Topaz is to make of its own.
 
 from __future__ import annotations
 
+import io
 import pickle
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from heliodor.errors import SettingsError
-from heliodor.files import atomic_path
+from heliodor.files import write_bytes
 from heliodor.networks.layers import Convolution, MaxPool, Residual
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def export_topaz(path: str | os.PathLike[str], network: Classifier, version: Ver
     whole = _module(
         "topaz.model.classifier", "LinearClassifier", {"features": features, "classifier": head}, attributes
     )
-    with atomic_path(path) as temporary:
-        torch.save(whole.cpu().eval(), temporary, pickle_module=SimpleNamespace(__name__="pickle", Pickler=_Pickler))
+    buffer = io.BytesIO()
+    torch.save(whole.cpu().eval(), buffer, pickle_module=SimpleNamespace(__name__="pickle", Pickler=_Pickler))
+    write_bytes(path, buffer.getbuffer())
 
 
 def _module(home: str, name: str, parts: dict[str, nn.Module | None], attributes: dict[str, Any]) -> nn.Module:

@@ -13,7 +13,7 @@ from typing import Any
 
 from heliodor._version import __version__
 from heliodor.errors import SettingsError, WeightsError
-from heliodor.files import atomic_path
+from heliodor.files import write_bytes
 from heliodor.networks.classifier import Classifier, NetworkSettings
 from heliodor.networks.pickles import is_pickle, read_pickle
 from heliodor.networks.published import model_file
@@ -36,12 +36,11 @@ def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[
     OutputError
         The file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     header = {"heliodor": __version__, "network": asdict(network.settings), "about": about}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={"heliodor": json.dumps(header)})
+    write_bytes(path, save(state, metadata={"heliodor": json.dumps(header)}))
 
 
 def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]]:

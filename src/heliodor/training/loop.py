@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from heliodor.devices import autocast, device_of
-from heliodor.files import atomic_path
+from heliodor.files import write_bytes
 from heliodor.networks import Classifier, Decoder
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.objectives import OBJECTIVES, POSITIVE, UNLABELED, Loss
@@ -165,8 +166,9 @@ class Trainer:
             "decoder": None if self.decoder is None else self.decoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_bytes(path, buffer.getbuffer())
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of the same settings and data."""
