@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from processes import Step, measure
 from splits import Labels, Split, write_labels
 
 DIAMETER = 120  # angstrom
@@ -20,17 +18,6 @@ LABEL_RADIUS = 3
 DISC_PIXELS = 29  # pixels within LABEL_RADIUS of a label
 TOPAZ_DISC_PIXELS = 203  # what topaz-em 0.3.x counts instead: the disc, 2 * LABEL_RADIUS + 1 times
 TOPAZ_EXCLUSION_RADII = (7, 8, 9, 11, 13, 15)  # small pixels
-
-
-@dataclass(frozen=True)
-class Step:
-    """One process that ran: its command line without this machine's paths, and what it cost."""
-
-    name: str
-    command: str
-    wall_s: float
-    cpu_s: float
-    peak_rss_mb: float
 
 
 @dataclass(frozen=True)
@@ -50,23 +37,7 @@ class Job:
 
     def measure(self, name: str, command: list[str]) -> Step:
         """Run one process in the job's folder; its output goes to `name.log`."""
-        variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(self.threads))
-        log = self.folder / f"{name}.log"
-        before = time.perf_counter()
-        with log.open("w") as stream:
-            process = subprocess.Popen(
-                command, cwd=self.folder, stdout=stream, stderr=subprocess.STDOUT, env={**os.environ, **variables}
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - before
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise RuntimeError(f"exit code {process.returncode}, see {log}: {' '.join(command)}")
-        per_mb = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes on macOS, kilobytes elsewhere
-        seconds = usage.ru_utime + usage.ru_stime
-        return Step(
-            name, self.printable(command), round(wall, 2), round(seconds, 2), round(usage.ru_maxrss / per_mb, 1)
-        )
+        return measure(name, command, self.folder, self.threads, printable=self.printable(command))
 
     def printable(self, command: list[str]) -> str:
         """Return the command line with this machine's paths taken out."""

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from heliodor.errors import SettingsError
-from heliodor.picking.suppression import non_maximum_suppression, refine
+from heliodor.picking.refinement import refine
+from heliodor.picking.suppression import non_maximum_suppression
 
 
 def _reference(scores, exclusion_radius, threshold=-np.inf):

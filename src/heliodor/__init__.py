@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier, NetworkSettings, load_network, save_network
     from heliodor.picking.blobs import find_blobs
     from heliodor.picking.pick import pick
+    from heliodor.picking.refinement import refine
     from heliodor.picking.scoring import score_map
     from heliodor.picking.settings import PickSettings
-    from heliodor.picking.suppression import non_maximum_suppression, refine
+    from heliodor.picking.suppression import non_maximum_suppression
     from heliodor.picks import Picks
     from heliodor.preprocess import downsample, normalize
     from heliodor.training.loop import train
@@ -50,7 +51,7 @@ _HOMES = {
     "pick": "picking.pick",
     "read_micrograph": "micrographs",
     "read_picks": "formats",
-    "refine": "picking.suppression",
+    "refine": "picking.refinement",
     "save_network": "networks",
     "score_map": "picking.scoring",
     "train": "training.loop",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -41,40 +42,48 @@ def find_micrographs(
     MicrographError
         An input names nothing.
     """
-    found: dict[str, tuple[Path, str]] = {}
+    found: dict[str, MicrographFile] = {}
     for item in inputs:
         before = len(found)
-        for path, source in _expand(os.fspath(item), missing == "keep"):
-            found.setdefault(os.path.abspath(path), (path, source))
+        for path, source, name in _expand(os.fspath(item), missing == "keep"):
+            found.setdefault(os.path.abspath(path), MicrographFile(path, name, source))
         if len(found) == before and not any(True for _ in _expand(os.fspath(item), missing == "keep")):
             raise MicrographError(f"{item}: names no micrograph ({', '.join(READABLE)}); check the path")
+    return _named(found)
+
+
+def _named(found: dict[str, MicrographFile]) -> list[MicrographFile]:
+    """Name micrographs by their lists, where these give a name of its own to each, or by their paths."""
+    files = list(found.values())
+    if all(file.name for file in files) and len({file.name for file in files}) == len(files):
+        return files
     names = unique_names([Path(path) for path in found])
-    return [MicrographFile(p, n, s) for (p, s), n in zip(found.values(), names, strict=True)]
+    return [replace(file, name=name) for file, name in zip(files, names, strict=True)]
 
 
-def _expand(item: str, keep: bool) -> Iterator[tuple[Path, str]]:
+def _expand(item: str, keep: bool) -> Iterator[tuple[Path, str, str]]:
     path = Path(item)
     if path.is_dir():
         with os.scandir(path) as entries:
             for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
-                yield path / name, ""
+                yield path / name, "", ""
     elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
         if not keep:
             check_there(path)
-        yield path, ""
+        yield path, "", ""
     elif path.is_file():
         yield from _listed(path)
     elif glob.has_magic(item):
         for match in sorted(glob.glob(item, recursive=True)):
             if match.lower().endswith(READABLE):
-                yield Path(match), ""
+                yield Path(match), "", ""
     else:
         check_there(path)
 
 
-def _listed(path: Path) -> Iterator[tuple[Path, str]]:
+def _listed(path: Path) -> Iterator[tuple[Path, str, str]]:
     if path.suffix.lower() == ".star":
-        rows = [(name, "") for name in _star_column(path, "_rlnMicrographName")]
+        rows = [(name, "", "") for name in _star_column(path, "_rlnMicrographName")]
     else:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -83,17 +92,17 @@ def _listed(path: Path) -> Iterator[tuple[Path, str]]:
             raise MicrographError(f"{path}: neither a list of images nor an image; give {kinds}") from error
         rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
     bases = [Path(), path.parent, *path.resolve().parent.parents]
-    base = next((b for b in bases if any((b / name).exists() for name, _ in rows)), Path())
-    for name, source in rows:
-        yield base / name, source
+    base = next((b for b in bases if any((b / file).exists() for file, _, _ in rows)), Path())
+    for file, source, name in rows:
+        yield base / file, source, name
 
 
-def _text_rows(lines: list[str]) -> list[tuple[str, str]]:
+def _text_rows(lines: list[str]) -> list[tuple[str, str, str]]:
     if not lines or "path" not in lines[0].split("\t"):
-        return [(line.strip(), "") for line in lines]
+        return [(line.strip(), "", "") for line in lines]
     header = lines[0].split("\t")
     table = [dict(zip(header, line.split("\t"), strict=False)) for line in lines[1:]]
-    return [(row["path"], row.get("source", "")) for row in table if row.get("path")]
+    return [(row["path"], row.get("source", ""), row.get("image_name", "")) for row in table if row.get("path")]
 
 
 def _star_column(path: Path, column: str) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MRC, TIFF, PNG = (".mrc", ".mrcs"), (".tif", ".tiff"), (".png", ".jpg", ".jpeg")
 READABLE = MRC + TIFF + PNG
+_ROWS = 64  # a block of so many rows stays in the cache of a processor while it is worked on
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +67,23 @@ def read_micrograph(
     _check_flat(path, raw.shape)
     if raw.dtype.kind == "c":
         raise MicrographError(f"{path}: complex pixels, a Fourier transform; give the image itself")
-    pixels = np.asarray(raw, dtype=np.float32)
-    low, high = float(pixels.min(initial=np.inf)), float(pixels.max(initial=-np.inf))
+    pixels, low, high = _to_float(raw)
     if not np.isfinite([low, high]).all():
         raise MicrographError(f"{path}: pixels that are NaN or infinite; write the file again or leave it out")
     if low == high:
         raise MicrographError(f"{path}: every pixel is {low:g}: an empty exposure or a lost file; leave it out")
     return Micrograph(pixels, pixel_size or header_size, stem(path.name) if name is None else name)
+
+
+def _to_float(raw: NDArray[Any]) -> tuple[NDArray[np.float32], float, float]:
+    """Copy to float32 and find the smallest and the largest pixel, in one pass over memory."""
+    pixels = np.empty(raw.shape, dtype=np.float32)
+    low, high = np.inf, -np.inf
+    for start in range(0, raw.shape[0], _ROWS):
+        part = pixels[start : start + _ROWS]
+        part[:] = raw[start : start + _ROWS]
+        low, high = np.minimum(low, part.min(initial=np.inf)), np.maximum(high, part.max(initial=-np.inf))
+    return pixels, float(low), float(high)
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | None]:
@@ -153,7 +164,8 @@ def _read_mrc(path: Path) -> tuple[NDArray[Any], float | None]:
 
     # permissive: old programs leave a wrong map id or machine stamp beside good pixels. A file that is
     # too short for its header then has no data at all.
-    with mrcfile.open(path, permissive=True) as mrc:
+    # Mapped: pixels go from the file system's memory into ours once, as float32.
+    with mrcfile.mmap(path, permissive=True) as mrc:
         if mrc.data is None:
             raise MicrographError(
                 f"{path}: truncated or damaged: its header asks for {mrc.header.nx} x {mrc.header.ny} pixels "

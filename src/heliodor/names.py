@@ -68,8 +68,8 @@ def unique_names(paths: Sequence[PurePath]) -> list[str]:
 def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> dict[str, str]:
     """Find the micrograph that each name in a coordinate table means.
 
-    A name may be a file name or a path, with or without the image's extension. It means the
-    micrograph whose path ends in it, extension included if that decides, or, for a path that ends
+    A name may be that of a micrograph, a file name or a path, with or without the image's extension. It means
+    the micrograph of that name, or whose path ends in it, extension included if that decides, or, for a path that ends
     none, the one with its file name.
 
     Parameters
@@ -92,8 +92,9 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
         path = PurePath(os.path.abspath(micrograph.path))
         by_last[stem(path.name)].append((path, micrograph.name))
     wanted = list(dict.fromkeys(names))
-    found: dict[str, str] = {}
-    for name in wanted:
+    own = {micrograph.name for micrograph in micrographs}
+    found: dict[str, str] = {name: name for name in wanted if name in own}
+    for name in (name for name in wanted if name not in own):
         parts = PurePath(name).parts
         short = PurePath(stem(name)).parts
         candidates = by_last.get(short[-1], []) if short else []

@@ -111,6 +111,15 @@ class Picks:
         """
         return Picks(self.names, self.xy * np.asarray(scale, dtype=np.float64), self.scores)
 
+    def rounded(self) -> Picks:
+        """Move centres to whole pixels."""
+        return Picks(self.names, np.rint(self.xy), self.scores)
+
+    def inverted(self, heights: Mapping[str, int]) -> Picks:
+        """Count y from the last row instead of the first: height - 1 - y, each micrograph by its own height."""
+        rows = np.array([heights[name] for name in self.names], dtype=np.float64)
+        return Picks(self.names, np.stack([self.xy[:, 0], rows - 1 - self.xy[:, 1]], axis=1), self.scores)
+
     def above(self, threshold: float) -> Picks:
         """Keep picks with score > `threshold`; those without a score go."""
         return self.select(self.scores > threshold)

@@ -25,6 +25,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "extract": "find particles by score and non-maximum suppression",
         "blobs": "pick without labels: round particles of a known diameter",
     },
+    "Networks": {
+        "export": "write a network to a file that topaz-em loads",
+    },
     "Coordinates": {
         "convert": "convert, scale, threshold, join and subtract coordinate files",
         "split": "write one coordinate file per micrograph",
@@ -69,6 +72,10 @@ class Parser(argparse.ArgumentParser):
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         super().__init__(**kwargs)  # type: ignore[arg-type]
 
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        """Take a line of an `@file` as one argument, an empty one as none."""
+        return [arg_line.strip()] if arg_line.strip() else []
+
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with code 2."""
         sys.stderr.write(f"{self.prog}: error: {message} (see {self.prog} --help)\n")
@@ -99,19 +106,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"did you mean '{near[0]}'?" if near else "heliodor --help lists the commands"
         sys.stderr.write(f"heliodor: error: there is no command '{words[0]}'; {hint}\n")
         return 2
-    module = importlib.import_module(f"heliodor.cli.{name}")
-    parser = Parser(prog=f"heliodor {words[0]}", description=module.__doc__)
+    return run_command(f"heliodor.cli.{name}", f"heliodor {words[0]}", words[1:])
+
+
+def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
+    """Run the command of a module that has `add_arguments` and `run`; return its exit code, as `main` does."""
+    name, module = program.split()[0], importlib.import_module(module_name)
+    parser = Parser(prog=program, description=module.__doc__)
     module.add_arguments(parser)
     try:
-        options = parser.parse_intermixed_args(words[1:])
+        options = parser.parse_intermixed_args(words)
         code: int = module.run(options)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except HeliodorError as error:
-        sys.stderr.write(f"heliodor: error: {error}\n")
+        sys.stderr.write(f"{name}: error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("heliodor: interrupted; what was finished is kept, run the same command to go on\n")
+        sys.stderr.write(f"{name}: interrupted; what was finished is kept, run the same command to go on\n")
         return 130
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -58,9 +58,15 @@ class RichReporter:
         """Pass items on under a bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            yield from progress.track(items, total=total, description=what)
+            task = progress.add_task(what, total=total, rate="")
+            for item in items:
+                yield item
+                progress.advance(task)
+                speed = progress.tasks[0].speed
+                progress.update(task, rate=f"{speed:.2g}/s" if speed else "")
 
 
 def console_reporter() -> Reporter:

@@ -90,20 +90,25 @@ def _run_ranking(options: argparse.Namespace, picks: Picks, labels: Picks) -> in
 
 
 def _run_topaz(options: argparse.Namespace) -> int:
-    from heliodor.evaluation import topaz_curve
-    from heliodor.formats import read_picks
-
     if not (options.predicted and options.targets):
         raise SettingsError("Topaz's form needs both --predicted FILE and --targets FILE")
     _refuse(options, ("picks", "labels", *_RANKING, "pixel_size", "agreement"), "--predicted")
-    picks, labels = (read_picks(path, format="txt") for path in (options.predicted, options.targets))
-    found = topaz_curve(picks, labels, options.match_radius, options.images or "target")
+    print_topaz_curve(options.predicted, options.targets, options.match_radius, options.images or "target")
+    return 0
+
+
+def print_topaz_curve(predicted: str, targets: str, match_radius: float, images: str) -> None:
+    """Print the curve of `topaz precision_recall_curve`; see `heliodor.evaluation.topaz_curve`."""
+    from heliodor.evaluation import topaz_curve
+    from heliodor.formats import read_picks
+
+    picks, labels = (read_picks(path, format="txt") for path in (predicted, targets))
+    found = topaz_curve(picks, labels, match_radius, images)
     curve = found.curve
     lines = [f"# auprc={curve.average_precision}, mae={found.mae}", "threshold\tprecision\trecall\tf1"]
     columns = (curve.threshold, curve.precision, curve.recall, curve.f1)
     lines += ["\t".join(map(repr, row)) for row in zip(*(c.tolist() for c in columns), strict=True)]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0
 
 
 def _refuse(options: argparse.Namespace, names: tuple[str, ...], form: str) -> None:

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from heliodor.names import MicrographFile
+    from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
+    from heliodor.picking.journal import Journal
     from heliodor.picks import Picks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
+    from heliodor.cli.options import add_scoring_arguments
+
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
-    parser.add_argument("-m", "--model", required=True, help="model.safetensors; 'none': the inputs are score maps")
+    parser.add_argument(
+        "-m",
+        "--model",
+        required=True,
+        help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em; 'none': the inputs are score maps",
+    )
     parser.add_argument("-r", "--radius", type=float, default=None, help="exclusion radius, in pixels of the inputs")
     parser.add_argument("-t", "--threshold", type=float, default=None, help="lowest score; default the model's, or -6")
     parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
@@ -27,54 +40,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
     parser.add_argument("--format", default="txt", help="txt, star, csv")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
-    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda, or a number; negative: cpu")
-    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
+    add_scoring_arguments(parser)
     parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
 
 
 def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
-    from heliodor.cli.options import set_threads
     from heliodor.errors import MicrographError, SettingsError
     from heliodor.find import find_micrographs
     from heliodor.picking.load import Loader
-    from heliodor.picking.scoring import score_map
-    from heliodor.picking.stream import stream
+    from heliodor.picking.stream import stream_scores
     from heliodor.picks import Picks
 
-    set_threads(options.num_threads)
     if options.per_micrograph and options.output is None:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
-    network, about = _model(options)
+    scorers, about = _model(options)
     detector = _detector(options, about)
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
-    loaded = stream(micrographs, load, options.num_workers)
-    parts, failed = [], 0
-    for file, result in reporter.track(loaded, len(micrographs), "extracting"):
-        if isinstance(result, MicrographError):
-            reporter.warn(f"skipped: {result}")
-            failed += 1
-            continue
-        small, scale = result
-        scores = small.pixels if network is None else score_map(network, small.pixels)
-        parts.append(Picks.on(file.name, *detector.maxima(scores)).scaled(scale))
-    if failed == len(micrographs):
-        raise MicrographError("no micrograph could be used; see the warnings above")
-    _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
+    failed = 0
+    with _journal(options, [asdict(detector), asdict(load)], micrographs) as journal:
+        todo = [file for file in micrographs if file.name not in journal.done]
+        if len(todo) < len(micrographs):
+            reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
+        scored = stream_scores(todo, load, scorers, options.num_workers)
+        for file, result in reporter.track(scored, len(todo), "extracting"):
+            if isinstance(result, MicrographError):
+                reporter.warn(f"skipped: {result}")
+                failed += 1
+            else:
+                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores)).scaled(result.scale))
+        if failed == len(micrographs):
+            raise MicrographError("no micrograph could be used; see the warnings above")
+        parts = [journal.done[file.name] for file in micrographs if file.name in journal.done]
+        _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
     return 1 if failed else 0
 
 
-def _model(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
-    from heliodor.devices import device_of
-    from heliodor.networks import load_network
+def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequence[MicrographFile]) -> Journal:
+    """Return the journal beside the output; a run to stdout keeps none."""
+    from heliodor.cli.options import model_hash
+    from heliodor.picking.journal import Journal
 
-    if options.model == "none":
-        return None, {}
-    network, about = load_network(options.model)
-    return network.to(device_of(options.device)), about
+    deciding = {"model": model_hash(options.model), "exact": options.exact, "settings": settings}
+    return Journal(Path(options.output) if options.output else None, deciding, micrographs)
+
+
+def _model(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:
+    from heliodor.cli.options import scorers_of_options
+
+    return ([], {}) if options.model == "none" else scorers_of_options(options)
 
 
 def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
@@ -84,7 +101,8 @@ def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
     geometry = about.get("geometry", about)
     radius = options.radius or geometry.get("exclusion_radius")
     if radius is None:
-        raise SettingsError("score maps do not say how far particles are apart; give -r, in their pixels")
+        what = "score maps do" if options.model == "none" else f"{options.model} does"
+        raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
     return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold)
 

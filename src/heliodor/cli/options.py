@@ -3,18 +3,64 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+    from heliodor.networks.scorers import Scorer
 
 
-def set_threads(threads: int) -> None:
-    """Use this many processor threads for networks; 0 or less: as many as processors are idle now.
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where and how a network scores."""
+    parser.add_argument(
+        "-d",
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, or numbers of GPUs with commas between them; negative: cpu; "
+        "auto and cuda spread micrographs over every GPU that is visible",
+    )
+    parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="score with torch in float32, the plain way that the fast ones are tested by",
+    )
+
+
+def scorers_of_options(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:
+    """Read the model that the options name; return scorers and the facts about it."""
+    from heliodor.networks.scorers import scorers_of_model
+
+    threads = processor_threads(options.num_threads)
+    return scorers_of_model(options.model, options.device, threads=threads, exact=options.exact)
+
+
+def model_hash(model: str) -> str:
+    """Return a name made of the content of a model's file; 'none' for none."""
+    import hashlib
+
+    from heliodor.networks.published import model_file
+
+    return model if model == "none" else hashlib.sha256(model_file(model).read_bytes()).hexdigest()
+
+
+def processor_threads(wanted: int) -> int:
+    """Return how many processor threads networks may use: `wanted`, or as many as processors are idle now if 0 or less.
 
     Threads that wait for one another cost far more than they bring where other programs keep the
     processors busy: on two cores, three such programs ran fifty times slower, not three times.
     """
+    if wanted >= 1:
+        return wanted
+    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, min(int(limit) if limit.isdigit() and int(limit) else free, free - round(busy)))
+
+
+def set_threads(threads: int) -> None:
+    """Have torch use this many processor threads; see `processor_threads`."""
     import torch
 
-    if threads < 1:
-        free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-        threads = max(1, min(torch.get_num_threads(), free - round(busy)))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(processor_threads(threads))

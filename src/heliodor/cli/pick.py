@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method = parser.add_argument_group("method")
     method.add_argument("--model", default="conv31", help="conv31, conv63, conv127, resnet8 or resnet16")
     method.add_argument("--units", type=int, default=32, help="channels of the first layer")
+    method.add_argument(
+        "--dropout", type=float, default=None, help="probability (default: 0.3 with fewer than 50 labels, else 0)"
+    )
     method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
     method.add_argument("--normalization", choices=("gmm", "affine"), default="gmm", help="of the pixels")
     method.add_argument("--slack", type=float, default=-1.0, help="weight of the GE penalty; -1: the paper's")

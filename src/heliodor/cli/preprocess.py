@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", default="mrc", help="comma separated: mrc, tiff, png")
     parser.add_argument("--metadata", action="store_true", help="write what was fitted to NAME.metadata.json")
-    parser.add_argument("-t", "--num-workers", type=int, default=1, help="threads, -1: one per processor")
+    parser.add_argument("-t", "--num-workers", type=int, default=2, help="threads, -1: one per processor")
     parser.add_argument("-v", "--verbose", action="store_true", help="say each micrograph that is done")
     parser.add_argument("--overwrite", action="store_true", help="do again what is done")
 

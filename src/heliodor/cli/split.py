@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default="", help="put behind the names of the files")
     parser.add_argument("-t", "--threshold", type=float, default=None, help="keep scores at or above it")
     parser.add_argument("--boxsize", type=int, default=0, help="side of boxes, in pixels (box)")
+    parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt, via)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
         picks = picks.select(picks.scores >= options.threshold)
     module = find_format(Path(options.file), options.format)
     kind = next(name for name, known in FORMATS.items() if known is module)
-    paths = write_per_micrograph(options.output, picks, format=kind, suffix=options.suffix, box_size=options.boxsize)
+    details = {"box_size": options.boxsize, "integers": options.integers}
+    paths = write_per_micrograph(options.output, picks, format=kind, suffix=options.suffix, **details)
     sys.stderr.write(f"# wrote {len(picks)} particles to {len(paths)} files in {options.output}\n")
     return 0

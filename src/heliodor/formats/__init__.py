@@ -1,8 +1,8 @@
 """Coordinate formats: one file each, and one table that names them.
 
-A format is a module with `SUFFIXES`, `read(path, name=None) -> Picks` (`name`: the micrograph of a table that
-names none) and `write(path, picks, **options)`. To add one,
-write the module and name it in `FORMATS`.
+A format is a module with `SUFFIXES`, perhaps `ENDING` (what follows a micrograph's name in the name of its file),
+`read(path, name=None) -> Picks` (`name`: the micrograph of a table that names none) and
+`write(path, picks, **options)`. To add one, write the module and name it in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import FormatError, SettingsError
-from heliodor.formats import box, csv, star, txt
+from heliodor.formats import box, cbox, cs, csv, json, star, txt, via
 from heliodor.names import stem
 from heliodor.picks import Picks
 
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     import os
     from types import ModuleType
 
-FORMATS: dict[str, ModuleType] = {"txt": txt, "star": star, "box": box, "csv": csv}
+FORMATS: dict[str, ModuleType] = {
+    "txt": txt,
+    "star": star,
+    "box": box,
+    "csv": csv,
+    "via": via,
+    "json": json,
+    "cbox": cbox,
+    "cs": cs,
+}
 ALIASES = {"coord": "txt", "tab": "txt"}
 
 __all__ = ["FORMATS", "read_picks", "write_per_micrograph", "write_picks"]
@@ -54,7 +63,7 @@ def read_picks(
     Parameters
     ----------
     path : path
-    format : {'auto', 'txt', 'star', 'box', 'csv'}
+    format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs'}
     y : {'down', 'up'}
         Whether y counts rows from the first row of the image array, as here, or from the last. The
         formats do not say: EMAN's and RELION's files depend on the program that showed the image.
@@ -89,7 +98,7 @@ def read_picks(
 
 def _files(folder: Path, format: str) -> list[Path]:
     modules = FORMATS.values() if format == "auto" else [find_format(folder, format)]
-    known = [suffix for module in modules for suffix in module.SUFFIXES]
+    known = list(dict.fromkeys(suffix for module in modules for suffix in module.SUFFIXES))
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
     if not files:
         raise FormatError(f"{folder}: no coordinate file in this folder ({', '.join(known)}); check the path")
@@ -117,9 +126,9 @@ def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "au
     ----------
     path : path
     picks : Picks
-    format : {'auto', 'txt', 'star', 'box', 'csv'}
+    format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs'}
     **options
-        `integers` (txt), `box_size` (box).
+        `integers` (txt, via), `box_size` (box, cbox), `micrographs` (cs), `image_ext` (via).
 
     Raises
     ------
@@ -145,9 +154,10 @@ def write_per_micrograph(
         A name would leave the folder, or two would share a file.
     """
     module = find_format(Path(), format)
+    ending = getattr(module, "ENDING", module.SUFFIXES[0])
     parts: dict[Path, Picks] = {}
     for name, part in picks.by_micrograph():
-        path = Path(folder) / f"{stem(name)}{suffix}{module.SUFFIXES[0]}"
+        path = Path(folder) / f"{stem(name)}{suffix}{ending}"
         if ".." in Path(name).parts or Path(name).is_absolute() or not name:
             raise FormatError(f"the micrograph name '{name}' leads out of the folder {folder}; rename it")
         if path in parts:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heliodor.errors import FormatError
 from heliodor.files import write_text
+from heliodor.formats import via
 from heliodor.formats.star import own_name
 from heliodor.picks import Picks
 
@@ -30,8 +30,8 @@ def read(path: Path, name: str | None = None) -> Picks:
         reader = csv.DictReader(file)
         rows = list(reader)
         header = {(word or "").strip().lower(): word for word in reader.fieldnames or []}
-    if "region_shape_attributes" in header:
-        return _read_via(path, rows)
+    if via.SHAPE in header:
+        return via.read_rows(path, rows)
     x, y, names, score = (next((header[w] for w in words if w in header), None) for words in (_X, _Y, _NAME, _SCORE))
     if x is None or y is None:
         raise FormatError(f"{path}: the first line must name columns x and y; it has {', '.join(header)}")
@@ -44,25 +44,6 @@ def read(path: Path, name: str | None = None) -> Picks:
             raise FormatError(f"{path}, line {number}: a coordinate that is not a number; mend that row") from error
     values = np.array(table, dtype=np.float64).reshape(-1, 3)
     return Picks([row[names] if names else own for row in rows], values[:, :2], values[:, 2])
-
-
-def _read_via(path: Path, rows: list[dict[str, str]]) -> Picks:
-    names, table = [], []
-    for number, row in enumerate(rows, 2):
-        try:
-            shape = json.loads(row["region_shape_attributes"] or "{}")
-            about = json.loads(row.get("region_attributes") or "{}")
-            if not shape:
-                continue  # an image without a region
-            width, height = shape.get("width", 0), shape.get("height", 0)
-            x = shape["cx"] if "cx" in shape else shape["x"] + width / 2
-            y = shape["cy"] if "cy" in shape else shape["y"] + height / 2
-            table.append((float(x), float(y), float(about.get("score") or "nan")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{path}, line {number}: not a point, circle or rectangle ({error})") from error
-        names.append(row["filename"])
-    values = np.array(table, dtype=np.float64).reshape(-1, 3)
-    return Picks(names, values[:, :2], values[:, 2])
 
 
 def write(path: Path, picks: Picks, **_: Any) -> None:

@@ -14,7 +14,7 @@ from heliodor.names import stem
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,14 +27,19 @@ _PLAIN = re.compile(r"(?!(?:data|save|loop|stop|global)_)[A-Za-z0-9./+-][\w./+:@
 _NONE = -999.0  # RELION's mark for "no figure of merit"
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Columns, as text, of the first table that has all of `columns` (and of scores, where it has them).
+def read_columns(path: Path, columns: Sequence[str], also: Sequence[str] = (NAME, *SCORES)) -> dict[str, list[str]]:
+    """Columns, as text, of the first table that has all of `columns` (and `also` others, where it has them).
 
     Raises
     ------
     FormatError
         The file cannot be parsed, or no table has the columns.
     """
+    return read_table(path, columns, {*columns, *also})
+
+
+def read_table(path: Path, columns: Sequence[str], only: Container[str] | None = None) -> dict[str, list[str]]:
+    """Every column, or `only` some, as text, of the first table that has `columns`; raises as `read_columns`."""
     import gemmi
 
     try:
@@ -50,8 +55,14 @@ def read_columns(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
         for item in block:
             loop: Any = item.loop  # None for a single name and value
             if loop is not None and set(columns) <= set(loop.tags):
-                return _texts(loop, [*columns, *(t for t in (NAME, *SCORES) if t in loop.tags)])
+                return {t: _column(loop, k) for k, t in enumerate(loop.tags) if only is None or t in only}
     raise FormatError(f"{path}: no table has {', '.join(columns)}; give a RELION file with these columns")
+
+
+def _column(loop: Any, number: int) -> list[str]:
+    import gemmi
+
+    return [gemmi.cif.as_string(value) for value in loop.values[number :: loop.width()]]
 
 
 def _quote_bare(text: str) -> str:
@@ -62,19 +73,12 @@ def _quote_bare(text: str) -> str:
     return "\n".join(lines)
 
 
-def _texts(loop: Any, tags: Sequence[str]) -> dict[str, list[str]]:
-    import gemmi
-
-    width, values = loop.width(), loop.values
-    return {t: [gemmi.cif.as_string(v) for v in values[loop.tags.index(t) :: width]] for t in dict.fromkeys(tags)}
-
-
 def read(path: Path, name: str | None = None) -> Picks:
     """Read coordinates; a table without micrograph names is of the micrograph that the file is named after."""
     table = read_columns(path, [X, Y])
     try:
-        xy = np.array([_numbers(table, X), _numbers(table, Y)]).T
-        scores = next((_numbers(table, tag) for tag in SCORES if tag in table), None)
+        xy = np.array([numbers(table, X), numbers(table, Y)]).T
+        scores = next((numbers(table, tag) for tag in SCORES if tag in table), None)
     except ValueError as error:
         raise FormatError(f"{path}: {error}; mend that row") from error
     if scores is not None:
@@ -82,7 +86,8 @@ def read(path: Path, name: str | None = None) -> Picks:
     return Picks(table.get(NAME, [name or own_name(path)] * len(xy)), xy, scores)
 
 
-def _numbers(table: dict[str, list[str]], tag: str) -> NDArray[np.float64]:
+def numbers(table: dict[str, list[str]], tag: str) -> NDArray[np.float64]:
+    """Numbers of a column; a `ValueError` names the particle whose word is none."""
     try:
         return np.array(table[tag], dtype=np.float64)
     except ValueError:
@@ -102,32 +107,53 @@ def own_name(path: Path) -> str:
     return stem(name)
 
 
-def write(path: Path, picks: Picks, **_: Any) -> None:
-    """Write one table with micrograph names, as RELION imports it."""
-    write_text(path, to_text(picks, with_names=True))
+def write(
+    path: Path,
+    picks: Picks,
+    *,
+    image_ext: str | None = None,
+    constants: Mapping[str, float] | None = None,
+    **_: Any,
+) -> None:
+    """Write one table with micrograph names, as RELION imports it.
+
+    Parameters
+    ----------
+    path : path
+    picks : Picks
+    image_ext : str, optional
+        Replaces the extension of the names.
+    constants : mapping, optional
+        Tag -> a value that all particles share, such as '_rlnVoltage'.
+    """
+    if image_ext is not None:
+        picks = picks.renamed({name: stem(name) + image_ext for name in picks.micrographs()})
+    write_text(path, to_text(picks, with_names=True, constants=constants))
 
 
-def to_text(picks: Picks, *, with_names: bool) -> str:
+def to_text(picks: Picks, *, with_names: bool, constants: Mapping[str, float] | None = None) -> str:
     """STAR text: coordinates, figure of merit, and micrograph names where they are wanted."""
+    names = {NAME: picks.names.tolist()} if with_names else {}
     scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
-    columns = {NAME: picks.names.tolist()} if with_names else {}
-    x, y = picks.xy.T.tolist()
-    return table({**columns, X: _fixed(x, 3), Y: _fixed(y, 3), SCORES[0]: _fixed(scores.tolist(), 6)})
+    table = {
+        **names,
+        X: [f"{x:.3f}" for x in picks.xy[:, 0].tolist()],
+        Y: [f"{y:.3f}" for y in picks.xy[:, 1].tolist()],
+        SCORES[0]: [f"{score:.6f}" for score in scores.tolist()],
+        **{tag: [f"{value:g}"] * len(picks) for tag, value in (constants or {}).items()},
+    }
+    return table_text(table)
 
 
-def _fixed(values: Sequence[float], digits: int) -> list[str]:
-    return [f"{value:.{digits}f}" for value in values]
-
-
-def table(columns: Mapping[str, Sequence[str]]) -> str:
-    """STAR text of one table: tag -> its column; words that need it are quoted."""
+def table_text(table: Mapping[str, Sequence[str]]) -> str:
+    """STAR text of one table, its columns by tag; words that need it are quoted."""
     import gemmi
 
-    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(columns, 1))]
-    words = {
+    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(table, 1))]
+    quoted = {
         word: word if _PLAIN.fullmatch(word) else gemmi.cif.quote(word)
-        for column in columns.values()
+        for column in table.values()
         for word in set(column)
     }
-    lines += [" ".join(words[word] for word in row) for row in zip(*columns.values(), strict=True)]
+    lines += [" ".join(quoted[word] for word in row) for row in zip(*table.values(), strict=True)]
     return "\n".join(lines) + "\n\n"

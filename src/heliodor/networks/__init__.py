@@ -1,8 +1,26 @@
-"""Networks: architectures, decoder, and model files."""
+"""Networks: architectures, decoder, model files, scorers. The names load on first use, most of them with torch."""
 
-from heliodor.networks.classifier import ARCHITECTURES, Classifier, NetworkSettings, build
-from heliodor.networks.decoder import Decoder
-from heliodor.networks.weights import load_network, save_network
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heliodor.networks.classifier import ARCHITECTURES, Classifier, NetworkSettings, build
+    from heliodor.networks.decoder import Decoder
+    from heliodor.networks.export import export_topaz
+    from heliodor.networks.weights import load_network, save_network
+
+_HOMES = {
+    "ARCHITECTURES": "classifier",
+    "Classifier": "classifier",
+    "Decoder": "decoder",
+    "NetworkSettings": "classifier",
+    "build": "classifier",
+    "export_topaz": "export",
+    "load_network": "weights",
+    "save_network": "weights",
+}
 
 __all__ = [
     "ARCHITECTURES",
@@ -10,6 +28,15 @@ __all__ = [
     "Decoder",
     "NetworkSettings",
     "build",
+    "export_topaz",
     "load_network",
     "save_network",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'heliodor.networks' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"heliodor.networks.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from heliodor.errors import SettingsError
-from heliodor.networks.layers import Convolution, Layer, Residual
+from heliodor.networks.layers import Convolution, Layer, MaxPool, Residual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ class NetworkSettings:
         Whether convolutions are followed by batch normalization.
     dropout : float
         Probability of dropping a unit while training, in [0, 1).
+    pooling : {'none', 'max'}
+        Whether resnet8 and resnet16 downsample by strides, or by the largest of 3x3.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class NetworkSettings:
     unit_scaling: int = 2
     batch_norm: bool = True
     dropout: float = 0.0
+    pooling: str = "none"
 
     def __post_init__(self) -> None:
         if self.model not in ARCHITECTURES:
@@ -55,6 +58,10 @@ class NetworkSettings:
             )
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout must be in [0, 1). Got {self.dropout} instead.")
+        if self.pooling not in ("none", "max"):
+            raise SettingsError(f"pooling must be 'none' or 'max'. Got '{self.pooling}' instead.")
+        if self.pooling == "max" and not self.model.startswith("resnet"):
+            raise SettingsError(f"pooling is for resnet8 and resnet16; {self.model} has strides")
 
 
 def _plain(settings: NetworkSettings, kernels: tuple[int, ...]) -> list[Layer]:
@@ -83,10 +90,13 @@ def _options(settings: NetworkSettings) -> dict[str, Any]:
 
 def _resnet8(settings: NetworkSettings) -> list[Layer]:
     u, options = settings.units, _options(settings)
+    stride, pool = _downsampling(settings)
     return [
-        Convolution(1, u, 7, stride=2, activation=nn.ReLU(), **options),
+        Convolution(1, u, 7, stride=stride, activation=nn.ReLU(), **options),
+        *pool,
         Residual(u, u, dilation=2, **options),
-        Residual(u, 2 * u, stride=2, dilation=2, **options),
+        Residual(u, 2 * u, stride=stride, dilation=2, **options),
+        *pool,
         Residual(2 * u, 2 * u, dilation=2, **options),
         Convolution(2 * u, 4 * u, 5, activation=nn.ReLU(), **options),
     ]
@@ -94,14 +104,22 @@ def _resnet8(settings: NetworkSettings) -> list[Layer]:
 
 def _resnet16(settings: NetworkSettings) -> list[Layer]:
     u, options = settings.units, _options(settings)
+    stride, pool = _downsampling(settings)
     return [
         Convolution(1, u, 7, activation=nn.ReLU(), **options),
-        Residual(u, u, stride=2, **options),
+        Residual(u, u, stride=stride, **options),
+        *pool,
         *(Residual(u, u, **options) for _ in range(3)),
-        Residual(u, 2 * u, stride=2, **options),
+        Residual(u, 2 * u, stride=stride, **options),
+        *pool,
         *(Residual(2 * u, 2 * u, **options) for _ in range(2)),
         Convolution(2 * u, 4 * u, 5, activation=nn.ReLU(), **options),
     ]
+
+
+def _downsampling(settings: NetworkSettings) -> tuple[int, list[Layer]]:
+    """Return the stride of the layers that downsample, and the pooling behind them."""
+    return (1, [MaxPool()]) if settings.pooling == "max" else (2, [])
 
 
 ARCHITECTURES: dict[str, Callable[[NetworkSettings], list[Layer]]] = {

@@ -8,7 +8,7 @@ The spread is an argument of the call, not a state of the layer: a network has n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import nn
@@ -59,8 +59,8 @@ class Convolution(Layer):
         self.act = activation
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
 
-    def run(self, x: Tensor, spread: int, dense: bool) -> Tensor:
-        """See `Layer.run`."""
+    def run(self, x: Tensor, spread: int, dense: bool, shortcut: Tensor | None = None) -> Tensor:
+        """See `Layer.run`. `shortcut` is added to the convolution, before batch norm."""
         x = F.conv2d(
             x,
             self.conv.weight,
@@ -68,6 +68,8 @@ class Convolution(Layer):
             stride=1 if dense else self.stride,
             dilation=self.dilation * spread,
         )
+        if shortcut is not None:
+            x = x + shortcut
         for step in (self.bn, self.act, self.dropout):
             if step is not None:
                 x = step(x)
@@ -75,7 +77,7 @@ class Convolution(Layer):
 
 
 class Residual(Layer):
-    """Two 3x3 convolutions beside a shortcut, then ReLU.
+    """Two 3x3 convolutions beside a shortcut, which joins before the second batch norm, as Topaz has it.
 
     The shortcut is cropped, strided and, where the channels change, projected by a 1x1 convolution.
     `dilation` spreads the second convolution only.
@@ -93,10 +95,9 @@ class Residual(Layer):
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.first = Convolution(inputs, inputs, 3, batch_norm=batch_norm, dropout=dropout, activation=nn.ReLU())
-        self.second = Convolution(
-            inputs, outputs, 3, stride=stride, dilation=dilation, batch_norm=batch_norm, dropout=dropout
-        )
+        options: dict[str, Any] = {"batch_norm": batch_norm, "dropout": dropout}
+        self.first = Convolution(inputs, inputs, 3, activation=nn.ReLU(), **options)
+        self.second = Convolution(inputs, outputs, 3, stride=stride, dilation=dilation, activation=nn.ReLU(), **options)
         self.projection = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
         self.span = self.first.span + self.second.span - 1
 
@@ -106,4 +107,14 @@ class Residual(Layer):
         kept = x[:, :, edge : x.shape[2] - edge : step, edge : x.shape[3] - edge : step]
         if self.projection is not None:
             kept = self.projection(kept)
-        return F.relu(self.second.run(self.first.run(x, spread, dense), spread, dense) + kept)
+        return self.second.run(self.first.run(x, spread, dense), spread, dense, shortcut=kept)
+
+
+class MaxPool(Layer):
+    """The largest of 3x3, stride 2: what Topaz's residual networks have with `--pooling max`."""
+
+    span, stride = 3, 2
+
+    def run(self, x: Tensor, spread: int, dense: bool) -> Tensor:
+        """See `Layer.run`."""
+        return F.max_pool2d(x, self.span, stride=1 if dense else self.stride, dilation=spread)

@@ -1,19 +1,23 @@
-"""Model files: weights in safetensors, everything else as JSON in its header. Nothing in them can run."""
+"""Model files: weights in safetensors, everything else as JSON in its header. Nothing in them can run.
+
+Files of Topaz are read as well, with the same care: see `pickles`.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from heliodor._version import __version__
-from heliodor.errors import WeightsError
+from heliodor.errors import SettingsError, WeightsError
 from heliodor.files import atomic_path
 from heliodor.networks.classifier import Classifier, NetworkSettings
-
-if TYPE_CHECKING:
-    import os
+from heliodor.networks.pickles import is_pickle, read_pickle
+from heliodor.networks.published import model_file
+from heliodor.networks.topaz import from_topaz
 
 
 def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[str, Any]) -> None:
@@ -40,18 +44,35 @@ def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[
         save_file(state, temporary, metadata={"heliodor": json.dumps(header)})
 
 
-def load_network(path: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]]:
-    """Read a network that `save_network` wrote: the network in evaluation mode, and the facts about it.
+def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]]:
+    """Read a network: the network in evaluation mode, and the facts about it.
+
+    Parameters
+    ----------
+    model : path or str
+        A file that `save_network` wrote; a `.sav` file of Topaz (a module that `topaz train` saved, or a state
+        dict), of which only numbers and attributes are read: nothing in it can run; or the name of a network
+        that comes with topaz-em (resnet8, resnet16, each also with _u32 or _u64): see `find_published`.
+        What a file is, is known by its content, not by its extension.
+
+    Returns
+    -------
+    network : Classifier
+    about : dict
+        What `save_network` was given; of a file of Topaz: {}.
 
     Raises
     ------
     WeightsError
-        The file is missing, is not a heliodor model, or does not fit its own settings.
+        The file is missing, is not a model, asks for what no model needs, or does not fit its own settings.
     """
+    path = model_file(model)
+    return (from_topaz(read_pickle(path), path), {}) if is_pickle(path) else _load_own(path)
+
+
+def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
-        raise WeightsError(f"{path}: there is no such model file; give the model.safetensors that a run wrote")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("heliodor", "null"))
@@ -62,9 +83,11 @@ def load_network(path: str | os.PathLike[str]) -> tuple[Classifier, dict[str, An
         ) from error
     if header is None:
         raise WeightsError(f"{path}: safetensors without heliodor's settings; give a file that heliodor wrote")
-    network = Classifier(NetworkSettings(**header["network"]))
     try:
+        network = Classifier(NetworkSettings(**header["network"]))
         network.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: the weights do not fit the settings in the file; train again") from error
+    except (RuntimeError, TypeError, KeyError, SettingsError) as error:
+        raise WeightsError(
+            f"{path}: the weights do not fit the settings in the file; take the newest heliodor, or train again"
+        ) from error
     return network.eval(), header["about"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from heliodor.errors import SettingsError
-from heliodor.picking.suppression import non_maximum_suppression, refine
+from heliodor.picking.refinement import refine
+from heliodor.picking.suppression import non_maximum_suppression
 from heliodor.picks import Picks
 from heliodor.preprocess.downsample import downsample
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heliodor.picking.refinement import refine
 from heliodor.picking.scoring import score_map
-from heliodor.picking.suppression import non_maximum_suppression, refine
+from heliodor.picking.suppression import non_maximum_suppression
 
 if TYPE_CHECKING:
     import numpy as np

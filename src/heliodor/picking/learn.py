@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
 
+# A network knows a few labels by heart in no time. Dropout helps it with ten labels, and does not with a hundred
+# (dev/LOG.md).
+FEW_LABELS, DROPOUT = 50, 0.3
+
 
 def learn(
     folder: Path,
@@ -129,8 +133,9 @@ def _training_settings(
     expected = settings.expected_particles or max(
         typical_particles(area, geometry.diameter), 2 * labels / len(examples)
     )
+    dropout = settings.dropout if settings.dropout is not None else DROPOUT if labels < FEW_LABELS else 0.0
     chosen = TrainingSettings(
-        network=NetworkSettings(model=settings.model, units=settings.units),
+        network=NetworkSettings(model=settings.model, units=settings.units, dropout=dropout),
         method=settings.method,
         pi=settings.pi or prior(expected, *known),
         slack=settings.slack,
@@ -150,6 +155,9 @@ def _training_settings(
         f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
         "from labels hidden from two pilot runs"
     )
-    most = most_particles(area, geometry.diameter)
-    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), labels / len(examples), most))
-    return replace(chosen, pi=prior(expected, *known)), expected
+    fewest, most = labels / len(examples), most_particles(area, geometry.diameter)
+    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), fewest, most))
+    # Too small a pi costs far more than too large a one (dev/LOG.md): pi takes the upper end of the interval, which
+    # is wide where labels are few. The threshold takes the middle.
+    upper = float(np.clip(np.nan_to_num(count.high, nan=expected), expected, most))
+    return replace(chosen, pi=prior(upper, *known)), expected

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.micrographs import Micrograph, read_micrograph
-from heliodor.preprocess import preprocess
 
 if TYPE_CHECKING:
     from heliodor.names import MicrographFile
@@ -77,6 +76,8 @@ class Loader:
             )
         if not self.factor:
             return full, (1.0, 1.0)
+        from heliodor.preprocess import preprocess  # scipy takes a while to import
+
         small, _ = preprocess(full, factor=self.factor, normalization=self.normalization)
         (rows, columns), (m, n) = full.pixels.shape, small.pixels.shape
         return small, (columns / n, rows / m)

@@ -21,7 +21,7 @@ from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
 from heliodor.picking.overview import draw_overview
 from heliodor.picking.settings import PickSettings
-from heliodor.picking.stream import stream
+from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import claim, surroundings, write_record
@@ -178,20 +178,19 @@ def _pick_all(
     reporter: Reporter,
 ) -> dict[str, str]:
     """Pick what has not been picked; return the micrographs that could not be, and why."""
-    from heliodor.devices import device_of
+    from heliodor.networks.scorers import scorers_of_network
 
-    network = network.to(device_of(device)).eval()
     todo = [m for m in micrographs if not _star_path(folder, m).is_file()]
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
-    for micrograph, result in reporter.track(stream(todo, load, workers), len(todo), "picking micrographs"):
+    scored = stream_scores(todo, load, scorers_of_network(network, device), workers)
+    for micrograph, result in reporter.track(scored, len(todo), "picking micrographs"):
         if isinstance(result, MicrographError):
             failed[str(micrograph.path)] = str(result)
             reporter.warn(f"skipped: {result}")
             continue
-        small, scale = result
-        picks = Picks.on(micrograph.name, *detector(network, small.pixels)).scaled(scale)
+        picks = Picks.on(micrograph.name, *detector.maxima(result.scores)).scaled(result.scale)
         write_text(_star_path(folder, micrograph), star.to_text(picks, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")

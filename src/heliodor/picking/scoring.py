@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 
 from heliodor.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Scorer
+
+TILE = 512
 
 
-def score_map(network: Classifier, pixels: NDArray[np.float32], *, tile: int = 512) -> NDArray[np.float32]:
+def score_map(network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile: int = TILE) -> NDArray[np.float32]:
     """Score every pixel of a normalized micrograph.
 
     Parameters
     ----------
-    network : Classifier
-        In evaluation mode; the work is done on its device.
+    network : Classifier or Scorer
+        A classifier is in evaluation mode, and scores in float32 on its own device.
     pixels : (ny, nx) float32 array
     tile : int
         Side of the pieces, in pixels. It bounds the memory and does not show in the result: each
@@ -32,16 +37,29 @@ def score_map(network: Classifier, pixels: NDArray[np.float32], *, tile: int = 5
     (ny, nx) float32 array
         Log-odds.
     """
+    if hasattr(network, "dense"):
+        from heliodor.networks.scorers import TorchScorer
+
+        network = TorchScorer(cast("Classifier", network))
+    return score_maps(network, [pixels], tile=tile)[0]
+
+
+def score_maps(scorer: Scorer, images: Sequence[NDArray[np.float32]], *, tile: int = TILE) -> list[NDArray[np.float32]]:
+    """Score several micrographs, pieces of one shape together where the scorer wants that; see `score_map`."""
     if tile < 1:
         raise SettingsError(f"The 'tile' parameter of score_map must be 1 or more. Got {tile} instead.")
-    device = next(network.parameters()).device
-    halo, (rows, columns) = network.receptive_field // 2, pixels.shape
-    padded = np.pad(pixels, halo)
-    scores = np.empty(pixels.shape, dtype=np.float32)
-    with torch.inference_mode():
-        for y in range(0, rows, tile):
-            for x in range(0, columns, tile):
-                piece = padded[y : y + tile + 2 * halo, x : x + tile + 2 * halo]
-                window = torch.from_numpy(np.ascontiguousarray(piece))[None].to(device)
-                scores[y : y + tile, x : x + tile] = network.dense(window, pad=False)[0].cpu().numpy()
-    return scores
+    side = tile + scorer.receptive_field - 1
+    padded = [np.pad(image, scorer.receptive_field // 2) for image in images]
+    maps = [np.empty(image.shape, dtype=np.float32) for image in images]
+    places: dict[tuple[int, ...], list[tuple[int, int, int]]] = defaultdict(list)
+    for which, image in enumerate(images):
+        for y in range(0, image.shape[0], tile):
+            for x in range(0, image.shape[1], tile):
+                places[maps[which][y : y + tile, x : x + tile].shape].append((which, y, x))
+    for alike in places.values():
+        for start in range(0, len(alike), scorer.batch):
+            batch = alike[start : start + scorer.batch]
+            scores = scorer(np.stack([padded[which][y : y + side, x : x + side] for which, y, x in batch]))
+            for (which, y, x), piece in zip(batch, scores, strict=True):
+                maps[which][y : y + tile, x : x + tile] = piece
+    return maps

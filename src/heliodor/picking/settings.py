@@ -27,6 +27,8 @@ class PickSettings:
     model, method : str
         Network and objective.
     units : int
+    dropout : float, optional
+        Default: see `heliodor.picking.learn`.
     epochs, epoch_size : int
     autoencoder, l2, slack : float
     held_out : float
@@ -46,6 +48,7 @@ class PickSettings:
     model: str = "conv31"
     method: str = "GE-binomial"
     units: int = 32
+    dropout: float | None = None
     epochs: int = 10
     epoch_size: int = 100
     autoencoder: float = 0.0

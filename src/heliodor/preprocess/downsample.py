@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST = 16  # pixels along a side: below, no network of ours has anything to see
-_ROWS = 512
+_ROWS = 64  # a block of so many rows stays in the cache of a processor while it is worked on
 
 
 def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.float32], tuple[float, float]]:
@@ -50,19 +50,19 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
         )
     if (m, n) == (rows, columns):
         return np.array(pixels, dtype=np.float32), (1.0, 1.0)
-    # Rows first, in blocks, keeping only the columns that survive: the full transform never exists.
+    # Rows first, in blocks, keeping only the columns that survive: the full transform never exists. The columns are
+    # stored as rows, over which the second transform is several times as fast.
     keep = n // 2 + 1
-    spectrum = np.empty((rows, keep), dtype=np.complex64)
+    spectrum = np.empty((keep, rows), dtype=np.complex64)
     for start in range(0, rows, _ROWS):
         block = np.asarray(pixels[start : start + _ROWS], dtype=np.float32)
-        spectrum[start : start + _ROWS] = scipy.fft.rfft(block, axis=1)[:, :keep]
-    # Columns in blocks too, for the same reason.
+        spectrum[:, start : start + _ROWS] = scipy.fft.rfft(block, axis=1)[:, :keep].T
     small = np.zeros((m, keep), dtype=np.complex64)
     positive, negative = (m + 1) // 2, (m - 1) // 2
     for start in range(0, keep, _ROWS):
-        part = scipy.fft.fft(spectrum[:, start : start + _ROWS], axis=0)
-        small[:positive, start : start + _ROWS] = part[:positive]
-        small[m - negative :, start : start + _ROWS] = part[rows - negative :]
+        part = scipy.fft.fft(spectrum[start : start + _ROWS], axis=1, overwrite_x=True)
+        small[:positive, start : start + _ROWS] = part[:, :positive].T
+        small[m - negative :, start : start + _ROWS] = part[:, rows - negative :].T
     if n % 2 == 0 and n < columns:
         small[:, -1] = 0
     small *= np.float32(m * n / (rows * columns))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REACH = 8.0
-BINS = 4096
+BINS = 1024
 STARTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 
 
@@ -129,31 +129,36 @@ def fit_mixture(
 
 
 def _fit_from(h: Histogram, share: float, alpha: float, beta: float, iterations: int, tolerance: float) -> Mixture:
-    x, w = h.values, h.counts
-    total = w.sum()
+    w, total = h.counts, float(h.counts.sum())
+    centre = float(w @ h.values) / total  # far from zero, sums of squares would lose their digits
+    x = h.values - centre
+    square_sum = float(w @ (x * x))
     bright = np.where(np.cumsum(w) > (1 - share) * total, 1.0, 0.0)
     best = -np.inf
     mean = dark = sd = 0.0
     for _ in range(iterations):
-        up = float((w * bright).sum())
-        mean = float((w * bright * x).sum() / up)
+        own = w * bright
+        up, up_sum = float(own.sum()), float(own @ x)
+        mean = up_sum / up
         down = total - up
-        dark = float((w * (1 - bright) * x).sum() / down) if down > 0.5 else mean
-        variance = (w * (bright * (x - mean) ** 2 + (1 - bright) * (x - dark) ** 2)).sum() / total
+        dark = -up_sum / down if down > 0.5 else mean
+        # Sum of (x - mean of its component)^2, since each mean is that of its component.
+        variance = (square_sum - up * mean**2 - down * dark**2) / total
         sd = float(np.sqrt(max(variance, 1e-12)))
         if share < 1:
             share = float(np.clip((up + alpha - 1) / (total + alpha + beta - 2), 1e-9, 1 - 1e-9))
-        log_up = np.log(share) + _log_normal(x, mean, sd)
-        log_down = np.log1p(-share) + _log_normal(x, dark, sd) if share < 1 else np.full_like(x, -np.inf)
-        both = np.logaddexp(log_up, log_down)
-        posterior = float((w * both).sum() + (alpha - 1) * np.log(share))
+        # Of the brighter component alone: log of prior, share and density; sum of x = 0.
+        posterior = (total + alpha - 1) * np.log(share) - total * np.log(sd * np.sqrt(2 * np.pi))
+        posterior -= (square_sum + total * mean**2) / (2 * sd**2)
         if share < 1:
-            posterior += float((beta - 1) * np.log1p(-share))
-        bright = np.exp(log_up - both)
+            # With one width, the log of the ratio of the two densities is a straight line in x.
+            ratio = ((dark - mean) * x + (mean**2 - dark**2) / 2) / sd**2 + np.log1p(-share) - np.log(share)
+            bright = 1 / (1 + np.exp(np.minimum(ratio, 700)))
+            posterior += (beta - 1) * np.log1p(-share) - float(w @ np.log(bright))
         if posterior - best < tolerance:
             break
         best = posterior
-    return Mixture(mean, sd, dark, share, posterior)
+    return Mixture(mean + centre, sd, dark + centre, share, float(posterior))
 
 
 def fit_joint_mixture(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.formats.star import NAME, X, Y, table
+from heliodor.formats.star import NAME, X, Y, table_text
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def _numbers(digits: int, values: Iterable[float]) -> list[str]:
 
 def _star(tags: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     columns = list(zip(*rows, strict=True)) or [()] * len(tags)
-    return table(dict(zip(tags, columns, strict=True)))
+    return table_text(dict(zip(tags, columns, strict=True)))

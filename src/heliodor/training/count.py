@@ -78,8 +78,9 @@ def estimate_count(
     ranks = np.concatenate(
         [_ranks(examples, half == hidden, pilot, detector, match_radius, device) for hidden in (0, 1)]
     )
-    draws = [_bound(random.choice(ranks, len(ranks))) for _ in range(200)]
-    low, high = np.percentile(draws, [10, 90])
+    draws = np.array([_bound(random.choice(ranks, len(ranks))) for _ in range(200)])
+    draws = draws[np.isfinite(draws)]
+    low, high = np.percentile(draws, [10, 90]) if len(draws) else (np.nan, np.nan)
     count = len(examples)
     return Count(_bound(ranks) / count, float(low) / count, float(high) / count)
 

@@ -190,7 +190,7 @@ def _measure(
     """Losses, and the precision and recall to expect if pi is right.
 
     Recall is the mean probability on labelled positives. Of the probability given to unlabelled
-    regions, pi times the recall is deserved: that share is the expected precision.
+    regions (`claimed`, its mean), pi times the recall is deserved: that share is the expected precision.
     """
     g = torch.sigmoid(logits)
     recall = float(g[marks == POSITIVE].mean()) if bool((marks == POSITIVE).any()) else float("nan")
@@ -202,6 +202,7 @@ def _measure(
         "reconstruction": float(reconstruction.detach()),
         "expected_precision": min(1.0, pi * recall / claimed) if claimed > 0 else 1.0,
         "recall": recall,
+        "claimed": claimed,
     }
 
 

@@ -54,8 +54,8 @@ class TrainingSettings:
     epochs: int = 10
     epoch_size: int = 100
     outputs: int = 4
-    label_tiles: int = 16
-    random_tiles: int = 80
+    label_tiles: int = 8
+    random_tiles: int = 40
     average: float = 0.98
     seed: int = 0
 

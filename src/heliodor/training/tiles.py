@@ -1,8 +1,8 @@
 """Tiles: where training looks.
 
 A tile is a window large enough for `outputs` x `outputs` neighbouring scores of the strided network;
-with one output it is the single region of the paper. Tiles are cut at any angle and mirrored, by
-bilinear interpolation, with zeros (the normalized background) outside the micrograph.
+with one output it is the single region of the paper. Tiles are cut at any angle, mirrored and a little
+enlarged or shrunk, by bilinear interpolation, with zeros (the normalized background) outside the micrograph.
 
 Tile b of epoch e is drawn from a generator seeded by (seed, e, b): the result does not depend on how
 many workers cut them, nor on whether training was interrupted.
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+# Tiles are enlarged by exp(-ZOOM) to exp(ZOOM): views of a particle differ in size, and few labels show few of them.
+ZOOM = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +90,15 @@ class TileSampler:
         stride: int,
         label_radius: float,
         outputs: int = 4,
-        label_tiles: int = 16,
-        random_tiles: int = 80,
+        label_tiles: int = 8,
+        random_tiles: int = 40,
         seed: int = 0,
     ) -> None:
         self.outputs, self.stride, self.seed = outputs, stride, seed
         self.side = receptive_field + stride * (outputs - 1)
         self.label_tiles, self.random_tiles = label_tiles, random_tiles
         # Half a diagonal, plus how far a tile may be moved off a label, plus the second bilinear neighbour.
-        self.margin = int(np.ceil((self.side / 2 + stride * outputs / 2) * np.sqrt(2))) + 2
+        self.margin = int(np.ceil((self.side / 2 + stride * outputs / 2) * np.sqrt(2) * np.exp(ZOOM))) + 2
         maps = [label_map(e.pixels.shape, e.positives, e.negatives, label_radius) for e in examples]
         self.shapes = np.array([e.pixels.shape for e in examples], dtype=np.int64)
         self._lay_out(examples, maps)
@@ -136,6 +139,7 @@ class TileSampler:
         axes = np.stack(
             [np.cos(angle), -np.sin(angle) * mirror, np.sin(angle), np.cos(angle) * mirror], axis=1
         ).reshape(-1, 2, 2)
+        axes *= np.exp(random.uniform(-ZOOM, ZOOM, (count, 1, 1)))
         which = np.empty(count, dtype=np.int64)
         centre = np.empty((count, 2))
         labeled = self._sites[random.choice(len(self._sites), self.label_tiles, p=self._site_weight)]

@@ -1,0 +1,148 @@
+"""Convert, scale, threshold and join coordinate files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliodor.cli.topaz.arguments import LOG, integer
+
+if TYPE_CHECKING:
+    from heliodor.picks import Picks
+
+FORMATS = {"coord": "txt", "csv": "via", "star": "star", "box": "box", "json": "json"}
+"""Topaz's names of formats, and heliodor's."""
+_METADATA = {
+    "voltage": "_rlnVoltage",
+    "detector_pixel_size": "_rlnDetectorPixelSize",
+    "magnification": "_rlnMagnification",
+    "amplitude_contrast": "_rlnAmplitudeContrast",
+    "defocus_u": "_rlnDefocusU",
+    "defocus_v": "_rlnDefocusV",
+    "defocus_angle": "_rlnDefocusAngle",
+    "spherical_aberation": "_rlnSphericalAberration",
+}
+
+
+def format_of(name: str) -> str:
+    """Return heliodor's name of a format of Topaz."""
+    return FORMATS.get(name, name)
+
+
+def reading_format(name: str) -> str:
+    """Return heliodor's name of a format to read: any kind of csv."""
+    return "csv" if name == "csv" else format_of(name)
+
+
+def add_metadata(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Declare options whose values go into every row of a STAR file."""
+    for name in names:
+        parser.add_argument("--" + name.replace("_", "-"), type=float, default=-1, help=f"{_METADATA[name]}; -1: none")
+
+
+def metadata_of(options: argparse.Namespace) -> dict[str, float]:
+    """Return the values that were given, by tag."""
+    given = {tag: getattr(options, name, -1) for name, tag in _METADATA.items()}
+    return {tag: value for tag, value in given.items() if value >= 0}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("files", nargs="+", help="coordinate files; several are joined")
+    parser.add_argument("-o", "--output", default=None, help="file; a folder (ending in /): one file per micrograph")
+    parser.add_argument("--from", dest="source", choices=("auto", *FORMATS), default="auto", help="format of the files")
+    parser.add_argument("--to", choices=("auto", *FORMATS), default="auto", help="format to write")
+    parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
+    parser.add_argument("-t", "--threshold", type=float, default=None, help="keep scores at or above it")
+    parser.add_argument("-s", "--down-scale", type=float, default=1, help="divide coordinates by this")
+    parser.add_argument("-x", "--up-scale", type=float, default=1, help="multiply coordinates by this")
+    add_metadata(parser, "voltage", "detector_pixel_size", "magnification", "amplitude_contrast")
+    parser.add_argument("--invert-y", action="store_true", help="count y from the other edge; needs --imagedir")
+    parser.add_argument("--imagedir", default=None, help="folder of the micrographs, which tell their heights")
+    parser.add_argument("--image-ext", default=".mrc", help="extension of the micrographs")
+    parser.add_argument("--boxsize", type=integer, default=0, help="side of boxes, in pixels of the output")
+    parser.add_argument("-v", "--verbose", type=integer, nargs="?", const=1, default=0, help="say what is done")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert."""
+    from heliodor.errors import SettingsError
+
+    if not options.down_scale > 0 or not options.up_scale > 0:
+        raise SettingsError("--down-scale and --up-scale must be positive")
+    picks = read(options.files, options.source)
+    if options.verbose:
+        LOG.note(f"read {len(picks)} particles on {len(picks.micrographs())} micrographs")
+    if options.invert_y:
+        picks = inverted(picks, options.imagedir, options.image_ext)
+    picks = picks.scaled(options.up_scale / options.down_scale)
+    if options.threshold is not None and options.threshold != float("-inf"):
+        picks = picks.select(picks.scores >= options.threshold)
+    write(
+        picks,
+        options.output,
+        format_of(options.to),
+        suffix=options.suffix,
+        box_size=options.boxsize,
+        image_ext=options.image_ext,
+        constants=metadata_of(options),
+    )
+    return 0
+
+
+def read(files: list[str], source: str = "auto") -> Picks:
+    """Read and join coordinate files; names lose their folders and extensions, as Topaz's do, where that is safe."""
+    from heliodor.formats import read_picks
+    from heliodor.picks import Picks
+
+    return short_names(Picks.join(read_picks(path, format=reading_format(source)) for path in files))
+
+
+def short_names(picks: Picks) -> Picks:
+    """Name micrographs by file name without extension; with folders where two share a file name."""
+    from heliodor.names import stem
+
+    full = {name: stem(name) for name in picks.micrographs()}
+    short = {name: path.rsplit("/", 1)[-1] for name, path in full.items()}
+    return picks.renamed(short if len(set(short.values())) == len(set(full.values())) else full)
+
+
+def inverted(picks: Picks, folder: str | None, extension: str) -> Picks:
+    """Count y from the other edge, each micrograph by its own height."""
+    from heliodor.errors import SettingsError
+    from heliodor.formats.targets import Targets
+
+    if folder is None:
+        raise SettingsError("--invert-y needs the heights of the micrographs; give their folder with --imagedir")
+    pattern = "*" if extension == "*" else f"*.{extension.lstrip('.')}"
+    targets = Targets.of([str(Path(folder) / pattern)], picks)
+    return picks.inverted({name: targets.rows(name) for name in picks.micrographs()})
+
+
+def write(picks: Picks, output: str | None, to: str, **details: Any) -> None:
+    """Write picks with whole coordinates, to standard output where there is no output."""
+    import sys
+
+    from heliodor.formats import find_format, star, write_per_micrograph, write_picks
+    from heliodor.formats.txt import to_text
+
+    suffix = details.pop("suffix", "")
+    whole = picks.rounded()
+    if output is None and to == "star":
+        named = picks.renamed({name: name + details["image_ext"] for name in picks.micrographs()})
+        sys.stdout.write(star.to_text(named.rounded(), with_names=True, constants=details.get("constants")))
+    elif output is None:
+        sys.stdout.write(to_text(whole, integers=True))
+    elif output.endswith("/") or Path(output).is_dir():
+        kind = to if to != "auto" else "box" if details.get("box_size") else "json"
+        write_per_micrograph(output, whole, format=kind, suffix=suffix, integers=True, **_fitting(kind, details))
+    else:
+        module = find_format(Path(output), to if to != "auto" or not output.endswith(".csv") else "via")
+        kind = module.__name__.rsplit(".", 1)[-1]
+        write_picks(output, whole, format=kind, integers=True, **_fitting(kind, details))
+
+
+def _fitting(kind: str, details: dict[str, Any]) -> dict[str, Any]:
+    """Return the details with the image extension that the format wants: VIA's page shows PNG."""
+    return {**details, "image_ext": ".png"} if kind == "via" else details

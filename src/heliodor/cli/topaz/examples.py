@@ -1,0 +1,73 @@
+"""Micrographs and labels for training, as Topaz's options name them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.cli.topaz.arguments import LOG, images
+from heliodor.cli.topaz.convert import read
+from heliodor.errors import LabelError
+from heliodor.micrographs import read_micrograph
+from heliodor.picks import Picks
+from heliodor.training.check import check_labels, resolve_labels
+from heliodor.training.folds import k_fold
+from heliodor.training.tiles import Example
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def load(options: argparse.Namespace) -> tuple[list[Example], list[Example], float | None]:
+    """Read what to train on, what to test on, and the pixel size of the former.
+
+    Micrographs without a label count: nothing on them is labelled, which is known of the expected number of particles.
+
+    Raises
+    ------
+    LabelError, MicrographError
+        No label is on a training micrograph, labels are in the wrong scale, or a file cannot be read.
+    """
+    training, pixel_size = _read(options.train_images, options.train_targets, options, check=True)
+    if options.k_fold > 1:
+        labeled = [e for e in training if len(e.positives)]
+        rows = k_fold([e.source for e in labeled], options.k_fold, options.fold, options.cross_validation_seed)
+        held_out = {labeled[k].name for k in rows[1]}
+        LOG.note(f"Fold {options.fold} of {options.k_fold}: {len(held_out)} micrographs to test on")
+        return (
+            [e for e in training if e.name not in held_out],
+            [e for e in labeled if e.name in held_out],
+            pixel_size,
+        )
+    if options.test_images is None:
+        return training, [], pixel_size
+    try:
+        test, _ = _read(options.test_images, options.test_targets, options, check=False)
+        check_labels(Picks.join(Picks.on(e.name, e.positives) for e in test), {e.name: e.pixels.shape for e in test})
+    except LabelError as error:
+        LOG.warn(f"no test: {error}")
+        test = []
+    return training, test, pixel_size
+
+
+def _read(where: str, targets: str, options: argparse.Namespace, *, check: bool) -> tuple[list[Example], float | None]:
+    files = images([where], options.image_ext)
+    labels = read([targets], options.format)
+    known, labeled = resolve_labels(labels, files)
+    lost = set(labels.micrographs()) - {name.rsplit("/", 1)[-1] for name in known.micrographs()}
+    if len(labels) > len(known):
+        LOG.warn(
+            f"{len(labels) - len(known)} of {len(labels)} labels are of micrographs that are not given, such as "
+            f"'{min(lost or set(labels.micrographs()))}': they are left out"
+        )
+    read_in = [read_micrograph(file.path, name=file.name) for file in files]
+    if check:
+        names = {file.name for file in labeled}
+        check_labels(known, {m.name: m.pixels.shape for m in read_in if m.name in names})
+    none = np.empty((0, 2))
+    examples = [
+        Example(m.name, m.pixels, known.of(m.name).xy, none, file.source)
+        for m, file in zip(read_in, files, strict=True)
+    ]
+    return examples, read_in[0].pixel_size

@@ -1,0 +1,71 @@
+"""Score maps of many files, for the commands that need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heliodor.cli.topaz.arguments import LOG, device_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from heliodor.names import MicrographFile
+
+_TOLERANCE = 0.03  # of the pixel size
+_TILE = 512
+
+
+def score_files(
+    files: Sequence[MicrographFile], model: str, device: int, tile: int = 0, workers: int = 1
+) -> Iterator[tuple[MicrographFile, NDArray[np.float32]]]:
+    """Yield each micrograph that can be read with its score map, in order; the others are warned of.
+
+    Parameters
+    ----------
+    files : sequence of MicrographFile
+        Preprocessed micrographs.
+    model : str
+        Model file or name; 'none': the files are score maps.
+    device : int
+    tile : int
+        Side of the pieces; 0: chosen.
+    workers : int
+        Threads that read ahead.
+
+    Raises
+    ------
+    MicrographError
+        None can be read.
+    WeightsError
+        There is no such model.
+    """
+    from heliodor.errors import MicrographError
+    from heliodor.networks import load_network
+    from heliodor.picking.load import Loader
+    from heliodor.picking.scoring import score_map
+    from heliodor.picking.stream import stream
+
+    network, wanted = None, None
+    if model != "none":
+        LOG.note(f"Loading model: {model}")
+        network, about = load_network(model)
+        network, wanted = network.to(device_for(device)), about.get("pixel_size")
+    failed, warned = None, False
+    done = 0
+    for file, result in LOG.track(stream(files, Loader(None), workers), len(files), "scoring"):
+        if isinstance(result, MicrographError):
+            LOG.warn(f"skipped: {result}")
+            failed = result
+            continue
+        micrograph, _ = result
+        size = micrograph.pixel_size
+        if wanted and size and abs(size / wanted - 1) > _TOLERANCE and not warned:
+            LOG.warn(f"{file.path}: {size:.4g} A per pixel, the model was trained at {wanted:.4g}: picks will be poor")
+            warned = True
+        done += 1
+        yield file, micrograph.pixels if network is None else score_map(network, micrograph.pixels, tile=tile or _TILE)
+    if failed is not None and not done:
+        raise failed

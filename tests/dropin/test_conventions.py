@@ -1,0 +1,306 @@
+"""How arguments are written, what goes where, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from heliodor.cli import Parser
+from heliodor.cli.topaz import GROUPS, MODULES, conflict, main
+from heliodor.formats import read_picks
+from topaz_helpers import NAMES, SHORT, table, topaz
+
+COMMANDS = [name for commands in GROUPS.values() for name in commands]
+FLAGS = {
+    "train": "--describe -d --device --num-workers -j --num-threads --train-images --train-targets --test-images "
+    "--test-targets --format --image-ext -k --k-fold --fold --cross-validation-seed -n --num-particles --pi -r --radius "
+    "--method --slack --autoencoder --l2 --learning-rate --natural --minibatch-size --minibatch-balance --epoch-size "
+    "--num-epochs --preload --pretrained --no-pretrained -m --model --units --dropout --bn --pooling --unit-scaling --ngf "
+    "-s --patch-size -p --patch-padding --save-prefix -o --output --test-batch-size",
+    "extract": "-m --model -r --radius -t --threshold -s --down-scale -x --up-scale --num-workers -j --num-threads -p "
+    "--patch-size --batch-size --assignment-radius --min-radius --max-radius --step-radius --targets --only-validate -d "
+    "--device -o --output --per-micrograph --suffix --format --dims -v --verbose -f --filaments -fl --filaments_length -fp "
+    "--filaments_plot --input",
+    "segment": "-m --model -o --destdir -d --device -j --num-threads -p --patch-size -v --verbose",
+    "preprocess": "-s --scale --affine --sample --niters -a --alpha -b --beta --metadata -d --device -t --num-workers -j "
+    "--num-threads -o --destdir --format -v --verbose --pixel-sampling --seed",
+    "downsample": "-s --scale -o --output -v --verbose",
+    "precision_recall_curve": "--predicted --targets -r --assignment-radius --images",
+    "convert": "-o --output --from --to --suffix -t --threshold -s --down-scale -x --up-scale --voltage "
+    "--detector-pixel-size --magnification --amplitude-contrast --invert-y --imagedir --image-ext --boxsize -v --verbose",
+    "split": "-o --output --format --suffix -t --threshold",
+    "particle_stack": "--image-root -o --output --size --threshold --resize --image-ext --metadata",
+    "train_test_split": "--image-dir --image-ext --format -n --number --seed",
+    "scale_coordinates": "-s --scale -o --output",
+    "boxes_to_coordinates": "--invert-y --imagedir --image-ext -o --output",
+    "star_to_coordinates": "-o --output",
+    "coordinates_to_star": "--image-ext --voltage --defocus-u --defocus-v --defocus-angle --spherical-aberation "
+    "--amplitude-contrast --detector-pixel-size --magnification",
+    "coordinates_to_boxes": "--destdir --boxsize --invert-y --imagedir --image-ext",
+    "coordinates_to_eman2_json": "--destdir --invert-y --imagedir --image-ext",
+    "star_particles_threshold": "-o --output -t --threshold",
+}
+
+
+def parser_of(command: str) -> Parser:
+    name = "deprecated" if command in GROUPS["Deprecated"] else MODULES.get(command, command)
+    parser = Parser(prog=f"topaz {command}")
+    importlib.import_module(f"heliodor.cli.topaz.{name}").add_arguments(parser)
+    return parser
+
+
+def parse(command: str, *words: str) -> argparse.Namespace:
+    return parser_of(command).parse_intermixed_args(list(words))
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_every_flag_of_topaz_is_known(command):
+    known = parser_of(command)._option_string_actions
+    assert set(FLAGS[command].split()) <= set(known)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: topaz {command}")
+
+
+def test_help_and_version_load_no_heavy_library():
+    code = (
+        "import sys; from heliodor.cli.topaz import main; assert main(sys.argv[1:]) == 0;"
+        "heavy = {'torch', 'pandas', 'scipy', 'numpy', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    for words in (["--version"], ["extract", "--help"]):
+        subprocess.run([sys.executable, "-c", code, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_ways_to_write_an_option(tmp_path):
+    found = parse("train", "--num-p", "5", "--num-particles=400.5", "--radius", "3.0", "--train-im=x", "--train-targets", "y",
+                  "--slack", "-1", "--num-workers=-1", "--epoch-size", "1e3", "-d-1")  # fmt: skip
+    assert (found.num_particles, found.radius, found.slack, found.num_workers) == (400.5, 3, -1, -1)
+    assert (found.epoch_size, found.device) == (1000, -1)
+    (tmp_path / "words").write_text("--threshold\n-6\n\na b.mrc\n")
+    found = parse("extract", "1.mrc", "-r", "8", f"@{tmp_path}/words", "2.mrc")
+    assert (found.threshold, found.paths) == (-6, ["1.mrc", "a b.mrc", "2.mrc"])
+    many = [f"{k:06d}.mrc" for k in range(5000)]
+    assert parse("extract", *many, "-r", "8", *many).paths == many * 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("extract -r 5 --no-such-flag x.mrc", "unrecognized arguments: --no-such-flag"),
+        ("train --train-images x --train-targets y -n 4 --num-epochs 1.5", "not a whole number"),
+        ("train --train-images x --train-targets y", "give -n"),
+        ("train --train-images x --train-targets y -n 4 --pooling avg", "invalid choice"),
+        ("train --train-images x --train-targets y -n 4 --autoencoder 1 --ngf 64", "--ngf 64"),
+        ("train --train-images x --train-targets y -n 4 -k 2 --test-images x --test-targets y", "--k-fold"),
+        ("extract x.mrc", "give the radius"),
+        ("extract -r 5 --dims 3 x.mrc", "tomograms"),
+        ("extract -r 5 nowhere.mrc", "nowhere.mrc: there is no such file"),
+        ("convert --invert-y small.txt", "--imagedir"),
+        ("convert --to box -o x.box small.txt", "--boxsize"),
+        ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
+        ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
+        ("gui", "label in RELION"),
+        ("denoise3d x.mrc --N-train 5", "not provided"),
+        ("exract", "did you mean 'extract'?"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(work, capsys, line, message):
+    assert main(line.split()) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error
+
+
+def test_both_topaz_in_one_environment(monkeypatch, capsys):
+    monkeypatch.setattr(metadata, "version", lambda name: {"topaz-em": "0.2.5", "heliodor-topaz": "0.1.0"}[name])
+    assert main(["--version"]) == 2
+    assert "HELIODOR_TOPAZ=heliodor" in capsys.readouterr().err
+    monkeypatch.setenv("HELIODOR_TOPAZ", "heliodor")
+    assert conflict() is None
+
+
+def test_commands_are_those_of_the_package_too():
+    place = Path(__file__).parents[2] / "topaz" / "src" / "topaz" / "commands"
+    assert {p.stem for p in place.glob("*.py")} - {"__init__"} == set(COMMANDS)
+
+
+def test_convert_star_with_metadata_and_back(work, capsys):
+    topaz("convert --to star --voltage 300 --amplitude-contrast 0.1 --image-ext .mrc -o p.star small.txt")
+    text = Path("p.star").read_text()
+    assert "_rlnVoltage" in text
+    assert "_rlnMagnification" not in text
+    assert f"{NAMES[0]}.mrc" in text
+    topaz("convert -o back.txt p.star")
+    assert table(Path("back.txt"))[1:] == [[*row[:3], row[3]] for row in table(Path("back.txt"))[1:]]
+    assert [r[:3] for r in table(Path("back.txt"))] == [r[:3] for r in table(Path("small.txt"))]
+    topaz("star_to_coordinates -o again.txt p.star")
+    assert Path("again.txt").read_text() == Path("back.txt").read_text()
+    capsys.readouterr()
+    topaz("coordinates_to_star small.txt --defocus-u 12000")
+    assert "_rlnDefocusU" in capsys.readouterr().out
+
+
+def test_boxes_there_and_back_turned_around_and_scaled(work):
+    topaz("coordinates_to_boxes small.txt --destdir boxes --boxsize 10 --invert-y --imagedir small --image-ext mrc")
+    topaz(
+        "boxes_to_coordinates {b} --invert-y --imagedir small --image-ext * -o back.txt",
+        b=sorted(Path("boxes").iterdir()),
+    )
+    assert sorted(table(Path("back.txt"))) == sorted(table(Path("small.txt")))
+    topaz("scale_coordinates -s 4 -o big.txt small.txt")
+    assert int(table(Path("big.txt"))[1][1]) == 4 * int(table(Path("small.txt"))[1][1])
+    Path("float.box").write_text("1.5 2.5 10.0 10.0\n")
+    topaz("convert -o float.txt float.box")
+    assert table(Path("float.txt"))[1][:3] == ["float", "6", "8"]
+
+
+def test_eman2_json_and_split(work):
+    topaz("coordinates_to_eman2_json small.txt --destdir info")
+    assert len(json.loads(Path(f"info/{NAMES[0]}_info.json").read_text())["boxes"][0]) == 3
+    topaz("convert -o info2/ small.txt")
+    assert len(list(Path("info2").iterdir())) == len(NAMES)
+    topaz("split small.txt -o parts --suffix _x")
+    assert sorted(p.name for p in Path("parts").iterdir()) == sorted(f"{name}_x.txt" for name in NAMES)
+
+
+def test_star_particles_threshold_keeps_other_columns(work):
+    Path("in.star").write_text(
+        "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnAutopickFigureOfMerit\n_rlnDefocusU\n1 2 -1 9\n3 4 1 8\n"
+    )
+    topaz("star_particles_threshold -t 0 -o out.star in.star")
+    assert Path("out.star").read_text().split()[-4:] == ["3", "4", "1", "8"]
+
+
+def test_particle_stack(work):
+    Path("ctf.star").write_text(
+        "data_\nloop_\n_rlnMicrographName\n_rlnDefocusU\n" + "".join(f"{n}.mrc {k}000\n" for k, n in enumerate(NAMES))
+    )
+    topaz("particle_stack labels.txt --image-root raw -o stack.mrcs --size 60 --resize 20 --metadata ctf.star")
+    stack = mrcfile.read("stack.mrcs")
+    picks = read_picks("stack.star")
+    assert stack.shape == (len(picks), 20, 20)
+    assert 50 < len(picks) <= len(read_picks("labels.txt"))
+    assert stack[:, 7:13, 7:13].mean() < stack[:, 0].mean()  # protein is dark
+    assert f"000001@stack.mrcs {NAMES[0]}.mrc" in Path("stack.star").read_text()
+    assert "_rlnDefocusU" in Path("stack.star").read_text()
+
+
+def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):
+    shutil.copytree("small", "mine", symlinks=False)
+    Path("mine/zz.mrc").write_text("broken")
+    for kind in ("coord", "csv", "star", "json", "box"):
+        assert (
+            main(f"extract mine -m {model} -r 5 -t -1 -d -1 --per-micrograph --format {kind} -o NEW/{kind}".split())
+            == 1
+        )
+    assert "WARNING: skipped: mine/zz.mrc" in capsys.readouterr().err
+    parts = {kind: read_picks(next(Path(f"NEW/{kind}").glob(f"{NAMES[0]}*")), format={"coord": "txt"}.get(kind, kind)).xy
+             for kind in ("coord", "csv", "star", "json", "box")}  # fmt: skip
+    assert all(np.array_equal(xy, parts["coord"]) for xy in parts.values())
+    topaz("extract mine/{n}.mrc -m {m} -r 5 -t 100 -d -1 --per-micrograph --suffix _p", n=NAMES[0], m=model)
+    assert Path(f"mine/{NAMES[0]}_p.coord").read_text() == "image_name\tx_coord\ty_coord\tscore\n"
+
+
+def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):
+    topaz(
+        "extract small -m {m} -t -1 -d -1 --targets small.txt --min-radius 2 --max-radius 8 --step-radius 3 --only-validate "
+        "--assignment-radius 5", m=model,
+    )  # fmt: skip
+    found = capsys.readouterr().out
+    assert found.startswith("# radius=")
+    values = dict(word.split("=") for word in found[2:].strip().split(", "))
+    assert set(values) == {"radius", "auprc", "rmse", "recall", "targets"}
+    assert (float(values["radius"]) in (2, 5, 8), int(values["targets"])) == (True, len(table(Path("small.txt"))) - 1)
+
+
+def test_segment_then_extract_from_score_maps_is_extract(work, model, capsys):
+    topaz("segment small/{n}.mrc -m {m} -o maps -d -1 -p 64", n=NAMES[0], m=model)
+    topaz("extract maps -m none -r 5 -t -1 -o a.txt")
+    topaz("extract small/{n}.mrc -m {m} -r 5 -t -1 -d -1 -o b.txt", n=NAMES[0], m=model)
+    a, b = (read_picks(name) for name in ("a.txt", "b.txt"))
+    assert len(a) == len(b) > 5
+    np.testing.assert_allclose(np.sort(a.scores), np.sort(b.scores), atol=1e-3)
+
+
+def test_precision_recall_curve(work, model, capsys):
+    topaz("extract small -m {m} -r 5 -t -1 -d -1 -o p.txt", m=model)
+    capsys.readouterr()
+    topaz("precision_recall_curve --predicted p.txt --targets small.txt -r 4 --images union")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("# auprc=")
+    assert lines[1] == "threshold\tprecision\trecall\tf1"
+
+
+TRAIN = "train --train-images small --train-targets small.txt -n 170 -r 2 -d -1 "
+
+
+@pytest.mark.parametrize(
+    ("more", "columns"),
+    [
+        ("--method PN", "epoch iter split loss precision tpr fpr auprc"),
+        ("--method PU", "epoch iter split loss precision tpr fpr auprc"),
+        ("--method GE-KL --natural", "epoch iter split loss ge_penalty precision tpr fpr auprc"),
+        ("--autoencoder 1", "epoch iter split loss ge_penalty recon_error precision tpr fpr auprc"),
+    ],
+)
+def test_columns_of_the_curve(work, capsys, more, columns):
+    topaz(f"{TRAIN} {SHORT} --num-epochs 1 {more}")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("\t") == columns.split()
+    assert len(lines) == 2  # no test micrographs: no row of a test
+    assert all(lines[1].split("\t"))
+
+
+def test_epochs_of_two_digits_are_padded_and_training_goes_on_from_a_file(work, capsys):
+    topaz(f"{TRAIN} {SHORT} --num-epochs 11 --epoch-size 1 --minibatch-size 8 --save-prefix a/m -o a/c.txt")
+    assert {"m_epoch01.sav", "m_epoch11.sav"} < {p.name for p in Path("a").iterdir()}
+    capsys.readouterr()
+    topaz(f"{TRAIN} {SHORT} --num-epochs 1 -m a/m_epoch11.sav --model a/m_epoch11.sav --save-prefix b/m -o b/c.txt")
+    assert "Loading model: a/m_epoch11.sav" in capsys.readouterr().err
+    topaz("train --describe --train-images x --train-targets y --model conv31 --units 3 --no-pretrained")
+    assert "Conv2d(1, 3" in capsys.readouterr().out
+
+
+def test_labels_in_the_wrong_scale_are_refused(work, capsys):
+    assert main(f"train --train-images small --train-targets labels.txt -n 170 {SHORT}".split()) == 2
+    assert "divided by" in capsys.readouterr().err
+
+
+def test_paths_from_a_list_file_and_a_glob_are_the_folder(work, model):
+    Path("list").write_text("\n".join(f"small/{name}.mrc" for name in NAMES))
+    for number, item in enumerate(("list", "small/*.mrc", "small")):
+        assert main(["extract", item, "-m", str(model), "-r", "5", "-t", "-1", "-d", "-1", "-o", f"{number}.txt"]) == 0
+    assert Path("0.txt").read_text() == Path("1.txt").read_text() == Path("2.txt").read_text()
+
+
+def test_retired_flags_of_preprocess(work):
+    topaz("preprocess raw/{n}.mrc -s 4 --pixel-sampling 25 --seed 1 --metadata -o D --format mrc,tiff,png", n=NAMES[0])
+    assert {p.suffix for p in Path("D").iterdir()} == {".mrc", ".tiff", ".png", ".json"}
+
+
+def test_no_path_at_all(work, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert main(["extract", "-r", "5", "-m", "none"]) == 2
+    assert "no micrograph is given" in capsys.readouterr().err
+
+
+def test_via_csv_reads_as_topaz_does(work):
+    topaz("convert --to csv -o v.csv small.txt")
+    with Path("v.csv").open() as file:
+        assert next(csv.DictReader(file))["file_size"] == "-1"
+    topaz("convert --from csv -o back.txt v.csv")
+    assert sorted(table(Path("back.txt"))) == sorted(table(Path("small.txt")))

@@ -1,0 +1,91 @@
+"""Commands that score many micrographs go on where they were interrupted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from heliodor.cli import main
+from heliodor.networks import Classifier, NetworkSettings, save_network
+from heliodor.picking import scoring, stream
+
+
+@pytest.fixture
+def small(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("HELIODOR_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    save_network(tmp_path / "m.safetensors", Classifier(NetworkSettings(units=2)), {"exclusion_radius": 5.0})
+    assert main(["preprocess", str(dataset[0]), "-s", "4", "-o", str(tmp_path / "small")]) == 0
+    return tmp_path / "small"
+
+
+def counted(monkeypatch, stop):
+    """Have the scoring of micrographs counted, and interrupted at the `stop`-th."""
+    calls = []
+
+    def score_maps(*arguments, **options):
+        calls.append(1)
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        return scoring.score_maps(*arguments, **options)
+
+    monkeypatch.setattr(stream, "score_maps", score_maps)
+    return calls
+
+
+@pytest.mark.parametrize("more", [[], ["--per-micrograph"]])
+@pytest.mark.parametrize("command", ["extract", "segment"])
+def test_an_interrupted_command_goes_on(small, tmp_path, monkeypatch, capsys, command, more):
+    if command == "segment" and more:
+        pytest.skip("an option of extract")
+    words = [command, str(small), "-m", str(tmp_path / "m.safetensors"), "-d", "-1", "--any-pixel-size", *more]
+    count = len(list(small.glob("*.mrc")))
+    assert count >= 3
+    assert main([*words, "-o", str(tmp_path / "whole")]) == 0
+    counted(monkeypatch, stop=3)
+    assert main([*words, "-o", str(tmp_path / "parts")]) == 130
+    calls = counted(monkeypatch, stop=0)
+    capsys.readouterr()
+    assert main([*words, "-o", str(tmp_path / "parts")]) == 0
+    assert 0 < len(calls) < count
+    assert "done already" in capsys.readouterr().err
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    if whole.is_dir():
+        names = sorted(path.name for path in whole.iterdir())
+        assert names == sorted(path.name for path in parts.iterdir())
+        assert all((whole / name).read_bytes() == (parts / name).read_bytes() for name in names)
+    else:
+        assert whole.read_bytes() == parts.read_bytes()
+    assert not list(tmp_path.rglob("*.part"))
+    calls = counted(monkeypatch, stop=0)
+    assert main([*words, "-o", str(tmp_path / "parts")]) == 0  # what is done is done again when asked again
+    assert len(calls) == count
+
+
+def test_a_journal_of_other_settings_is_not_gone_on_with(small, tmp_path, monkeypatch, capsys):
+    words = ["extract", str(small), "-m", str(tmp_path / "m.safetensors"), "-d", "-1", "--any-pixel-size"]
+    words += ["-o", str(tmp_path / "picks.txt")]
+    counted(monkeypatch, stop=3)
+    assert main(words) == 130
+    journal = tmp_path / ".picks.txt.part"
+    kept = journal.read_text()
+    for change in ("radius", "file"):
+        journal.write_text(kept)
+        if change == "file":
+            next(small.glob("*.mrc")).touch()
+        counted(monkeypatch, stop=0)
+        capsys.readouterr()
+        assert main([*words, *(["-r", "4"] if change == "radius" else [])]) == 0
+        assert "done already" not in capsys.readouterr().err
+
+
+def test_a_line_that_was_being_written_is_done_again(small, tmp_path, monkeypatch):
+    words = ["extract", str(small), "-m", str(tmp_path / "m.safetensors"), "-d", "-1", "--any-pixel-size"]
+    assert main([*words, "-o", str(tmp_path / "whole.txt")]) == 0
+    counted(monkeypatch, stop=3)
+    assert main([*words, "-o", str(tmp_path / "picks.txt")]) == 130
+    journal = tmp_path / ".picks.txt.part"
+    journal.write_bytes(journal.read_bytes()[:-20])
+    counted(monkeypatch, stop=0)
+    assert main([*words, "-o", str(tmp_path / "picks.txt")]) == 0
+    assert (tmp_path / "picks.txt").read_bytes() == (tmp_path / "whole.txt").read_bytes()

@@ -1,0 +1,7 @@
+"""`python -m topaz`."""
+
+import sys
+
+from topaz.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Commands as modules: `python -m topaz.commands.downsample`, or the file itself."""
