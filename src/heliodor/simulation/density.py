@@ -79,8 +79,8 @@ def density_potential(values: NDArray[np.float32], voxel_size: float, *, mass: f
     """Turn a density in any unit into the potential of a particle in ice.
 
     The background (median of the outer faces) is subtracted. The envelope is where the density is above a
-    threshold half-way between the mean above and the mean below it (Ridler and Calvard 1978);
-    what lies farther than 8 A from it is cleared, with a soft edge.
+    threshold half-way between the mean above and the mean below it (Ridler and Calvard 1978), without small
+    specks; what lies farther than 8 A from it is cleared, with a soft edge.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def density_potential(values: NDArray[np.float32], voxel_size: float, *, mass: f
 
     faces = [values[face] for face in (0, -1)] + [values[:, [0, -1]], values[:, :, [0, -1]]]
     density = values - np.median(np.concatenate([face.ravel() for face in faces]))
-    envelope = density > _threshold(density)
+    envelope = _without_specks(density > _threshold(density))
     if not envelope.any():
         raise ModelError("the map holds nothing denser than its faces; give a map with light surroundings")
     outside = distance_transform_edt(~envelope) * voxel_size
@@ -116,6 +116,17 @@ def density_potential(values: NDArray[np.float32], voxel_size: float, *, mass: f
     distance = np.linalg.norm(at - centre, axis=1) * voxel_size
     diameter = 2 * weighted_quantile(distance, weight, 0.99) + voxel_size
     return Volume(density, voxel_size, centre[::-1].copy(), diameter, float(distance.max()) + voxel_size)
+
+
+def _without_specks(envelope: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave out pieces smaller than 2 % of the largest: noise of the surroundings."""
+    from scipy.ndimage import label
+
+    pieces, count = label(envelope)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    kept: NDArray[np.bool_] = (sizes > 0.02 * sizes.max())[pieces]
+    return kept
 
 
 def _threshold(density: NDArray[np.float32]) -> float:

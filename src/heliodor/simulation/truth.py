@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from heliodor.simulation.scene import Scene
 
-Scenes = "Mapping[str, Scene]"  # by name of the micrograph
 ANGLES = ("_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi")
 DEFOCUS = ("_rlnDefocusU", "_rlnDefocusV", "_rlnDefocusAngle")
 
