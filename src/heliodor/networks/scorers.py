@@ -121,7 +121,7 @@ class TorchScorer:
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, dtype=torch.float16, enabled=self._half),
-            torch.backends.cudnn.flags(allow_tf32=self._half),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=self._half),
         ):
             pixels = torch.from_numpy(windows).to(self._device)
             return cast("Any", self._network.dense(pixels, pad=False).float().cpu().numpy())
