@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import pickle
@@ -18,7 +19,7 @@ import torch
 from heliodor.cli import main
 from heliodor.errors import SettingsError, WeightsError
 from heliodor.micrographs import Micrograph, read_micrograph, write_micrograph
-from heliodor.networks import NetworkSettings, load_network
+from heliodor.networks import NetworkSettings, build, load_network, save_network
 from heliodor.networks.published import DETECTORS, FOLDER_VARIABLE
 from heliodor.picking.scoring import score_map
 from topaz_twin import install, topaz_network
@@ -317,3 +318,32 @@ def test_segment_and_extract_with_a_name_and_with_a_file(tmp_path, monkeypatch, 
         assert f"{model} does not say how far particles are apart; give -r" in capsys.readouterr().err
         assert main(["extract", "-m", model, "-r", "8", "-t", "-100", str(tmp_path / "001.mrc")]) == 0
         assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+@pytest.mark.parametrize(("model", "options"), [v for v in VARIANTS if v[1].get("bn", True)])
+@pytest.mark.parametrize("version", ["0.3", "0.2"])
+def test_an_exported_network_scores_the_same_there_and_when_it_comes_back(tmp_path, model, options, version):
+    torch.save(topaz_network(model, **options), tmp_path / "in.sav")
+    words = ["export", str(tmp_path / "in.sav"), "-o", str(tmp_path / "out.sav"), "--topaz", version]
+    assert main(words) == 0
+    network, _ = load_network(tmp_path / "out.sav")
+    assert network.settings == dataclasses.replace(load_network(tmp_path / "in.sav")[0].settings, dropout=0.0)
+    assert_same_scores(torch.load(tmp_path / "out.sav", weights_only=False), network)
+
+
+def test_export_says_what_the_file_does_not(tmp_path, capsys):
+    about = {"geometry": {"pixel_size": 1.5, "factor": 8.0}, "threshold": 1.25}
+    save_network(tmp_path / "m.safetensors", build(NetworkSettings("conv31", 4)), about)
+    assert main(["export", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "m.sav")]) == 0
+    assert "12 A per pixel" in (said := capsys.readouterr().err)
+    assert "topaz extract -t 1.25" in said
+    assert main(["export", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "m.pt")]) == 2
+    assert "ending .sav" in capsys.readouterr().err
+
+
+def test_our_own_files_may_be_called_sav(tmp_path):
+    network = build(NetworkSettings("resnet8", 4)).eval()
+    save_network(tmp_path / "model_epoch1.sav", network, {"pixel_size": 8.0})
+    back, about = load_network(tmp_path / "model_epoch1.sav")
+    assert about == {"pixel_size": 8.0}
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), back.parameters(), strict=True))

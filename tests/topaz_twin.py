@@ -16,11 +16,11 @@ RESNET = "topaz.model.features.resnet"
 CLASSES: dict[str, type] = {}
 
 
-def of_topaz(module):
-    """Give a class the module that it has in Topaz."""
+def of_topaz(module, name=None):
+    """Give a class the module, and the name, that it has in Topaz."""
 
     def named(cls):
-        cls.__module__ = module
+        cls.__module__, cls.__qualname__ = module, name or cls.__qualname__
         CLASSES[f"{module}.{cls.__qualname__}"] = cls
         return cls
 
@@ -51,13 +51,14 @@ class ResidA(nn.Module):
         self.conv1 = nn.Conv2d(nin, nout, 3, stride=stride, dilation=dilation, bias=not bn)
         if bn:
             self.bn0, self.bn1 = nn.BatchNorm2d(nin), nn.BatchNorm2d(nout)
-        self.edge, self.step = 1 + dilation, stride
+        self.kernel_size, self.stride = 3 + 2 * dilation, stride
 
     def forward(self, x):
         same = lambda y: y  # noqa: E731
         y = torch.relu(getattr(self, "bn0", same)(self.conv0(x)))
-        kept = x[:, :, self.edge : -self.edge, self.edge : -self.edge]
-        kept = self.proj(kept) if hasattr(self, "proj") else kept[:, :, :: self.step, :: self.step]
+        edge = self.kernel_size // 2
+        kept = x[:, :, edge:-edge, edge:-edge]
+        kept = self.proj(kept) if hasattr(self, "proj") else kept[:, :, :: self.stride, :: self.stride]
         return torch.relu(getattr(self, "bn1", same)(self.conv1(y) + kept))
 
 
@@ -90,8 +91,13 @@ class ResNet16(Features):
     pass
 
 
-@of_topaz("topaz.model.features.basic")
-class BasicConv(Features):
+@of_topaz(RESNET)
+class BasicConv(BasicConv2d):  # the name since 0.3
+    pass
+
+
+@of_topaz("topaz.model.features.basic", "BasicConv")
+class PlainFeatures(Features):
     pass
 
 
@@ -123,7 +129,7 @@ def topaz_network(model, *, units=4, bn=True, pooling=None, dropout=0.0, scaling
     torch.manual_seed(3)
     if model.startswith("conv"):
         layers, latent = _plain({"conv31": 3, "conv63": 4, "conv127": 5}[model], units, scaling, bn, pooling, dropout)
-        features = BasicConv(layers, int(model[4:]))
+        features = PlainFeatures(layers, int(model[4:]))
     else:
         layers, latent = _residual(model, units, bn, pooling, dropout)
         width = {"resnet8": 71, "resnet16": 91}[model] + 6 * bool(pooling)

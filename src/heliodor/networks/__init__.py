@@ -9,6 +9,7 @@ from heliodor.lazy import lazy_names
 if TYPE_CHECKING:
     from heliodor.networks.classifier import ARCHITECTURES, Classifier, NetworkSettings, build
     from heliodor.networks.decoder import Decoder
+    from heliodor.networks.export import export_topaz
     from heliodor.networks.weights import load_network, save_network
 
 _HOMES = {
@@ -17,6 +18,7 @@ _HOMES = {
     "Decoder": "decoder",
     "NetworkSettings": "classifier",
     "build": "classifier",
+    "export_topaz": "export",
     "load_network": "weights",
     "save_network": "weights",
 }
@@ -27,6 +29,7 @@ __all__ = [
     "Decoder",
     "NetworkSettings",
     "build",
+    "export_topaz",
     "load_network",
     "save_network",
 ]
