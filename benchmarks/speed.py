@@ -45,18 +45,18 @@ class Row:
     target: float | None = None
 
 
-def rows(inputs: Path, micrographs: int, threads: int) -> dict[str, Row]:
+def rows(inputs: Path, frames: int, micrographs: int, threads: int) -> dict[str, Row]:
     """All rows by the name that --rows takes."""
-    frames = sorted(str(path) for path in (inputs / "frames").glob("*.mrc"))
+    raw_frames = sorted(str(path) for path in (inputs / "frames").glob("*.mrc"))[:frames]
     t = str(threads)
     scoring = ["-m", "resnet8_u32", "-r", "8", "-t", "-6", "-d", "-1", "-j", t, "-o", "picks.txt"]
     found = {
         "version": Row("`--version`", ["--version"], ["--version"], 20),
         "help": Row("`--help`", ["--help"], ["--help"], 20),
         "preprocess": Row(
-            f"`preprocess` of {len(frames)} raw frames, 4096 to 512",
-            ["preprocess", "-s", "8", "-t", t, "-o", "out", *frames],
-            ["preprocess", "-s", "8", "-d", "-1", "-t", t, "-o", "out", *frames],
+            f"`preprocess` of {len(raw_frames)} raw frames, 4096 to 512",
+            ["preprocess", "-s", "8", "-t", t, "-o", "out", *raw_frames],
+            ["preprocess", "-s", "8", "-d", "-1", "-j", "1", "-t", t if threads > 1 else "0", "-o", "out", *raw_frames],
             10,
         ),
         "extract1": _same(
@@ -148,7 +148,7 @@ def main() -> None:
     programs = {"heliodor": options.heliodor}
     if options.topaz != "none":
         programs["topaz"] = options.topaz or install_topaz(out / "topaz")
-    known = rows(inputs, options.micrographs, options.threads)
+    known = rows(inputs, options.frames, options.micrographs, options.threads)
     record = out / "speed.json"
     results = json.loads(record.read_text()) if record.is_file() else {}
     for key in options.rows.split(",") if options.rows else known:

@@ -81,7 +81,7 @@ def test_fast_picks_are_the_exact_ones(model):
 class Rounds:
     """A scorer that wants several windows at once and remembers how many it got."""
 
-    receptive_field, batch = 3, 4
+    receptive_field, batch, tile = 3, 4, 10
 
     def __init__(self):
         self.sizes = []
@@ -94,7 +94,7 @@ class Rounds:
 def test_windows_of_several_micrographs_are_scored_together():
     scorer = Rounds()
     images = [pixels(20, 30, seed=k) for k in range(5)] + [pixels(8, 8)]
-    for image, scores in zip(images, score_maps(scorer, images, tile=10), strict=True):
+    for image, scores in zip(images, score_maps(scorer, images), strict=True):
         np.testing.assert_array_equal(scores, image * 2)
     assert sorted(scorer.sizes) == [1] + [2] + [4] * 7
 

@@ -8,10 +8,10 @@ arrays; files are read and written at the ends only:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heliodor._version import __version__
+from heliodor.lazy import lazy_names
 
 if TYPE_CHECKING:
     from heliodor.evaluation import agreement, evaluate, match
@@ -88,10 +88,4 @@ __all__ = [
     "write_picks",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'heliodor' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"heliodor.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)

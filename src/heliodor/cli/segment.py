@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="full-size micrographs: preprocess as the model's own")
     parser.add_argument("--any-pixel-size", action="store_true", help="do not compare pixel sizes with the model's")
     parser.add_argument("--format", choices=("tiff", "mrc"), default="tiff", help="of the maps, float32")
-    parser.add_argument("--tile", type=int, default=512, help="side of the pieces; bounds the memory")
+    parser.add_argument("--tile", type=int, default=None, help="side of the pieces, in pixels; bounds the memory")
     add_scoring_arguments(parser)
     parser.add_argument("-t", "--num-workers", type=int, default=1, help="threads that read ahead")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from heliodor.lazy import lazy_names
 
 if TYPE_CHECKING:
     from heliodor.networks.classifier import ARCHITECTURES, Classifier, NetworkSettings, build
@@ -33,10 +34,4 @@ __all__ = [
     "save_network",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'heliodor.networks' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"heliodor.networks.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _HOMES)

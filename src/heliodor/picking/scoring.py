@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier
     from heliodor.networks.scorers import Scorer
 
-TILE = 512
 
-
-def score_map(network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile: int = TILE) -> NDArray[np.float32]:
+def score_map(
+    network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile: int | None = None
+) -> NDArray[np.float32]:
     """Score every pixel of a normalized micrograph.
 
     Parameters
@@ -30,7 +30,7 @@ def score_map(network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile
     pixels : (ny, nx) float32 array
     tile : int
         Side of the pieces, in pixels. It bounds the memory and does not show in the result: each
-        piece is scored with half a receptive field of its surroundings.
+        piece is scored with half a receptive field of its surroundings. Default: what suits the scorer.
 
     Returns
     -------
@@ -44,8 +44,12 @@ def score_map(network: Classifier | Scorer, pixels: NDArray[np.float32], *, tile
     return score_maps(network, [pixels], tile=tile)[0]
 
 
-def score_maps(scorer: Scorer, images: Sequence[NDArray[np.float32]], *, tile: int = TILE) -> list[NDArray[np.float32]]:
+def score_maps(
+    scorer: Scorer, images: Sequence[NDArray[np.float32]], *, tile: int | None = None
+) -> list[NDArray[np.float32]]:
     """Score several micrographs, pieces of one shape together where the scorer wants that; see `score_map`."""
+    if tile is None:
+        tile = scorer.tile
     if tile < 1:
         raise SettingsError(f"The 'tile' parameter of score_map must be 1 or more. Got {tile} instead.")
     side = tile + scorer.receptive_field - 1

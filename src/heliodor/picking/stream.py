@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from heliodor.errors import MicrographError
-from heliodor.picking.scoring import TILE, score_maps
+from heliodor.picking.scoring import score_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,7 +57,7 @@ def stream_scores(
     scorers: Sequence[Scorer],
     workers: int = 1,
     *,
-    tile: int = TILE,
+    tile: int | None = None,
 ) -> Iterator[tuple[MicrographFile, Scored | MicrographError]]:
     """Yield each micrograph with its score map, in order, or with the error that kept it from that.
 
@@ -72,7 +72,7 @@ def stream_scores(
         One for each device; none: the micrographs are score maps.
     workers : int
         Threads that load ahead.
-    tile : int
+    tile : int, optional
         See `heliodor.picking.scoring.score_map`.
     """
     free: SimpleQueue[Scorer] = SimpleQueue()
