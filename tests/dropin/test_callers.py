@@ -94,7 +94,7 @@ def pipeliner_best(curve: Path) -> Path:
 
 
 def test_relion_extract(work, model):
-    topaz("extract -t -1 -r 5 -d -1 -x {f} -m {m} -o out.txt small/{n}.mrc", f=FACTOR, m=model, n=NAMES[0])
+    topaz("extract -t -4 -r 5 -d -1 -x {f} -m {m} -o out.txt small/{n}.mrc", f=FACTOR, m=model, n=NAMES[0])
     rows = relion_reads(work / "out.txt")
     assert len(rows) > 5
     assert all(x == int(x) and y == int(y) and 0 <= x < 620 and 0 <= y < 620 for x, y, _ in rows)
@@ -106,7 +106,7 @@ def test_relion_ranks_at_the_same_time_in_one_folder_and_no_picks_at_all(work, m
     """Several processes, as of MPI: each writes its own file, and a header where nothing is found."""
     lines = [
         ["extract", "-t", threshold, "-r", "5", "-d", device, "-x", "4", "-m", str(model), "-o", f"proc/{rank}.txt"]
-        for rank, (threshold, device) in enumerate([("-1", "0"), ("1000", "-1")])
+        for rank, (threshold, device) in enumerate([("-4", "0"), ("1000", "-1")])
     ]
     code = "import sys; from topaz.main import main; sys.exit(main())"
     environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1"}
@@ -202,7 +202,7 @@ def test_cryosparc_cross_validation(work):
 
 def test_cryosparc_extract(work, model):
     topaz(
-        "extract --radius 5 --threshold -1 --up-scale 4 --assignment-radius -1 --min-radius 5 --max-radius 100 "
+        "extract --radius 5 --threshold -4 --up-scale 4 --assignment-radius -1 --min-radius 5 --max-radius 100 "
         "--step-radius 5 --num-workers 4 --device 0 --model {m} -o topaz_picked_particles.txt {p}",
         m=model, p=[f"small/{name}.mrc" for name in NAMES],
     )  # fmt: skip
@@ -283,7 +283,7 @@ def test_eman2(work, model):
     )
     assert Path("topaz/model_epoch10.sav").is_file()
     topaz(
-        "extract small/{n}.mrc --model {m} --radius 5 --threshold -1 --num-workers 2 --output F.txt",
+        "extract small/{n}.mrc --model {m} --radius 5 --threshold -4 --num-workers 2 --output F.txt",
         n=NAMES[0],
         m=model,
     )
@@ -318,7 +318,7 @@ def test_relion_run_topaz(work, model):
         "--verbose --destdir DIR", m=sorted(work.glob("raw/*.mrc")),
     )  # fmt: skip
     topaz(
-        "extract {d} --model {m} --radius 5 --threshold -1 --up-scale 1 --batch-size 1 --min-radius 5 --max-radius 100 "
+        "extract {d} --model {m} --radius 5 --threshold -4 --up-scale 1 --batch-size 1 --min-radius 5 --max-radius 100 "
         "--step-radius 5 --num-workers -1 --device 0 --output F.txt", d=sorted(work.glob("DIR/*mrc")), m=model,
     )  # fmt: skip
     topaz(
@@ -342,7 +342,7 @@ def test_topaz_2_5d(work, model):
     )
     Path("list.txt").write_text("\n".join(f"D/{name}.mrc" for name in NAMES) + "\n")
     topaz(
-        "extract --model {m} --radius 5 --up-scale 4 --threshold -1 --num-workers -1 --device 0 --output o.txt --input list.txt",
+        "extract --model {m} --radius 5 --up-scale 4 --threshold -4 --num-workers -1 --device 0 --output o.txt --input list.txt",
         m=model,
     )
     assert {row[0] for row in table(Path("o.txt"))[1:]} == set(NAMES)
@@ -373,7 +373,7 @@ def test_magellon_commands(work, model, capsys):
     )
     np.testing.assert_array_equal(mrcfile.read("again.mrc"), mrcfile.read("down.mrc"))
     assert (mrcfile.read("down.mrc").shape, mrcfile.read("normal/down.mrc").dtype) == ((150, 155), np.float32)
-    topaz("extract -m {m} -r 5 -t -1 --format coord -o out.txt normal/down.mrc", m=model)
+    topaz("extract -m {m} -r 5 -t -4 --format coord -o out.txt normal/down.mrc", m=model)
     assert {row[0] for row in table(Path("out.txt"))[1:]} == {"down"}
 
 
@@ -405,7 +405,7 @@ def test_diamond_python(work, model):
     stream = score_images(load_model(str(model)), [f"normal/{NAMES[0]}.mrc"], -1, batch_size=1)
     path, scores = next(iter(stream))
     assert (path, scores.shape) == (f"normal/{NAMES[0]}.mrc", (150, 155))
-    best, xy = non_maximum_suppression(scores, 5, threshold=-1)
+    best, xy = non_maximum_suppression(scores, 5, threshold=-4)
     assert len(best) == len(xy) > 5
     assert scores[xy[0][1], xy[0][0]] == best[0] == scores.max()
 
@@ -436,7 +436,7 @@ def test_the_page_of_topaz_makes_this_line(work):
 
 def test_standard_output_holds_data_only(work, model, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"small/{NAMES[0]}.mrc\nsmall/{NAMES[1]}.mrc\n"))
-    topaz("extract -r 5 -t -1 -m {m}", m=model)
+    topaz("extract -r 5 -t -4 -m {m}", m=model)
     found = capsys.readouterr()
     assert found.out.splitlines()[0] == "image_name\tx_coord\ty_coord\tscore"
     assert {line.split("\t")[0] for line in found.out.splitlines()[1:]} == set(NAMES[:2])
