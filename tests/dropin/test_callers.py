@@ -5,7 +5,6 @@ Only SHORT is appended, to make training quick: of a repeated option the last wi
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -19,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topaz_helpers import FACTOR, NAMES, SHORT, table, topaz
+from topaz_helpers import FACTOR, NAMES, SHORT, records, table, topaz
 
 SOURCES = os.pathsep.join(str(Path(__file__).parents[2] / place) for place in ("src", "topaz/src"))
 
@@ -184,7 +183,7 @@ def test_cryosparc_split_and_train(work):
         "--unit-scaling 2 --ngf 32 --num-workers 1 --cross-validation-seed 1039026690 --radius 2 --num-particles 170 "
         "--device 0 --no-pretrained --save-prefix={j}/models/model -o {j}/train_test_curve.txt -s 0 -p 0 " + SHORT, j=job
     )  # fmt: skip
-    rows = list(csv.DictReader((job / "train_test_curve.txt").open(), delimiter="\t"))
+    rows = records(job / "train_test_curve.txt")
     assert sum(row["split"] == "test" for row in rows) == 10
     assert sorted(p.name for p in (job / "models").iterdir()) == sorted(f"model_epoch{k}.sav" for k in range(1, 11))
 
@@ -194,7 +193,7 @@ def test_cryosparc_cross_validation(work):
         "train --train-images small --train-targets small.txt --k-fold 2 --fold 0 --num-particles 170.0 --radius 2.0 "
         "--minibatch-size 128.0 --num-epochs 3.0 --save-prefix cv/model -o train_test_curve.txt " + SHORT
     )
-    rows = list(csv.DictReader(Path("train_test_curve.txt").open(), delimiter="\t"))
+    rows = records(Path("train_test_curve.txt"))
     test = [row for row in rows if row["split"] == "test"]
     assert len(test) == 3
     assert all(0 < float(row["auprc"]) < 1 for row in test)
@@ -206,7 +205,7 @@ def test_cryosparc_extract(work, model):
         "--step-radius 5 --num-workers 4 --device 0 --model {m} -o topaz_picked_particles.txt {p}",
         m=model, p=[f"small/{name}.mrc" for name in NAMES],
     )  # fmt: skip
-    rows = list(csv.DictReader(Path("topaz_picked_particles.txt").open(), delimiter="\t"))
+    rows = records(Path("topaz_picked_particles.txt"))
     assert list(dict.fromkeys(row["image_name"] for row in rows)) == list(NAMES)
     topaz("convert --down-scale 16 --threshold 0 -o topaz_particles_processed.txt topaz_picked_particles.txt")
     assert all(float(row[3]) >= 0 for row in table(Path("topaz_particles_processed.txt"))[1:])
@@ -260,7 +259,7 @@ def test_repic(work):
         "train --num-particles 170 --num-workers 8 --minibatch-size 64 --minibatch-balance 0.1 --model resnet16 --units 64 "
         "--train-images down/ --train-targets particles_train_downsampled.txt --test-images down/ "
         "--test-targets particles_train_downsampled.txt --save-prefix OUT/model --no-pretrained -o OUT/curve.txt "
-        "--units 2 --epoch-size 1 --num-particles 400"
+        + SHORT
     )
     assert Path("OUT/model_epoch10.sav").is_file()
     topaz(
@@ -425,7 +424,7 @@ def test_biowulf(work, model):
 def test_the_page_of_topaz_makes_this_line(work):
     """Its own csv is VIA's; coordinates in it are of the PNG, which is as large as the MRC."""
     topaz("convert --to csv -o via.csv small.txt")
-    first = next(csv.DictReader(Path("via.csv").open()))
+    first = records("via.csv", ",")[0]
     assert (first["filename"], json.loads(first["region_shape_attributes"])["name"]) == (f"{NAMES[0]}.png", "point")
     topaz(
         "train --train-images small --train-targets via.csv --num-particles 170 --radius 2 --k-fold 3 --fold 0 "

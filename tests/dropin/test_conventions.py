@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import io
 import json
@@ -20,7 +19,7 @@ import pytest
 from heliodor.cli import Parser
 from heliodor.cli.topaz import GROUPS, MODULES, conflict, main
 from heliodor.formats import read_picks
-from topaz_helpers import NAMES, SHORT, table, topaz
+from topaz_helpers import NAMES, SHORT, records, table, topaz
 
 COMMANDS = [name for commands in GROUPS.values() for name in commands]
 FLAGS = {
@@ -300,7 +299,6 @@ def test_no_path_at_all(work, monkeypatch, capsys):
 
 def test_via_csv_reads_as_topaz_does(work):
     topaz("convert --to csv -o v.csv small.txt")
-    with Path("v.csv").open() as file:
-        assert next(csv.DictReader(file))["file_size"] == "-1"
+    assert records("v.csv", ",")[0]["file_size"] == "-1"
     topaz("convert --from csv -o back.txt v.csv")
     assert sorted(table(Path("back.txt"))) == sorted(table(Path("small.txt")))
