@@ -62,8 +62,9 @@ def test_hold_out_is_decided_by_the_seed_and_keeps_the_order():
 def test_the_best_radius_is_that_of_the_particles():
     y, x = np.mgrid[:90, :90]
     centres = np.array([[20.0, 20.0], [20.0, 32.0], [60.0, 60.0], [60.0, 72.0]])
-    # Two bumps beside each particle, 3 pixels off: too small a radius takes them for particles, too large a one merges.
-    bumps = [(c[0] + d, c[1], h) for c in centres for d, h in ((0, 5.0), (-4, 4.0), (4, 4.5))]
+    # A bump beside each bright particle scores more than the faint ones: too small a radius takes it for a particle.
+    bumps = [(cx, cy, h) for (cx, cy), h in zip(centres, (5.0, 5.0, 3.0, 3.0), strict=True)]
+    bumps += [(16.0, 20.0, 4.2), (16.0, 32.0, 4.4)]
     scores = -5 + sum(h * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 2) for a, b, h in bumps)
     fit = best_radius({"m": scores}, {"m": centres}, [2, 7, 30], threshold=-4, match_radius=3)
     assert (fit.radius, fit.recall, fit.labels) == (7, 1.0, 4)

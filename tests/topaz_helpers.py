@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shlex
 from pathlib import Path
 
@@ -29,3 +31,8 @@ def expand(piece: str, places: dict[str, object]) -> list[str]:
 def table(path: Path) -> list[list[str]]:
     """Read a table as programs that know tabs only do."""
     return [line.split("\t") for line in path.read_text().splitlines()]
+
+
+def records(path: Path | str, delimiter: str = "\t") -> list[dict[str, str]]:
+    """Read a table as programs that go by its header do."""
+    return list(csv.DictReader(io.StringIO(Path(path).read_text()), delimiter=delimiter))

@@ -5,7 +5,6 @@ Only SHORT is appended, to make training quick: of a repeated option the last wi
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -19,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topaz_helpers import FACTOR, NAMES, SHORT, table, topaz
+from topaz_helpers import FACTOR, NAMES, SHORT, records, table, topaz
 
 SOURCES = os.pathsep.join(str(Path(__file__).parents[2] / place) for place in ("src", "topaz/src"))
 
@@ -94,7 +93,7 @@ def pipeliner_best(curve: Path) -> Path:
 
 
 def test_relion_extract(work, model):
-    topaz("extract -t -1 -r 5 -d -1 -x {f} -m {m} -o out.txt small/{n}.mrc", f=FACTOR, m=model, n=NAMES[0])
+    topaz("extract -t -4 -r 5 -d -1 -x {f} -m {m} -o out.txt small/{n}.mrc", f=FACTOR, m=model, n=NAMES[0])
     rows = relion_reads(work / "out.txt")
     assert len(rows) > 5
     assert all(x == int(x) and y == int(y) and 0 <= x < 620 and 0 <= y < 620 for x, y, _ in rows)
@@ -106,7 +105,7 @@ def test_relion_ranks_at_the_same_time_in_one_folder_and_no_picks_at_all(work, m
     """Several processes, as of MPI: each writes its own file, and a header where nothing is found."""
     lines = [
         ["extract", "-t", threshold, "-r", "5", "-d", device, "-x", "4", "-m", str(model), "-o", f"proc/{rank}.txt"]
-        for rank, (threshold, device) in enumerate([("-1", "0"), ("1000", "-1")])
+        for rank, (threshold, device) in enumerate([("-4", "0"), ("1000", "-1")])
     ]
     code = "import sys; from topaz.main import main; sys.exit(main())"
     environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1"}
@@ -184,7 +183,7 @@ def test_cryosparc_split_and_train(work):
         "--unit-scaling 2 --ngf 32 --num-workers 1 --cross-validation-seed 1039026690 --radius 2 --num-particles 170 "
         "--device 0 --no-pretrained --save-prefix={j}/models/model -o {j}/train_test_curve.txt -s 0 -p 0 " + SHORT, j=job
     )  # fmt: skip
-    rows = list(csv.DictReader((job / "train_test_curve.txt").open(), delimiter="\t"))
+    rows = records(job / "train_test_curve.txt")
     assert sum(row["split"] == "test" for row in rows) == 10
     assert sorted(p.name for p in (job / "models").iterdir()) == sorted(f"model_epoch{k}.sav" for k in range(1, 11))
 
@@ -194,7 +193,7 @@ def test_cryosparc_cross_validation(work):
         "train --train-images small --train-targets small.txt --k-fold 2 --fold 0 --num-particles 170.0 --radius 2.0 "
         "--minibatch-size 128.0 --num-epochs 3.0 --save-prefix cv/model -o train_test_curve.txt " + SHORT
     )
-    rows = list(csv.DictReader(Path("train_test_curve.txt").open(), delimiter="\t"))
+    rows = records(Path("train_test_curve.txt"))
     test = [row for row in rows if row["split"] == "test"]
     assert len(test) == 3
     assert all(0 < float(row["auprc"]) < 1 for row in test)
@@ -202,11 +201,11 @@ def test_cryosparc_cross_validation(work):
 
 def test_cryosparc_extract(work, model):
     topaz(
-        "extract --radius 5 --threshold -1 --up-scale 4 --assignment-radius -1 --min-radius 5 --max-radius 100 "
+        "extract --radius 5 --threshold -4 --up-scale 4 --assignment-radius -1 --min-radius 5 --max-radius 100 "
         "--step-radius 5 --num-workers 4 --device 0 --model {m} -o topaz_picked_particles.txt {p}",
         m=model, p=[f"small/{name}.mrc" for name in NAMES],
     )  # fmt: skip
-    rows = list(csv.DictReader(Path("topaz_picked_particles.txt").open(), delimiter="\t"))
+    rows = records(Path("topaz_picked_particles.txt"))
     assert list(dict.fromkeys(row["image_name"] for row in rows)) == list(NAMES)
     topaz("convert --down-scale 16 --threshold 0 -o topaz_particles_processed.txt topaz_picked_particles.txt")
     assert all(float(row[3]) >= 0 for row in table(Path("topaz_particles_processed.txt"))[1:])
@@ -260,7 +259,7 @@ def test_repic(work):
         "train --num-particles 170 --num-workers 8 --minibatch-size 64 --minibatch-balance 0.1 --model resnet16 --units 64 "
         "--train-images down/ --train-targets particles_train_downsampled.txt --test-images down/ "
         "--test-targets particles_train_downsampled.txt --save-prefix OUT/model --no-pretrained -o OUT/curve.txt "
-        "--units 2 --epoch-size 1 --num-particles 400"
+        + SHORT
     )
     assert Path("OUT/model_epoch10.sav").is_file()
     topaz(
@@ -283,7 +282,7 @@ def test_eman2(work, model):
     )
     assert Path("topaz/model_epoch10.sav").is_file()
     topaz(
-        "extract small/{n}.mrc --model {m} --radius 5 --threshold -1 --num-workers 2 --output F.txt",
+        "extract small/{n}.mrc --model {m} --radius 5 --threshold -4 --num-workers 2 --output F.txt",
         n=NAMES[0],
         m=model,
     )
@@ -318,7 +317,7 @@ def test_relion_run_topaz(work, model):
         "--verbose --destdir DIR", m=sorted(work.glob("raw/*.mrc")),
     )  # fmt: skip
     topaz(
-        "extract {d} --model {m} --radius 5 --threshold -1 --up-scale 1 --batch-size 1 --min-radius 5 --max-radius 100 "
+        "extract {d} --model {m} --radius 5 --threshold -4 --up-scale 1 --batch-size 1 --min-radius 5 --max-radius 100 "
         "--step-radius 5 --num-workers -1 --device 0 --output F.txt", d=sorted(work.glob("DIR/*mrc")), m=model,
     )  # fmt: skip
     topaz(
@@ -342,7 +341,7 @@ def test_topaz_2_5d(work, model):
     )
     Path("list.txt").write_text("\n".join(f"D/{name}.mrc" for name in NAMES) + "\n")
     topaz(
-        "extract --model {m} --radius 5 --up-scale 4 --threshold -1 --num-workers -1 --device 0 --output o.txt --input list.txt",
+        "extract --model {m} --radius 5 --up-scale 4 --threshold -4 --num-workers -1 --device 0 --output o.txt --input list.txt",
         m=model,
     )
     assert {row[0] for row in table(Path("o.txt"))[1:]} == set(NAMES)
@@ -373,7 +372,7 @@ def test_magellon_commands(work, model, capsys):
     )
     np.testing.assert_array_equal(mrcfile.read("again.mrc"), mrcfile.read("down.mrc"))
     assert (mrcfile.read("down.mrc").shape, mrcfile.read("normal/down.mrc").dtype) == ((150, 155), np.float32)
-    topaz("extract -m {m} -r 5 -t -1 --format coord -o out.txt normal/down.mrc", m=model)
+    topaz("extract -m {m} -r 5 -t -4 --format coord -o out.txt normal/down.mrc", m=model)
     assert {row[0] for row in table(Path("out.txt"))[1:]} == {"down"}
 
 
@@ -405,7 +404,7 @@ def test_diamond_python(work, model):
     stream = score_images(load_model(str(model)), [f"normal/{NAMES[0]}.mrc"], -1, batch_size=1)
     path, scores = next(iter(stream))
     assert (path, scores.shape) == (f"normal/{NAMES[0]}.mrc", (150, 155))
-    best, xy = non_maximum_suppression(scores, 5, threshold=-1)
+    best, xy = non_maximum_suppression(scores, 5, threshold=-4)
     assert len(best) == len(xy) > 5
     assert scores[xy[0][1], xy[0][0]] == best[0] == scores.max()
 
@@ -425,7 +424,7 @@ def test_biowulf(work, model):
 def test_the_page_of_topaz_makes_this_line(work):
     """Its own csv is VIA's; coordinates in it are of the PNG, which is as large as the MRC."""
     topaz("convert --to csv -o via.csv small.txt")
-    first = next(csv.DictReader(Path("via.csv").open()))
+    first = records("via.csv", ",")[0]
     assert (first["filename"], json.loads(first["region_shape_attributes"])["name"]) == (f"{NAMES[0]}.png", "point")
     topaz(
         "train --train-images small --train-targets via.csv --num-particles 170 --radius 2 --k-fold 3 --fold 0 "
@@ -436,7 +435,7 @@ def test_the_page_of_topaz_makes_this_line(work):
 
 def test_standard_output_holds_data_only(work, model, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"small/{NAMES[0]}.mrc\nsmall/{NAMES[1]}.mrc\n"))
-    topaz("extract -r 5 -t -1 -m {m}", m=model)
+    topaz("extract -r 5 -t -4 -m {m}", m=model)
     found = capsys.readouterr()
     assert found.out.splitlines()[0] == "image_name\tx_coord\ty_coord\tscore"
     assert {line.split("\t")[0] for line in found.out.splitlines()[1:]} == set(NAMES[:2])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
 import io
 import json
@@ -20,7 +19,7 @@ import pytest
 from heliodor.cli import Parser
 from heliodor.cli.topaz import GROUPS, MODULES, conflict, main
 from heliodor.formats import read_picks
-from topaz_helpers import NAMES, SHORT, table, topaz
+from topaz_helpers import NAMES, SHORT, records, table, topaz
 
 COMMANDS = [name for commands in GROUPS.values() for name in commands]
 FLAGS = {
@@ -204,7 +203,7 @@ def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):
     Path("mine/zz.mrc").write_text("broken")
     for kind in ("coord", "csv", "star", "json", "box"):
         assert (
-            main(f"extract mine -m {model} -r 5 -t -1 -d -1 --per-micrograph --format {kind} -o NEW/{kind}".split())
+            main(f"extract mine -m {model} -r 5 -t -4 -d -1 --per-micrograph --format {kind} -o NEW/{kind}".split())
             == 1
         )
     assert "WARNING: skipped: mine/zz.mrc" in capsys.readouterr().err
@@ -217,7 +216,7 @@ def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):
 
 def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):
     topaz(
-        "extract small -m {m} -t -1 -d -1 --targets small.txt --min-radius 2 --max-radius 8 --step-radius 3 --only-validate "
+        "extract small -m {m} -t -4 -d -1 --targets small.txt --min-radius 2 --max-radius 8 --step-radius 3 --only-validate "
         "--assignment-radius 5", m=model,
     )  # fmt: skip
     found = capsys.readouterr().out
@@ -229,15 +228,15 @@ def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):
 
 def test_segment_then_extract_from_score_maps_is_extract(work, model, capsys):
     topaz("segment small/{n}.mrc -m {m} -o maps -d -1 -p 64", n=NAMES[0], m=model)
-    topaz("extract maps -m none -r 5 -t -1 -o a.txt")
-    topaz("extract small/{n}.mrc -m {m} -r 5 -t -1 -d -1 -o b.txt", n=NAMES[0], m=model)
+    topaz("extract maps -m none -r 5 -t -4 -o a.txt")
+    topaz("extract small/{n}.mrc -m {m} -r 5 -t -4 -d -1 -o b.txt", n=NAMES[0], m=model)
     a, b = (read_picks(name) for name in ("a.txt", "b.txt"))
     assert len(a) == len(b) > 5
     np.testing.assert_allclose(np.sort(a.scores), np.sort(b.scores), atol=1e-3)
 
 
 def test_precision_recall_curve(work, model, capsys):
-    topaz("extract small -m {m} -r 5 -t -1 -d -1 -o p.txt", m=model)
+    topaz("extract small -m {m} -r 5 -t -4 -d -1 -o p.txt", m=model)
     capsys.readouterr()
     topaz("precision_recall_curve --predicted p.txt --targets small.txt -r 4 --images union")
     lines = capsys.readouterr().out.splitlines()
@@ -283,7 +282,7 @@ def test_labels_in_the_wrong_scale_are_refused(work, capsys):
 def test_paths_from_a_list_file_and_a_glob_are_the_folder(work, model):
     Path("list").write_text("\n".join(f"small/{name}.mrc" for name in NAMES))
     for number, item in enumerate(("list", "small/*.mrc", "small")):
-        assert main(["extract", item, "-m", str(model), "-r", "5", "-t", "-1", "-d", "-1", "-o", f"{number}.txt"]) == 0
+        assert main(["extract", item, "-m", str(model), "-r", "5", "-t", "-4", "-d", "-1", "-o", f"{number}.txt"]) == 0
     assert Path("0.txt").read_text() == Path("1.txt").read_text() == Path("2.txt").read_text()
 
 
@@ -300,7 +299,6 @@ def test_no_path_at_all(work, monkeypatch, capsys):
 
 def test_via_csv_reads_as_topaz_does(work):
     topaz("convert --to csv -o v.csv small.txt")
-    with Path("v.csv").open() as file:
-        assert next(csv.DictReader(file))["file_size"] == "-1"
+    assert records("v.csv", ",")[0]["file_size"] == "-1"
     topaz("convert --from csv -o back.txt v.csv")
     assert sorted(table(Path("back.txt"))) == sorted(table(Path("small.txt")))

@@ -123,7 +123,8 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
         sys.stderr.write(f"{name}: error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted; what was finished is kept, run the same command to go on\n")
+        hint = ", run the same command to go on" if name == "heliodor" else ""  # Topaz's start afresh
+        sys.stderr.write(f"{name}: interrupted; what was finished is kept{hint}\n")
         return 130
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -67,10 +67,10 @@ def trace_filaments(
     pieces = [
         piece for region in _regions(points, directions, strength, radius) for piece in _straight(region, radius / 2)
     ]
-    spans = [np.hypot(*(piece[-1] - piece[0])) for piece in pieces]
-    order = np.argsort(-np.array(spans), kind="stable")
-    kept = [pieces[k][[0, -1]] for k in order if spans[k] >= shortest]
-    return np.array(kept).reshape(-1, 2, 2)
+    ends = np.array([_ends(piece) for piece in pieces]).reshape(-1, 2, 2)
+    spans = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
+    order = np.argsort(-spans, kind="stable")
+    return ends[order[spans[order] >= shortest]]
 
 
 def _ridge_points(
@@ -86,7 +86,7 @@ def _ridge_points(
     across, along = vectors[:, :, 0], vectors[:, :, 1]
     slope = across[:, 0] * gx[y, x] + across[:, 1] * gy[y, x]
     curved = values[:, 0] < -1e-4
-    step = np.where(curved, -slope / np.where(curved, values[:, 0], 1), np.inf)
+    step = -slope / np.where(curved, values[:, 0], 1)
     on = curved & (np.abs(step[:, None] * across) <= 0.5).all(axis=1)
     points = np.stack([x, y], axis=1)[on] + step[on, None] * across[on]
     return points, along[on], height[y, x][on]
@@ -134,3 +134,12 @@ def _straight(points: NDArray[np.float64], tolerance: float) -> list[NDArray[np.
     if distance[farthest] <= tolerance or farthest in (0, len(points) - 1):
         return [points]
     return _straight(points[: farthest + 1], tolerance) + _straight(points[farthest:], tolerance)
+
+
+def _ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ends (2, 2) of the line fitted to ordered points, as far as they reach along it."""
+    middle = points.mean(axis=0)
+    axis = np.linalg.svd(points - middle, full_matrices=False)[2][0]
+    axis = axis * np.sign((points[-1] - points[0]) @ axis or 1.0)
+    along = (points - middle) @ axis
+    return np.asarray(middle + np.outer([along.min(), along.max()], axis))

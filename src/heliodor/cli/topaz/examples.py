@@ -10,13 +10,14 @@ from heliodor.cli.topaz.arguments import LOG, images
 from heliodor.cli.topaz.convert import read
 from heliodor.errors import LabelError
 from heliodor.micrographs import read_micrograph
-from heliodor.picks import Picks
 from heliodor.training.check import check_labels, resolve_labels
 from heliodor.training.folds import k_fold
 from heliodor.training.tiles import Example
 
 if TYPE_CHECKING:
     import argparse
+
+    from numpy.typing import NDArray
 
 
 def load(options: argparse.Namespace) -> tuple[list[Example], list[Example], float | None]:
@@ -44,11 +45,19 @@ def load(options: argparse.Namespace) -> tuple[list[Example], list[Example], flo
         return training, [], pixel_size
     try:
         test, _ = _read(options.test_images, options.test_targets, options, check=False)
-        check_labels(Picks.join(Picks.on(e.name, e.positives) for e in test), {e.name: e.pixels.shape for e in test})
     except LabelError as error:
         LOG.warn(f"no test: {error}")
-        test = []
+        return training, [], pixel_size
+    if not any(_on(e).any() for e in test):
+        LOG.warn("no test: no test label lies on its micrograph; check their scale")
+        return training, [], pixel_size
     return training, test, pixel_size
+
+
+def _on(example: Example) -> NDArray[np.bool_]:
+    """Which labels lie on their micrograph."""
+    xy = np.rint(example.positives)
+    return np.asarray(((xy >= 0) & (xy < example.pixels.shape[::-1])).all(axis=1))
 
 
 def _read(where: str, targets: str, options: argparse.Namespace, *, check: bool) -> tuple[list[Example], float | None]:
