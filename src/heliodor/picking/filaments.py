@@ -137,7 +137,7 @@ def _straight(points: NDArray[np.float64], tolerance: float) -> list[NDArray[np.
 
 
 def _ends(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ends (2, 2) of the line fitted to ordered points, as far as they reach along it."""
+    """Return the ends (2, 2) of the line fitted to ordered points, as far as they reach along it."""
     middle = points.mean(axis=0)
     axis = np.linalg.svd(points - middle, full_matrices=False)[2][0]
     axis = axis * np.sign((points[-1] - points[0]) @ axis or 1.0)
