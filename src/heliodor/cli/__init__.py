@@ -25,7 +25,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "extract": "find particles by score and non-maximum suppression",
         "blobs": "pick without labels: round particles of a known diameter",
     },
-    "Networks": {
+    "Images and networks": {
+        "denoise": "denoise micrographs, or train a network that does",
         "export": "write a network to a file that topaz-em loads",
     },
     "Coordinates": {

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+_DENOISERS = "UDenoiseNet UDenoiseNet2 UDenoiseNet3 UDenoiseNetSmall DenoiseNet DenoiseNet2 AffineDenoise"
 _CLASSES = {
+    "topaz.denoise": _DENOISERS,  # until 0.2.5
+    "topaz.denoising.models": _DENOISERS,
     "topaz.model.classifier": "LinearClassifier",
     "topaz.model.features.basic": "BasicConv",
     "topaz.model.features.resnet": "ResNet6 ResNet8 ResNet16 ResidA BasicConv BasicConv2d MaxPool",

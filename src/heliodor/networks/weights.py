@@ -9,7 +9,7 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliodor._version import __version__
 from heliodor.errors import SettingsError, WeightsError
@@ -18,6 +18,9 @@ from heliodor.networks.classifier import Classifier, NetworkSettings
 from heliodor.networks.pickles import is_pickle, read_pickle
 from heliodor.networks.published import model_file
 from heliodor.networks.topaz import from_topaz
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[str, Any]) -> None:
@@ -36,11 +39,21 @@ def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[
     OutputError
         The file cannot be written.
     """
+    write_weights(path, network, {"network": asdict(network.settings), "about": about})
+
+
+def write_weights(path: str | os.PathLike[str], network: nn.Module, header: dict[str, Any]) -> None:
+    """Write the weights of any network, and a header of JSON-able facts.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
     from safetensors.torch import save
 
-    header = {"heliodor": __version__, "network": asdict(network.settings), "about": about}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_bytes(path, save(state, metadata={"heliodor": json.dumps(header)}))
+    write_bytes(path, save(state, metadata={"heliodor": json.dumps({"heliodor": __version__, **header})}))
 
 
 def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]]:
@@ -70,6 +83,27 @@ def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, A
 
 
 def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
+    header, state = read_weights(path)
+    if "network" not in header:
+        raise WeightsError(f"{path}: a network that denoises, not one that finds particles; give the latter")
+    try:
+        network = Classifier(NetworkSettings(**header["network"]))
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, KeyError, SettingsError) as error:
+        raise WeightsError(
+            f"{path}: the weights do not fit the settings in the file; take the newest heliodor, or train again"
+        ) from error
+    return network.eval(), header["about"]
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the header and the weights of a file that `write_weights` wrote.
+
+    Raises
+    ------
+    WeightsError
+        It is none.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -82,11 +116,4 @@ def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
         ) from error
     if header is None:
         raise WeightsError(f"{path}: safetensors without heliodor's settings; give a file that heliodor wrote")
-    try:
-        network = Classifier(NetworkSettings(**header["network"]))
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError, KeyError, SettingsError) as error:
-        raise WeightsError(
-            f"{path}: the weights do not fit the settings in the file; take the newest heliodor, or train again"
-        ) from error
-    return network.eval(), header["about"]
+    return header, state
