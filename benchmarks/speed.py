@@ -103,7 +103,9 @@ def measure_row(row: Row, programs: dict[str, str], pairs: int, threads: int, fo
             command = [str(Path(program).parent / "python"), *words] if script else [program, *words]
             steps[name] = measure(name, command, work, threads, variables=_variables(programs, folder))
             if script:
-                steps[name] = Step(name, "", float((work / f"{name}.log").read_text().split()[-1]), float("nan"), 0.0)
+                steps[name] = Step(
+                    name, "", float((work / f"{name}.log").read_text().split()[-1]), 0.0, 0.0
+                )  # only wall time
         if pair or pairs == 1:  # the first pair fills caches: of the file system, of compiled models
             found.append(steps)
     return found

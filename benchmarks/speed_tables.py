@@ -42,7 +42,6 @@ def _middle(values: list[float]) -> str:
 def _ratio(runs: list[dict[str, Any]], what: str) -> str:
     """Ratios of pairs that ran one after the other: their median and range."""
     ratios = [run["topaz"][what] / run["heliodor"][what] for run in runs if "topaz" in run and run["heliodor"][what]]
-    ratios = [ratio for ratio in ratios if ratio == ratio]
     return f"**{median(ratios):.1f}** ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else ""
 
 
