@@ -136,7 +136,8 @@ def test_relion_filaments(work, tmp_path):
     assert np.hypot(ends[0][0] - 2 * 20, ends[0][1] - 2 * 30) < 16
     assert np.hypot(ends[1][0] - 2 * 130, ends[1][1] - 2 * 85) < 16
     assert {score for _, _, score in rows} == {0.0}
-    assert Image.open("map_filaments.png").size[0] > 100
+    with Image.open("map_filaments.png") as image:
+        assert image.size[0] > 100
     topaz("extract -t 0 -r 8 -d -1 -x 2 -m none -o o.txt map.mrc -f -fp -fl 300")
     assert relion_reads(Path("o.txt")) == []
 
