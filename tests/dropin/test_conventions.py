@@ -33,6 +33,10 @@ FLAGS = {
     "--patch-size --batch-size --assignment-radius --min-radius --max-radius --step-radius --targets --only-validate -d "
     "--device -o --output --per-micrograph --suffix --format --dims -v --verbose -f --filaments -fl --filaments_length -fp "
     "--filaments_plot --input",
+    "denoise": "-d --device -o --output --suffix --format --normalize --stack --save-prefix --save-interval -m --model -a "
+    "--dir-a -b --dir-b --hdf --preload --holdout --lowpass --gaussian --inv-gaussian --deconvolve --deconv-patch "
+    "--pixel-cutoff -s --patch-size -p --patch-padding --method --arch --optim --lr --criteria -c --crop --batch-size "
+    "--num-epochs --num-workers -j --num-threads",
     "segment": "-m --model -o --destdir -d --device -j --num-threads -p --patch-size -v --verbose",
     "preprocess": "-s --scale --affine --sample --niters -a --alpha -b --beta --metadata -d --device -t --num-workers -j "
     "--num-threads -o --destdir --format -v --verbose --pixel-sampling --seed",
@@ -115,6 +119,8 @@ def test_ways_to_write_an_option(tmp_path):
         ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
         ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
         ("gui", "label in RELION"),
+        ("denoise small --hdf x.hdf", "--dir-a"),
+        ("denoise small --device x", "number of a GPU"),
         ("denoise3d x.mrc --N-train 5", "not provided"),
         ("exract", "did you mean 'extract'?"),
     ],
@@ -196,7 +202,7 @@ def test_particle_stack(work):
     x, y = np.rint(picks.xy[0]).astype(int)
     window = mrcfile.read(f"raw/{NAMES[0]}.mrc")[y - 30 : y + 30, x - 30 : x + 30].astype(np.float32)
     np.testing.assert_allclose(stack[0], downsample(window, 3)[0], atol=1e-5)
-    assert f"000001@stack.mrcs {NAMES[0]}.mrc" in Path("stack.star").read_text()
+    assert f"\n000001@stack.mrcs {NAMES[0]}.mrc " in Path("stack.star").read_text()
     assert "_rlnDefocusU" in Path("stack.star").read_text()
 
 

@@ -25,6 +25,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "extract": "find particles by score and non-maximum suppression",
         "blobs": "pick without labels: round particles of a known diameter",
     },
+    "Images and networks": {
+        "denoise": "denoise micrographs, or train a network that does",
+        "export": "write a network to a file that topaz-em loads",
+    },
     "Coordinates": {
         "convert": "convert, scale, threshold, join and subtract coordinate files",
         "split": "write one coordinate file per micrograph",

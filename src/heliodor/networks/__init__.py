@@ -2,6 +2,7 @@
 
 from heliodor.networks.classifier import ARCHITECTURES, Classifier, NetworkSettings, build
 from heliodor.networks.decoder import Decoder
+from heliodor.networks.export import export_topaz
 from heliodor.networks.weights import load_network, save_network
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Decoder",
     "NetworkSettings",
     "build",
+    "export_topaz",
     "load_network",
     "save_network",
 ]

@@ -13,7 +13,6 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+_DENOISERS = "UDenoiseNet UDenoiseNet2 UDenoiseNet3 UDenoiseNetSmall DenoiseNet DenoiseNet2 AffineDenoise"
 _CLASSES = {
+    "topaz.denoise": _DENOISERS,  # until 0.2.5
+    "topaz.denoising.models": _DENOISERS,
     "topaz.model.classifier": "LinearClassifier",
     "topaz.model.features.basic": "BasicConv",
     "topaz.model.features.resnet": "ResNet6 ResNet8 ResNet16 ResidA BasicConv BasicConv2d MaxPool",
@@ -38,6 +40,7 @@ _CLASSES = {
     "torch.nn.modules.dropout": "Dropout",
     "torch.nn.modules.pooling": "AvgPool2d MaxPool2d",
 }
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # what files of either container begin with
 _NUMBERS = {"Half": "<f2", "Float": "<f4", "Double": "<f8", "Int": "<i4", "Long": "<i8"}
 _LEGACY = 0x1950A86A20F9469CFC6C  # the first of the pickles in a file before torch 1.6
 _DEEPEST = 8  # a module within a module within...: Topaz needs 4
@@ -67,6 +70,13 @@ class Pickled:
         return type(self.modules[path]).__name__ if path in self.modules else ""
 
 
+def is_pickle(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file begins as those of `torch.save` do, and not as safetensors."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    return start.startswith((_ZIP, _PICKLE)) and start[8:] != b"{"
+
+
 def read_pickle(path: str | os.PathLike[str]) -> Pickled:
     """Read a state dict, or a whole module of Topaz, that `torch.save` wrote.
 
@@ -76,7 +86,8 @@ def read_pickle(path: str | os.PathLike[str]) -> Pickled:
         The file is damaged, or asks for anything but tensors and modules of Topaz: nothing of it is run.
     """
     try:
-        found, storages = (_read_zip if zipfile.is_zipfile(path) else _read_legacy)(Path(path))
+        with open(path, "rb") as file:
+            found, storages = (_read_zip if file.peek(4).startswith(_ZIP) else _read_legacy)(file)
         modules = dict(_modules(found)) if isinstance(found, StandIn) else {}
         views = _views(found, modules)
         tensors = {name: view.tensor(storages) for name, view in views.items()}
@@ -155,8 +166,8 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(str(rest[0]), found)
 
 
-def _read_zip(path: Path) -> tuple[Any, dict[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
+def _read_zip(whole: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
+    with zipfile.ZipFile(whole) as archive:
         names = archive.namelist()
         main = next(name for name in names if name.endswith("data.pkl"))
         root = main.removesuffix("data.pkl")
@@ -168,20 +179,18 @@ def _read_zip(path: Path) -> tuple[Any, dict[str, bytes]]:
         return found, {n.removeprefix(prefix): archive.read(n) for n in names if n.startswith(prefix)}
 
 
-def _read_legacy(path: Path) -> tuple[Any, dict[str, bytes]]:
-    with path.open("rb") as file:
-        if _Unpickler(file).load() != _LEGACY:
-            raise ValueError("a pickle, but not one that torch.save wrote")
-        _Unpickler(file).load()  # version of the protocol
-        if not _Unpickler(file).load()["little_endian"]:
-            raise ValueError("written by a big-endian machine")
-        unpickler = _Unpickler(file)
-        found = unpickler.load()
-        storages = {}
-        for key in _Unpickler(file).load():
-            count = int.from_bytes(file.read(8), "little")
-            storages[str(key)] = file.read(count * np.dtype(unpickler.dtypes[str(key)]).itemsize)
-        return found, storages
+def _read_legacy(file: IO[bytes]) -> tuple[Any, dict[str, bytes]]:
+    if _Unpickler(file).load() != _LEGACY:
+        raise ValueError("a pickle, but not one that torch.save wrote")
+    _Unpickler(file).load()  # version of the protocol
+    if not _Unpickler(file).load()["little_endian"]:
+        raise ValueError("written by a big-endian machine")
+    unpickler = _Unpickler(file)
+    found, storages = unpickler.load(), {}
+    for key in _Unpickler(file).load():
+        count = int.from_bytes(file.read(8), "little")
+        storages[str(key)] = file.read(count * np.dtype(unpickler.dtypes[str(key)]).itemsize)
+    return found, storages
 
 
 def _views(found: Any, modules: dict[str, StandIn]) -> dict[str, _View]:

@@ -9,15 +9,18 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliodor._version import __version__
-from heliodor.errors import WeightsError
+from heliodor.errors import SettingsError, WeightsError
 from heliodor.files import atomic_path
 from heliodor.networks.classifier import Classifier, NetworkSettings
-from heliodor.networks.pickles import read_pickle
+from heliodor.networks.pickles import is_pickle, read_pickle
 from heliodor.networks.published import DETECTORS, find_published
 from heliodor.networks.topaz import from_topaz
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[str, Any]) -> None:
@@ -36,12 +39,22 @@ def save_network(path: str | os.PathLike[str], network: Classifier, about: dict[
     OutputError
         The file cannot be written.
     """
+    write_weights(path, network, {"network": asdict(network.settings), "about": about})
+
+
+def write_weights(path: str | os.PathLike[str], network: nn.Module, header: dict[str, Any]) -> None:
+    """Write the weights of any network, and a header of JSON-able facts.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
     from safetensors.torch import save_file
 
-    header = {"heliodor": __version__, "network": asdict(network.settings), "about": about}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={"heliodor": json.dumps(header)})
+        save_file(state, temporary, metadata={"heliodor": json.dumps({"heliodor": __version__, **header})})
 
 
 def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, Any]]:
@@ -73,14 +86,31 @@ def load_network(model: str | os.PathLike[str]) -> tuple[Classifier, dict[str, A
             f"{path}: there is no such model file; give the model.safetensors that a run wrote, a .sav file of Topaz, "
             f"or one of {', '.join(DETECTORS)}"
         )
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[:2] in (b"PK", b"\x80\x02") and start[8:] != b"{":
-        return from_topaz(read_pickle(path), path), {}
-    return _load_own(path)
+    return (from_topaz(read_pickle(path), path), {}) if is_pickle(path) else _load_own(path)
 
 
 def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
+    header, state = read_weights(path)
+    if "network" not in header:
+        raise WeightsError(f"{path}: a network that denoises, not one that finds particles; give the latter")
+    try:
+        network = Classifier(NetworkSettings(**header["network"]))
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, KeyError, SettingsError) as error:
+        raise WeightsError(
+            f"{path}: the weights do not fit the settings in the file; take the newest heliodor, or train again"
+        ) from error
+    return network.eval(), header["about"]
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the header and the weights of a file that `write_weights` wrote.
+
+    Raises
+    ------
+    WeightsError
+        It is none.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -93,9 +123,4 @@ def _load_own(path: Path) -> tuple[Classifier, dict[str, Any]]:
         ) from error
     if header is None:
         raise WeightsError(f"{path}: safetensors without heliodor's settings; give a file that heliodor wrote")
-    network = Classifier(NetworkSettings(**header["network"]))
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: the weights do not fit the settings in the file; train again") from error
-    return network.eval(), header["about"]
+    return header, state

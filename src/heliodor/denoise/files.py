@@ -1,0 +1,153 @@
+"""Denoising of files: each under its own name, in its own size, with its pixel size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.denoise.apply import denoise
+from heliodor.denoise.filters import cut_pixels, deconvolve, gaussian, inverse_gaussian, lowpass
+from heliodor.errors import MicrographError, SettingsError
+from heliodor.files import atomic_path, make_directory
+from heliodor.micrographs import Micrograph, check_there, read_micrograph, write_micrograph
+from heliodor.picking.stream import stream
+from heliodor.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from heliodor.denoise.networks import Denoiser
+    from heliodor.names import MicrographFile
+
+DEFAULT_SUFFIX = ".denoised"  # where results stand beside their inputs
+
+
+@dataclass(frozen=True)
+class DenoiseSettings:
+    """How an image is denoised: filters first, in this order, then networks; see `filters` and `apply.denoise`."""
+
+    pixel_cutoff: float = 0.0
+    lowpass: float = 1.0
+    gaussian: float = 0.0
+    inverse_gaussian: float = 0.0
+    deconvolve: bool = False
+    deconvolution_patches: int = 1
+    normalize: bool = False
+    tile: int = 1024
+    padding: int = 0
+
+    def __call__(self, pixels: NDArray[np.float32], networks: Sequence[Denoiser]) -> NDArray[np.float32]:
+        """Filter and denoise an image; without networks, filter only."""
+        pixels = lowpass(cut_pixels(pixels, self.pixel_cutoff), self.lowpass)
+        pixels = inverse_gaussian(gaussian(pixels, self.gaussian), self.inverse_gaussian)
+        if self.deconvolve:
+            pixels = deconvolve(pixels, self.deconvolution_patches)
+        return denoise(pixels, networks, normalize=self.normalize, tile=self.tile, padding=self.padding)
+
+
+def denoise_files(
+    micrographs: Sequence[MicrographFile],
+    networks: Sequence[Denoiser],
+    settings: DenoiseSettings,
+    folder: str | os.PathLike[str] | None,
+    *,
+    format: str = "mrc",
+    suffix: str = "",
+    reporter: Reporter = SILENT,
+) -> dict[str, str]:
+    """Denoise micrographs into `folder`, or beside themselves.
+
+    Parameters
+    ----------
+    micrographs : sequence of MicrographFile
+    networks : sequence of Denoiser
+    settings : DenoiseSettings
+    folder : path or None
+        For NAME + suffix + '.' + format; None: the folder of each micrograph.
+    format : str
+        Extension without a dot.
+    suffix : str
+        Put behind names; without a folder, DEFAULT_SUFFIX where it is empty.
+    reporter : Reporter
+
+    Returns
+    -------
+    dict
+        Path -> why it was skipped.
+
+    Raises
+    ------
+    SettingsError
+        A result would replace its own input.
+    MicrographError
+        None of them could be used.
+    """
+    if folder is not None:
+        make_directory(folder)
+    else:
+        suffix = suffix or DEFAULT_SUFFIX
+    outputs = {m.path: _output(m, folder, suffix, format) for m in micrographs}
+    inputs = {m.path.resolve() for m in micrographs}
+    for path, output in outputs.items():
+        if output.resolve() in inputs:
+            raise SettingsError(f"{path}: {output} would replace an input; choose another folder, or give --suffix")
+    loaded = stream(micrographs, lambda file: read_micrograph(file.path, name=file.name), 1)
+    failed: dict[str, str] = {}
+    for file, found in reporter.track(loaded, len(micrographs), "denoising"):
+        if isinstance(found, MicrographError):
+            failed[str(file.path)] = str(found)
+            reporter.warn(f"skipped: {found}")
+            continue
+        pixels = settings(found.pixels, networks)
+        write_micrograph(outputs[file.path], Micrograph(pixels, found.pixel_size, found.name))
+    if failed and len(failed) == len(micrographs):
+        raise MicrographError(f"no micrograph could be used: {next(iter(failed.values()))}")
+    return failed
+
+
+def _output(file: MicrographFile, folder: str | os.PathLike[str] | None, suffix: str, format: str) -> Path:
+    if folder is None:
+        return file.path.with_name(f"{file.path.stem}{suffix}.{format}")
+    return Path(folder) / f"{file.name}{suffix}.{format}"
+
+
+def denoise_stack(
+    path: Path,
+    networks: Sequence[Denoiser],
+    settings: DenoiseSettings,
+    output: Path,
+    reporter: Reporter = SILENT,
+) -> None:
+    """Denoise the sections of an MRC stack, one by one, into another.
+
+    Raises
+    ------
+    MicrographError
+        It is no MRC stack.
+    SettingsError
+        The result would replace it.
+    """
+    import mrcfile
+
+    check_there(path)
+    if output.resolve() == path.resolve():
+        raise SettingsError(f"{path}: would be replaced by its own result; choose another folder, or give --suffix")
+    try:
+        old = mrcfile.mmap(path, permissive=True)
+    except (ValueError, OSError) as error:
+        raise MicrographError(f"{path}: not a readable MRC stack ({error}); give an uncompressed one") from error
+    with old, atomic_path(output) as temporary:
+        if old.data is None or old.data.ndim != 3:
+            raise MicrographError(f"{path}: not a stack of images; leave --stack out")
+        with mrcfile.new_mmap(temporary, shape=old.data.shape, mrc_mode=2, overwrite=True) as new:
+            for k in reporter.track(range(len(old.data)), len(old.data), "denoising"):
+                new.data[k] = settings(np.asarray(old.data[k], dtype=np.float32), networks)
+            new.set_image_stack()
+            new.voxel_size = old.voxel_size
+            new.update_header_stats()

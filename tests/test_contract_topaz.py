@@ -1,0 +1,79 @@
+"""Against topaz-em itself, where the environment variable HELIODOR_TOPAZ names its executable.
+
+Its trained weights are found as heliodor finds them: HELIODOR_TOPAZ_WEIGHTS, or topaz-em beside heliodor.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliodor.cli import main
+from heliodor.errors import WeightsError
+from heliodor.formats import read_picks, write_picks
+from heliodor.micrographs import read_micrograph
+from heliodor.networks import load_network
+from heliodor.picking.scoring import score_map
+
+TOPAZ = os.environ.get("HELIODOR_TOPAZ")
+EXAMPLE = Path(__file__).parent.parent / "examples/apoferritin"
+NAME = "May08_03.05.02"
+pytestmark = pytest.mark.skipif(not TOPAZ, reason="HELIODOR_TOPAZ names no executable of topaz-em")
+
+
+def topaz(*words):
+    done = subprocess.run([TOPAZ, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Preprocessed micrographs of the example, with labels in their pixels."""
+    folder = tmp_path_factory.mktemp("topaz")
+    labels = read_picks(EXAMPLE / "labels.txt")
+    images = [str(EXAMPLE / f"{name}.mrc") for name in labels.names]
+    assert main(["preprocess", "-s", "8", "-o", str(folder / "images"), *images]) == 0
+    (folder / "images/preprocess.json").unlink()
+    write_picks(folder / "labels.txt", labels.scaled(1 / 8), integers=True)
+    return folder
+
+
+def assert_same_maps(folder: Path, model: str) -> None:
+    image = folder / "images" / f"{NAME}.mrc"
+    topaz("segment", "-m", model, "-d", "-1", "-o", folder / "maps", image)
+    network, _ = load_network(model)
+    scores = score_map(network, read_micrograph(image).pixels)
+    np.testing.assert_allclose(scores, read_micrograph(folder / f"maps/{NAME}.tiff").pixels, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["resnet8_u32", "resnet8_u64", "resnet16_u32", "resnet16"])
+def test_trained_networks_of_topaz_score_the_same(data, model):
+    try:
+        load_network(model)
+    except WeightsError as error:
+        pytest.skip(str(error))
+    assert_same_maps(data, model)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("conv31", ["--unit-scaling", "1"]),
+        ("conv63", ["--bn", "off"]),
+        ("conv127", ["--autoencoder", "10"]),
+        ("resnet8", ["--dropout", "0.1"]),
+        ("resnet16", ["--pooling", "max"]),
+    ],
+)
+def test_networks_that_topaz_trained_score_the_same(data, model, options):
+    prefix = data / f"{model} new"
+    settings = ["--units", "8", "--no-pretrained", "--epoch-size", "3", "--num-epochs", "1", "--minibatch-size", "32"]
+    topaz(
+        *("train", "--train-images", data / "images", "--train-targets", data / "labels.txt", "-n", "150"),
+        *("-m", model, *settings, *options, "-d", "-1", "--save-prefix", prefix, "-o", data / "curve.tsv"),
+    )
+    assert_same_maps(data, f"{prefix}_epoch1.sav")
