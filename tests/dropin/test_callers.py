@@ -136,7 +136,8 @@ def test_relion_filaments(work, tmp_path):
     assert np.hypot(ends[0][0] - 2 * 20, ends[0][1] - 2 * 30) < 16
     assert np.hypot(ends[1][0] - 2 * 130, ends[1][1] - 2 * 85) < 16
     assert {score for _, _, score in rows} == {0.0}
-    assert Image.open("map_filaments.png").size[0] > 100
+    with Image.open("map_filaments.png") as image:
+        assert image.size[0] > 100
     topaz("extract -t 0 -r 8 -d -1 -x 2 -m none -o o.txt map.mrc -f -fp -fl 300")
     assert relion_reads(Path("o.txt")) == []
 
@@ -419,6 +420,44 @@ def test_biowulf(work, model):
         m=model,
     )
     assert len(table(Path("o.txt"))) > 1
+
+
+@pytest.fixture(scope="module")
+def denoiser(data) -> Path:
+    """A network that denoises, untrained: what counts here is what goes where."""
+    from heliodor.denoise import Denoiser, DenoiserSettings, save_denoiser
+
+    save_denoiser(data / "given" / "denoiser.sav", Denoiser(DenoiserSettings("affine")).eval())
+    return data / "given" / "denoiser.sav"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # RELION's manual picker, cryoSPARC, Scipion, Appion (whole images and pieces), relion_run_topaz; each has its own
+        # words for the model, replaced by an appended one.
+        "denoise {mic} --output DIR --device 0 --patch-size 1024 --patch-padding 256 --normalize",
+        "denoise {mic} --device 0 --format mrc --normalize --patch-size 1536 --patch-padding 256 --output DIR --lowpass 1 "
+        "--gaussian 0 --inv-gaussian 0 --deconv-patch 1 --pixel-cutoff 0 --model unet",
+        "denoise  {mic} -o DIR/ --model unet --device 0 --patch-size 100 --normalize",
+        "denoise {mic} --format mrc --model unet --patch-size -1 --patch-padding 128 --output DIR",
+        "denoise {mic} --model unet --device -1 --format mrc --patch-size 1280 --patch-padding 384 --normalize --lowpass 1 "
+        "--gaussian 0 --inv-gaussian 0 --deconv-patch 1 --pixel-cutoff 0 --output DIR",
+    ],
+)
+def test_denoise_writes_the_same_name_and_size(work, denoiser, line):
+    topaz(line + " --model {m}", mic=f"small/{NAMES[0]}.mrc", m=denoiser)
+    found = mrcfile.read(f"DIR/{NAMES[0]}.mrc")
+    assert (found.shape, found.dtype) == (mrcfile.read(f"small/{NAMES[0]}.mrc").shape, np.float32)
+    assert np.isfinite(found).all()
+
+
+def test_denoise_trains_on_halves(work):
+    topaz(
+        "denoise --dir-a small/ --dir-b small/ --criteria L2 --preload --num-epochs 100 --device -1 --num-workers 2 "
+        "--save-prefix P/d --num-epochs 1 --crop 64 --arch affine"
+    )
+    assert [p.name for p in Path("P").iterdir()] == ["d_epoch1.sav"]
 
 
 def test_the_page_of_topaz_makes_this_line(work):

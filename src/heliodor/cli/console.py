@@ -23,8 +23,8 @@ class PlainReporter:
         sys.stderr.write(f"# {message}\n")
 
     def warn(self, message: str) -> None:
-        """Write `WARNING: message`."""
-        sys.stderr.write(f"WARNING: {message}\n")
+        """Write `# WARNING: message`."""
+        sys.stderr.write(f"# WARNING: {message}\n")
 
     def track(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
         """Pass items on; every ten seconds say how many, how fast, and how long it will take."""

@@ -23,7 +23,7 @@ NAME, X, Y = "_rlnMicrographName", "_rlnCoordinateX", "_rlnCoordinateY"
 SCORES = ("_rlnAutopickFigureOfMerit", "_rlnParticleScore")
 _ENDINGS = ("_manualpick", "_autopick", "_topaz", "_pick", "_picks", "_particles", ".empiar_manual", ".cryoppp")
 _BARE = re.compile(r"""(?<!\S)(?![_#;])\S*[^\x00-\x7f\s]\S*""")
-_PLAIN = re.compile(r"(?!(?:data|save|loop|stop|global)_)[A-Za-z0-9./+-][\w./+:@-]*", re.ASCII | re.IGNORECASE)
+_PLAIN = re.compile(r"""(?!(?:data_|loop_|save_|stop_|global_))[A-Za-z0-9+\-/][^\s'"]*""", re.IGNORECASE)
 _NONE = -999.0  # RELION's mark for "no figure of merit"
 
 
@@ -146,14 +146,16 @@ def to_text(picks: Picks, *, with_names: bool, constants: Mapping[str, float] | 
 
 
 def table_text(table: Mapping[str, Sequence[str]]) -> str:
-    """STAR text of one table, its columns by tag; words that need it are quoted."""
+    """STAR text of one table, its columns by tag."""
+    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(table, 1))]
+    words = {word: _word(word) for column in table.values() for word in set(column)}
+    lines += [" ".join(words[word] for word in row) for row in zip(*table.values(), strict=True)]
+    return "\n".join(lines) + "\n\n"
+
+
+def _word(text: str) -> str:
+    """Return text as a value, quoted only where it must be: RELION takes quotes for a part of a name."""
     import gemmi
 
-    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(table, 1))]
-    quoted = {
-        word: word if _PLAIN.fullmatch(word) else gemmi.cif.quote(word)
-        for column in table.values()
-        for word in set(column)
-    }
-    lines += [" ".join(quoted[word] for word in row) for row in zip(*table.values(), strict=True)]
-    return "\n".join(lines) + "\n\n"
+    quoted: str = text if _PLAIN.fullmatch(text) else gemmi.cif.quote(text)
+    return quoted

@@ -87,7 +87,8 @@ def _ridge_points(
     slope = across[:, 0] * gx[y, x] + across[:, 1] * gy[y, x]
     curved = values[:, 0] < -1e-4
     step = -slope / np.where(curved, values[:, 0], 1)
-    on = curved & (np.abs(step[:, None] * across) <= 0.5).all(axis=1)
+    # A little more than half a pixel: a ridge half-way between two rows must not fall between them.
+    on = curved & (np.abs(step[:, None] * across) <= 0.6).all(axis=1)
     points = np.stack([x, y], axis=1)[on] + step[on, None] * across[on]
     return points, along[on], height[y, x][on]
 

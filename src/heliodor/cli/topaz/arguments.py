@@ -40,15 +40,8 @@ def add_machine(parser: argparse._ActionsContainer, *, device: int = 0, workers:
         parser.add_argument("--num-workers", type=integer, default=0, help="threads that read ahead; negative: all")
 
 
-class Log(PlainReporter):
-    """A `Reporter` whose every line starts with '# '."""
-
-    def warn(self, message: str) -> None:
-        """Write `# WARNING: message`."""
-        self.note(f"WARNING: {message}")
-
-
-LOG = Log()
+LOG = PlainReporter()
+"""Not the reporter of a terminal: every line starts with '# ', whoever reads it."""
 
 
 def device_for(number: int) -> torch.device:
