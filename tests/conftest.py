@@ -13,6 +13,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keep compiled models of the tests out of the user's cache."""
+    os.environ.setdefault("HELIODOR_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 def simulate(rng, shape=(240, 260), particles=12, diameter=20.0, noise=1.0):
     """Dark discs on noise, at known centres that do not touch; returns pixels and xy."""
     centres: list[np.ndarray] = []
