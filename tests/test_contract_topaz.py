@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from heliodor.cli import main
 from heliodor.errors import WeightsError
 from heliodor.formats import read_picks, write_picks
 from heliodor.micrographs import read_micrograph
-from heliodor.networks import load_network
+from heliodor.networks import NetworkSettings, build, export_topaz, load_network
 from heliodor.picking.scoring import score_map
 
 TOPAZ = os.environ.get("HELIODOR_TOPAZ")
@@ -77,3 +78,16 @@ def test_networks_that_topaz_trained_score_the_same(data, model, options):
         *("-m", model, *settings, *options, "-d", "-1", "--save-prefix", prefix, "-o", data / "curve.tsv"),
     )
     assert_same_maps(data, f"{prefix}_epoch1.sav")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [NetworkSettings("conv31", 4), NetworkSettings("resnet8", 4), NetworkSettings("resnet16", 4, pooling="max")],
+    ids=lambda settings: settings.model,
+)
+def test_exported_networks_score_the_same_there(data, settings):
+    network = build(settings).train()
+    with torch.no_grad():
+        network(torch.randn(4, 120, 120))  # batch-norm statistics that are not the identity
+    export_topaz(data / f"{settings.model}.sav", network.eval())
+    assert_same_maps(data, str(data / f"{settings.model}.sav"))

@@ -31,13 +31,12 @@ def image(*shape):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize(("shape", "tile"), [((333, 301), 64), ((320, 256), 100)])
+@pytest.mark.parametrize(("shape", "tile"), [((301, 261), 150), ((320, 256), 128)])
 def test_pieces_do_not_show(arch, shape, tile):
     net, pixels = network(arch), image(*shape)
     whole = denoise(pixels, [net], tile=0)
     assert whole.shape == shape
     np.testing.assert_allclose(denoise(pixels, [net], tile=tile), whole, atol=1e-4)
-    np.testing.assert_allclose(denoise(pixels, [net], tile=tile, padding=90), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -54,8 +53,8 @@ def test_several_networks_are_averaged_and_units_are_kept():
     pixels, nets = image(64, 60), [network("fcnn"), network("affine")]
     alone = [denoise(pixels, [net]) for net in nets]
     np.testing.assert_allclose(denoise(pixels, nets), np.mean(alone, axis=0), rtol=1e-5)
-    normalized = denoise(pixels, nets, normalize=True)
-    np.testing.assert_allclose(normalized * pixels.std() + pixels.mean(), np.mean(alone, axis=0), rtol=1e-5)
+    normalized, mean = denoise(pixels, nets, normalize=True), np.mean(alone, axis=0)
+    np.testing.assert_allclose(normalized, (mean - mean.mean()) / mean.std(), atol=1e-3)
     np.testing.assert_array_equal(denoise(np.full((9, 9), 7.0), nets), np.full((9, 9), 7.0))
 
 
@@ -137,7 +136,7 @@ def test_results_have_the_names_sizes_and_pixel_sizes_of_their_inputs(folder):
         np.testing.assert_allclose(found.pixels, denoise(image(70, 64), [network("affine")]), rtol=1e-5)
         assert mrcfile.validate(folder / f"out/{name}.mrc")
     run(folder, folder / "in/001.mrc", "--normalize", "--format", "tiff")
-    assert abs(read_micrograph(folder / "in/001.denoised.tiff").pixels.mean()) < 1
+    assert read_micrograph(folder / "in/001.denoised.tiff").pixels.std() == pytest.approx(1, abs=1e-3)
     run(folder, folder / "in/001.mrc", "-o", folder / "out", "--suffix", "_d", "--format", "png")
     assert (folder / "out/001_d.png").is_file()
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="denoisers, averaged: files (ours or Topaz's), or unet, unet-small, fcnn, affine, unet-v0.2.1 of "
         "topaz-em; none: filter only",
     )
-    parser.add_argument("--normalize", action="store_true", help="results have the mean 0 and the sd 1 of the input")
+    parser.add_argument("--normalize", action="store_true", help="results of mean 0 and sd 1")
     parser.add_argument("-s", "--patch-size", type=int, default=1024, help="side of the pieces; below 1: whole images")
     parser.add_argument(
         "-p", "--patch-padding", type=int, default=0, help="surroundings of a piece; at least what keeps it invisible"

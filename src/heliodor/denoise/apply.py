@@ -32,7 +32,7 @@ def denoise(
     networks : sequence of Denoiser
         In evaluation mode, on one device. None at all: the image stays as it is.
     normalize : bool
-        Return mean 0 and standard deviation 1 of the input, instead of its unit.
+        Return a result of mean 0 and standard deviation 1, instead of one in the unit of the input.
     tile : int
         Side of the pieces, in pixels, which bounds the memory; below 1: the whole image at once.
     padding : int
@@ -50,7 +50,10 @@ def denoise(
     result = np.zeros(pixels.shape, np.float32) if networks else normalized
     for network in networks:
         result += _tiled(network, normalized, tile, padding) / np.float32(len(networks))
-    return result if normalize else (result * deviation + mean).astype(np.float32)
+    if normalize:
+        spread = float(result.std(dtype=np.float64)) or 1.0
+        return ((result - result.mean(dtype=np.float64)) / spread).astype(np.float32)
+    return (result * deviation + mean).astype(np.float32)
 
 
 def _tiled(network: Denoiser, pixels: NDArray[np.float32], tile: int, padding: int) -> NDArray[np.float32]:
