@@ -70,7 +70,24 @@ def trace_filaments(
     ends = np.array([_ends(piece) for piece in pieces]).reshape(-1, 2, 2)
     spans = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
     order = np.argsort(-spans, kind="stable")
-    return ends[order[spans[order] >= shortest]]
+    return _without_shadows(ends[order[spans[order] >= shortest]], radius)
+
+
+def _without_shadows(pieces: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """Leave out pieces (N, 2, 2) that lie alongside a longer one within `radius`: the same filament, seen twice."""
+    kept: list[NDArray[np.float64]] = []
+    for piece in pieces:
+        if not any((_distance(piece, longer) <= radius).all() for longer in kept):
+            kept.append(piece)
+    return np.array(kept).reshape(-1, 2, 2)
+
+
+def _distance(points: NDArray[np.float64], segment: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances (N,) of points (N, 2) from the nearest point of a segment (2, 2)."""
+    start, along = segment[0], segment[1] - segment[0]
+    share = np.clip((points - start) @ along / float(along @ along), 0, 1)
+    nearest = start + share[:, None] * along
+    return np.asarray(np.hypot(*(points - nearest).T))
 
 
 def _ridge_points(
