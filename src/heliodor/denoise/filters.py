@@ -46,7 +46,7 @@ def inverse_gaussian(pixels: Array, sigma: float) -> Array:
     """Undo a blur by a Gaussian of `sigma` pixels, amplifying no frequency more than twentyfold; 0: not."""
     if sigma <= 0:
         return pixels
-    return _filtered(pixels, lambda y, x: 1 / np.maximum(_gain(y, x, sigma), _LEAST_GAIN))
+    return _filtered(pixels, lambda y, x: (1 / np.maximum(_gain(y, x, sigma), _LEAST_GAIN)).astype(np.float32))
 
 
 def deconvolve(pixels: Array, patches: int = 1) -> Array:
