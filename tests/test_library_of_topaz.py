@@ -86,7 +86,7 @@ def test_pi_is_that_of_topaz_0_2_5():
 @pytest.mark.parametrize(("minibatch", "balance", "epoch"), [(256, 0.0625, 1000), (128, 0.0625, 5000), (64, 0.1, 1000)])
 def test_an_epoch_scores_as_many_regions_as_topaz(minibatch, balance, epoch):
     label_tiles, random_tiles, size = budget(minibatch, balance, epoch)
-    assert label_tiles == round(minibatch * balance)
+    assert label_tiles == round(minibatch * balance / 2)
     assert size * (label_tiles + random_tiles) * 16 == pytest.approx(minibatch * epoch, rel=0.02)
 
 

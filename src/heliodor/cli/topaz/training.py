@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = 4  # scores along a side of a tile
 REGIONS = OUTPUTS**2
-SHARE = 3  # regions of Topaz's minibatch, apart from labelled ones, that a random tile stands for: 240 for 80
-RATE = 10.0  # peak of the one-cycle schedule over Topaz's constant learning rate: minibatches are six times as large
+LABELED, UNLABELED = 2, 6  # regions of Topaz's minibatch that a tile stands for: 16 for 8 tiles, 240 for 40
+RATE = 10.0  # peak of the one-cycle schedule over Topaz's constant learning rate: minibatches are three times as large
 
 
 def settings_of(options: argparse.Namespace, examples: Sequence[Example], network: NetworkSettings) -> TrainingSettings:
@@ -93,10 +93,10 @@ def budget(minibatch: int, balance: float, epoch: int) -> tuple[int, int, int]:
     Examples
     --------
     >>> budget(256, 0.0625, 1000)
-    (16, 80, 167)
+    (8, 40, 333)
     """
-    label_tiles = max(1, round(minibatch * balance))
-    random_tiles = max(1, round((minibatch - label_tiles) / SHARE))
+    label_tiles = max(1, round(minibatch * balance / LABELED))
+    random_tiles = max(1, round(minibatch * (1 - balance) / UNLABELED))
     size = round(epoch * minibatch / ((label_tiles + random_tiles) * REGIONS))
     return label_tiles, random_tiles, max(1, size)
 
