@@ -377,6 +377,20 @@ def test_magellon_commands(work, model, capsys):
     assert {row[0] for row in table(Path("out.txt"))[1:]} == {"down"}
 
 
+def test_magellon_denoisers(tmp_path):
+    import torch
+
+    from heliodor.denoise import Denoiser, DenoiserSettings, save_denoiser
+    from topaz.denoising.models import load_model
+
+    saved = Denoiser(DenoiserSettings("affine"))
+    save_denoiser(tmp_path / "model.sav", saved)
+    network, image = load_model(str(tmp_path / "model.sav")), torch.randn(1, 1, 40, 50)
+    assert not network.training
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), saved(image))
+
+
 def test_magellon_python(work, model):
     import torch
 

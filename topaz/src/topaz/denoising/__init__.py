@@ -1,0 +1,1 @@
+"""Denoising under Topaz's names."""
