@@ -127,8 +127,9 @@ def coordinates(theirs: Program, ours: Program) -> Iterator[tuple[str, str, str,
     for program in (theirs, ours):
         program(f"convert -s {FACTOR} -o labels.txt raw/labels.txt")
         program("convert --to star -o labels.star labels.txt")
+        for folder in ("boxes", "parts"):  # Topaz does not make them
+            (program.folder / folder).mkdir(exist_ok=True)
         program("convert --boxsize 10 -o boxes/ labels.txt")
-        (program.folder / "parts").mkdir(exist_ok=True)
         program("split labels.txt -o parts")
     for what, path in (("scaled", "labels.txt"), ("STAR", "labels.star"), ("boxes", "boxes"), ("split", "parts")):
         one, two = (sorted(table(program.folder / path)) for program in (theirs, ours))

@@ -73,8 +73,10 @@ def test_trained_networks_of_topaz_score_the_same(data, model):
 def test_networks_that_topaz_trained_score_the_same(data, model, options):
     prefix = data / f"{model} new"
     settings = ["--units", "8", "--no-pretrained", "--epoch-size", "3", "--num-epochs", "1", "--minibatch-size", "32"]
+    # Topaz's weights end in NaN after a minibatch without a label, and with a pi above 1, which 0.3 inflates sevenfold.
+    settings += ["--minibatch-balance", "0.5", "-n", "10"]
     topaz(
-        *("train", "--train-images", data / "images", "--train-targets", data / "labels.txt", "-n", "150"),
+        *("train", "--train-images", data / "images", "--train-targets", data / "labels.txt"),
         *("-m", model, *settings, *options, "-d", "-1", "--save-prefix", prefix, "-o", data / "curve.tsv"),
     )
     assert_same_maps(data, f"{prefix}_epoch1.sav")
