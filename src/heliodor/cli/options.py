@@ -56,7 +56,7 @@ def processor_threads(wanted: int) -> int:
     free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, min(int(limit) if limit.isdigit() and int(limit) else free, free - round(busy)))
+    return max(1, min(int(limit) if limit.isdigit() and int(limit) else free, free - int(busy)))
 
 
 def set_threads(threads: int) -> None:
