@@ -47,11 +47,27 @@ def write(path: Path, picks: Picks, *, box_size: int | None = None, **_: Any) ->
     FormatError
         Picks of more than one micrograph.
     """
-    if not box_size:
-        raise SettingsError(f"{path}: .box files hold corners and sizes; give --boxsize in pixels")
-    if len(picks.micrographs()) > 1:
-        raise FormatError(f"{path}: a .box file belongs to one micrograph; give a folder (ending in /) instead")
+    box_size = checked_size(path, picks, box_size)
     corners = np.rint(picks.xy - box_size // 2).astype(int)
     scores = [f"\t{s:.6f}" if not np.isnan(s) else "" for s in picks.scores]
     lines = [f"{x}\t{y}\t{box_size}\t{box_size}{s}" for (x, y), s in zip(corners.tolist(), scores, strict=True)]
     write_text(path, "".join(line + "\n" for line in lines))
+
+
+def checked_size(path: Path, picks: Picks, box_size: int | None) -> int:
+    """Return the size of the boxes that a file of one micrograph is to hold.
+
+    Raises
+    ------
+    SettingsError
+        No box size.
+    FormatError
+        Picks of more than one micrograph.
+    """
+    if not box_size:
+        raise SettingsError(f"{path}: {path.suffix} files hold corners and sizes; give --boxsize in pixels")
+    if len(picks.micrographs()) > 1:
+        raise FormatError(
+            f"{path}: a {path.suffix} file belongs to one micrograph; give a folder (ending in /) instead"
+        )
+    return box_size

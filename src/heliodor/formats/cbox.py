@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor.errors import FormatError, SettingsError
+from heliodor.errors import FormatError
 from heliodor.files import write_text
+from heliodor.formats.box import checked_size
 from heliodor.formats.star import numbers, read_columns
 from heliodor.picks import Picks
 
@@ -59,10 +60,7 @@ def write(path: Path, picks: Picks, *, box_size: int | None = None, **_: Any) ->
     FormatError
         Picks of more than one micrograph.
     """
-    if not box_size:
-        raise SettingsError(f"{path}: .cbox files hold corners and sizes; give --boxsize in pixels")
-    if len(picks.micrographs()) > 1:
-        raise FormatError(f"{path}: a .cbox file belongs to one micrograph; give a folder (ending in /) instead")
+    box_size = checked_size(path, picks, box_size)
     lines = ["data_global", "", "_cbox_format_version 1.0", "", "data_cryolo", "", "loop_"]
     lines += [f"{tag} #{k}" for k, tag in enumerate(_COLUMNS, 1)]
     size = f"{box_size} {box_size}"
