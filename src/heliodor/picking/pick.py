@@ -184,7 +184,8 @@ def _pick_all(
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
-    scored = stream_scores(todo, load, scorers_of_network(network, device), workers)
+    scorers = scorers_of_network(network, device) if todo else []  # compiling takes a while
+    scored = stream_scores(todo, load, scorers, workers)
     for micrograph, result in reporter.track(scored, len(todo), "picking micrographs"):
         if isinstance(result, MicrographError):
             failed[str(micrograph.path)] = str(result)
