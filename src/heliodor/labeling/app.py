@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -127,5 +128,5 @@ class App:
 
 def _import_ahead() -> None:
     """Import what the first tile needs, while the browser still starts."""
-    import PIL.JpegImagePlugin
-    import scipy.ndimage  # noqa: F401
+    for name in ("PIL.JpegImagePlugin", "scipy.ndimage"):
+        importlib.import_module(name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PYRAMIDS = 512 * 2**20  # bytes
+PYRAMIDS = 256 * 2**20  # bytes
 THUMBNAILS = 32 * 2**20
 _THUMBNAIL = 112  # pixels along the longer side
 _QUALITY = 88

@@ -51,7 +51,8 @@ class Pyramid:
     ----------
     levels : tuple of (ny, nx) float16 arrays
         Pixel (row, column) of level k is the mean of 2^k x 2^k full-size pixels from (row, column) * 2^k on,
-        in standard deviations from the mean of the micrograph (of every 7th row and column). The last level fits in 256 x 256.
+        in standard deviations from the mean of the micrograph (both of every 7th row and column). The last level
+        fits in 256 x 256.
     """
 
     levels: tuple[NDArray[np.float16], ...]

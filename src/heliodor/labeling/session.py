@@ -152,7 +152,7 @@ class Session:
 
 
 class _SavedFile:
-    """A file that should hold the changes up to the revision `wanted`: requests that wait for one another share a write.
+    """A file that should hold changes up to the revision `wanted`; requests that wait for one another share a write.
 
     Parameters
     ----------
