@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from heliodor._version import __version__
 from heliodor.errors import HeliodorError
 from heliodor.labeling.candidates import Candidates
-from heliodor.labeling.files import SessionFiles
 from heliodor.labeling.images import Images
 from heliodor.labeling.session import Session
 from heliodor.labeling.training import Training
@@ -40,7 +39,7 @@ class App:
     Raises
     ------
     FormatError, LabelError, OutputError
-        See `SessionFiles` and `Session`.
+        See `Session.open`.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class App:
         pixel_size: float | None = None,
     ) -> None:
         self.micrographs = micrographs
-        self.session = Session(micrographs, SessionFiles(labels, micrographs))
+        self.session = Session.open(micrographs, labels)
         self.images = Images(micrographs, pixel_size)
         self.training = Training(micrographs, self.session, pixel_size, self._trained)
         self.candidates, self.picks_version, self.picks_error = Candidates(), 0, ""
@@ -83,7 +82,7 @@ class App:
     def close(self) -> None:
         """Stop training, and let other sessions have the files."""
         self.training.cancel()
-        self.session.files.close()
+        self.session.close()
 
     def describe(self) -> dict[str, Any]:
         """Return what a page needs to begin with."""

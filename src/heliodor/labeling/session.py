@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from heliodor.labeling.files import SessionFiles
 from heliodor.labeling.labels import KINDS, Edit, Kind, MicrographLabels
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from heliodor.labeling.files import SessionFiles
     from heliodor.names import MicrographFile
 
 _NONE: Picks = Picks([], [])
@@ -55,6 +56,20 @@ class Session:
             name: _SavedFile(self._access, lambda: self._revision, writer)
             for name, writer in zip((*KINDS, "done", "choices"), writers, strict=True)
         }
+
+    @classmethod
+    def open(cls, micrographs: Sequence[MicrographFile], labels: str | os.PathLike[str]) -> Session:
+        """Begin a session whose labels are in a file, or will be; raises as `SessionFiles` and `Session` do."""
+        files = SessionFiles(labels, micrographs)
+        try:
+            return cls(micrographs, files)
+        except BaseException:
+            files.close()
+            raise
+
+    def close(self) -> None:
+        """Let other sessions have the files."""
+        self.files.close()
 
     def edit(self, index: int, base: int, edits: Sequence[Edit]) -> dict[str, Any]:
         """Change the labels of a micrograph, and save them.

@@ -9,7 +9,7 @@ import { Tools } from "./tools.js";
 import { View } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
-const store = new Store();
+export const store = new Store();
 const view = new View(byId("stage"), byId("picture"), byId("marks"));
 const marks = new Marks(store);
 const tools = new Tools(store, view, marks, byId("marks"));
