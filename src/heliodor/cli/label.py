@@ -22,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--diameter", type=float, default=None, help="particle's long axis, in angstrom")
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
+    parser.add_argument(
+        "--pick-options", default="", metavar="OPTIONS",
+        help="more options of heliodor pick, in quotes, for training from the page, such as '--model resnet8'",
+    )  # fmt: skip
     server = parser.add_argument_group("server")
     server.add_argument("--port", type=int, default=None, help="port to listen on (default: 8765, or any free one)")
     server.add_argument(
@@ -40,8 +44,16 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.labeling.app import App
     from heliodor.labeling.server import Server
 
+    pick_arguments = _pick_arguments(options.pick_options)
     micrographs = find_micrographs(options.micrographs)
-    app = App(micrographs, options.labels, picks=options.picks, diameter=options.diameter, pixel_size=options.angpix)
+    app = App(
+        micrographs,
+        options.labels,
+        picks=options.picks,
+        diameter=options.diameter,
+        pixel_size=options.angpix,
+        pick_arguments=pick_arguments,
+    )
     try:
         server = Server(app, options.host, options.port)
         sys.stdout.write(_greeting(server.address, server.server_port, options, len(micrographs)))
@@ -56,6 +68,19 @@ def run(options: argparse.Namespace) -> int:
     finally:
         app.close()
     return 0
+
+
+def _pick_arguments(text: str) -> list[str]:
+    """Split options of `heliodor pick`; one that is none is an error now, and not when somebody trains."""
+    import shlex
+
+    from heliodor.cli import Parser, pick
+
+    words = shlex.split(text)
+    parser = Parser(prog="heliodor label --pick-options")
+    pick.add_arguments(parser)
+    parser.parse_intermixed_args(["all", "--labels", "labels", "--diameter", "1", "-o", "out", *words])
+    return words
 
 
 def _greeting(address: str, port: int, options: argparse.Namespace, count: int) -> str:

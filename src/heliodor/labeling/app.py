@@ -8,9 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from heliodor._version import __version__
-from heliodor.errors import HeliodorError
+from heliodor.errors import HeliodorError, SettingsError
 from heliodor.labeling.candidates import Candidates
 from heliodor.labeling.images import Images
+from heliodor.labeling.review import Review
 from heliodor.labeling.session import Session
 from heliodor.labeling.training import Training
 
@@ -35,6 +36,8 @@ class App:
         Of the particle, in angstrom. Default: that of the last session.
     pixel_size : float, optional
         Angstrom per pixel, where headers have none or a wrong one.
+    pick_arguments : sequence of str
+        More options of `heliodor pick`, for training.
 
     Raises
     ------
@@ -50,12 +53,14 @@ class App:
         picks: str | os.PathLike[str] | None = None,
         diameter: float | None = None,
         pixel_size: float | None = None,
+        pick_arguments: Sequence[str] = (),
     ) -> None:
         self.micrographs = micrographs
         self.session = Session.open(micrographs, labels)
         self.images = Images(micrographs, pixel_size)
-        self.training = Training(micrographs, self.session, pixel_size, self._trained)
-        self.candidates, self.picks_version, self.picks_error = Candidates(), 0, ""
+        self.training = Training(micrographs, self.session, pixel_size, pick_arguments, self._trained)
+        self.picks_version, self.picks_error = 0, ""
+        self._show(Candidates())
         if diameter is not None:
             self.session.choose({"diameter": diameter})
         source = picks or self.session.choice("run")
@@ -76,6 +81,7 @@ class App:
         self._show(candidates)
 
     def _show(self, candidates: Candidates) -> None:
+        self.review = Review(self.micrographs, self.session, candidates)
         self.candidates, self.picks_error = candidates, ""
         self.picks_version += 1
 
@@ -104,14 +110,27 @@ class App:
 
     def describe_picks(self) -> dict[str, Any]:
         """Return what is known of the picks of all micrographs."""
+        return {**self.candidates.summary(), "threshold": self.threshold, "error": self.picks_error}
+
+    @property
+    def threshold(self) -> float:
+        """Score above which picks are picks: chosen on the page, or that of the run."""
         chosen = self.session.choice("threshold")
-        summary = self.candidates.summary()
-        return {
-            **summary,
-            "threshold": summary["threshold"] if chosen is None else chosen,
-            "automatic": summary["threshold"],
-            "error": self.picks_error,
-        }
+        return self.candidates.automatic if chosen is None else float(chosen)
+
+    @property
+    def radius(self) -> float:
+        """Radius of a particle in pixels of the first micrograph that can be read.
+
+        Raises
+        ------
+        SettingsError
+            No diameter has been given.
+        """
+        diameter = self.session.choice("diameter")
+        if diameter is None:
+            raise SettingsError("give the particle's diameter first")
+        return float(diameter) / (self.images.pixel_size or 1.0) / 2
 
     def changes(self, since: int) -> dict[str, Any]:
         """Return what has changed after a revision, and how training goes."""

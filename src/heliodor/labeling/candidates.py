@@ -1,15 +1,19 @@
-"""Picks of a network, to look at and to judge: by micrograph, with their probability, or score where there is none."""
+"""Picks of a network, to look at and to judge: by micrograph, with scores and, where they are known, probabilities."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.errors import FormatError
 from heliodor.formats import read_picks
 from heliodor.names import match_names
+from heliodor.picks import Picks
 
 if TYPE_CHECKING:
     import os
@@ -18,10 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.names import MicrographFile
-    from heliodor.picks import Picks
 
 STEPS = 200  # of the threshold slider
 _RESULTS = ("candidates.star", "picks.star")  # of heliodor pick: all that was found, or that above its threshold
+_RECORD = "run.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,20 +34,17 @@ class Candidates:
 
     Parameters
     ----------
-    by_index : mapping
-        Number of a micrograph -> (N, 3) array of x, y in full-size pixels, and value.
-    measure : {'probability', 'score', 'none'}
-        What the value is. 'none': it is 1, since the file has neither.
-    threshold : float
-        That of the run that made the picks, or the lowest value of them.
-    source : str
-        Where they are from.
+    picks : Picks
+        In full-size pixels, by the names of the micrographs.
+    rows : mapping
+        Number of a micrograph -> its rows in `picks`, best score first.
+    automatic : float
+        Picks of the run have a score above it; below all where there is no run.
     """
 
-    by_index: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
-    measure: Literal["probability", "score", "none"] = "none"
-    threshold: float = 0.0
-    source: str = ""
+    picks: Picks = field(default_factory=lambda: Picks([], []))
+    rows: Mapping[int, NDArray[np.intp]] = field(default_factory=dict)
+    automatic: float = 0.0
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], micrographs: Sequence[MicrographFile]) -> Candidates:
@@ -54,63 +55,62 @@ class Candidates:
         FormatError, LabelError
             The file cannot be read, or belongs to other micrographs.
         """
-        path, kept = Path(path), None
+        path, threshold = Path(path), None
         results = [path / name for name in _RESULTS if (path / name).is_file()]
         if results:
-            path, kept = results[0], results[-1]
-        picks = read_picks(path)
-        measure, values = _values(picks)
-        threshold = float(_values(read_picks(kept))[1].min(initial=np.inf)) if kept else -np.inf
-        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+            path, threshold = results[0], _threshold_of_run(path / _RECORD)
+        found = read_picks(path)
+        names = match_names(found.micrographs(), micrographs)
+        picks = found.select(np.array([name in names for name in found.names], dtype=bool)).renamed(names)
         numbers = {m.name: index for index, m in enumerate(micrographs)}
-        table: dict[int, list[NDArray[np.float64]]] = {}
-        names = match_names(picks.micrographs(), micrographs)
-        xyv = np.column_stack([picks.xy, values])
-        for name, rows in _rows(picks).items():
-            if name in names:
-                table.setdefault(numbers[names[name]], []).append(xyv[rows])
-        by_index = {index: np.concatenate(parts) for index, parts in table.items()}
-        return cls(by_index, measure, min(max(threshold, low), high), str(path))
+        order = np.argsort(-picks.scores, kind="stable")
+        table: dict[int, list[int]] = {}
+        for row in order.tolist():
+            table.setdefault(numbers[picks.names[row]], []).append(row)
+        rows = {index: np.array(own, dtype=np.intp) for index, own in table.items()}
+        below = float(picks.scores.min()) - 0.01 if picks.has_scores else 0.0
+        return cls(picks, rows, below if threshold is None else threshold)
 
-    def of(self, index: int) -> list[list[float]]:
-        """Return [x, y, value] of each pick on a micrograph, best first, JSON-able."""
-        table = self.by_index.get(index)
-        if table is None:
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """Scores of all picks; ones where some have none, so that all are above the threshold."""
+        return self.picks.scores if self.picks.has_scores else np.ones(len(self.picks))
+
+    def of(self, index: int) -> list[list[float | None]]:
+        """Return [x, y, score, probability or None] of each pick on a micrograph, best first, JSON-able."""
+        rows = self.rows.get(index)
+        if rows is None:
             return []
-        rounded: list[list[float]] = table[np.argsort(-table[:, 2], kind="stable")].round(4).tolist()
-        return rounded
+        columns = (self.picks.xy[rows].round(3), self.scores[rows].round(6), self.picks.probabilities[rows].round(4))
+        table: list[list[float | None]] = np.column_stack(columns).tolist()
+        return [[x, y, score, None if p != p else p] for x, y, score, p in table]
 
     def summary(self) -> dict[str, Any]:
-        """Return what the threshold slider needs: its ends, and how many picks are at or above each of its steps."""
-        values = np.sort(np.concatenate([t[:, 2] for t in self.by_index.values()])) if self.by_index else np.empty(0)
-        low, high = (0.0, 1.0) if self.measure == "probability" or not len(values) else (values[0], values[-1])
-        edges = np.linspace(low, high, STEPS + 1)
-        above = len(values) - np.searchsorted(values, edges - 1e-9)
+        """Return what the threshold slider needs.
+
+        Its ends, how many picks are above each of its steps, and the lowest probability among these.
+        """
+        order = np.argsort(self.scores)
+        scores, probabilities = self.scores[order], self.picks.probabilities[order]
+        low, high = (float(scores[0]) - 0.01, float(scores[-1])) if len(scores) else (0.0, 1.0)
+        first = np.searchsorted(scores, np.linspace(low, high, STEPS + 1), side="right")
+        likely = [None if k == len(scores) or np.isnan(p := probabilities[k]) else round(float(p), 3) for k in first]
         return {
-            "measure": self.measure,
-            "low": float(low),
-            "high": float(high),
-            "above": above.tolist(),
-            "threshold": self.threshold,
-            "source": self.source,
+            "scored": self.picks.has_scores,
+            "low": low,
+            "high": high,
+            "above": (len(scores) - first).tolist(),
+            "probabilities": likely,
+            "automatic": self.automatic,
         }
 
     def counts(self, threshold: float) -> dict[int, int]:
-        """Count the picks at or above a threshold: number of a micrograph -> count."""
-        return {index: int((t[:, 2] >= threshold - 1e-9).sum()) for index, t in self.by_index.items()}
+        """Count the picks above a threshold: number of a micrograph -> count."""
+        return {index: int((self.scores[rows] > threshold).sum()) for index, rows in self.rows.items()}
 
 
-def _rows(picks: Picks) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for row, name in enumerate(picks.names.tolist()):
-        rows.setdefault(name, []).append(row)
-    return rows
-
-
-def _values(picks: Picks) -> tuple[Literal["probability", "score", "none"], NDArray[np.float64]]:
-    probabilities = getattr(picks, "probabilities", None)
-    if probabilities is not None and len(picks) and not np.isnan(probabilities).any():
-        return "probability", probabilities
-    if picks.has_scores:
-        return "score", picks.scores
-    return "none", np.ones(len(picks))
+def _threshold_of_run(record: Path) -> float | None:
+    try:
+        return float(json.loads(record.read_text(encoding="utf-8"))["result"]["estimates"]["threshold"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{record}: not the record of a finished run ({error!r}); finish it first") from error

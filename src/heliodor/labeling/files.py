@@ -31,7 +31,8 @@ class SessionFiles:
     ----------
     labels : path
         NAME.txt or NAME.star. Negatives go to NAME-negatives of the same kind, the paths of done micrographs to
-        NAME-done.txt, choices to NAME-session.json.
+        NAME-done.txt, choices to NAME-session.json, answers to NAME-audit.tsv, final picks to NAME-picks.star and .txt,
+        runs to the folder NAME-runs.
     micrographs : sequence of MicrographFile
 
     Raises
@@ -54,6 +55,8 @@ class SessionFiles:
         self.negatives = self.labels.with_name(f"{stem}-negatives{suffix}")
         self.done = self.labels.with_name(f"{stem}-done.txt")
         self.choices = self.labels.with_name(f"{stem}-session.json")
+        self.audit = self.labels.with_name(f"{stem}-audit.tsv")
+        self.picks = self.labels.with_name(f"{stem}-picks.star")
         self.runs = self.labels.with_name(f"{stem}-runs")
         self._micrographs = micrographs
         self._paths = {m.name: str(m.path) for m in micrographs} if suffix == ".star" else {}

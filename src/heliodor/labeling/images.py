@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 from collections import OrderedDict
@@ -118,6 +119,14 @@ class Images:
     def nbytes(self) -> int:
         """Bytes that the caches hold now."""
         return self._pyramids.nbytes + self._thumbnails.nbytes
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Angstrom per pixel of the first micrograph that can be read."""
+        for index in range(len(self._micrographs)):
+            with contextlib.suppress(MicrographError):
+                return self.header(index).pixel_size
+        return None
 
     def header(self, index: int) -> Header:
         """Return size and pixel size; raises `MicrographError`, which `errors` then remembers."""

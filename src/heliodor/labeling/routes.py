@@ -201,6 +201,40 @@ def _cancel(app: App, _: Request) -> Response:
     return _json(app.training.status())
 
 
+def _proposals(app: App, _: Request) -> Response:
+    return _json(app.review.propose(app.radius, app.threshold))
+
+
+def _audit(app: App, _: Request) -> Response:
+    return _json(app.review.audit(app.threshold))
+
+
+def _start_audit(app: App, _: Request) -> Response:
+    app.review.start_audit(app.threshold)
+    return _json(app.review.audit(app.threshold))
+
+
+def _answer(app: App, request: Request) -> Response:
+    words = request.body if isinstance(request.body, dict) else {}
+    row, word = words.get("row"), words.get("answer")
+    if not isinstance(row, int) or not isinstance(word, str):
+        raise LabelError("an answer comes with the number of its question")
+    app.review.answer(row, word)
+    return _json({})
+
+
+def _label_answers(app: App, _: Request) -> Response:
+    def size(index: int) -> tuple[int, int]:
+        header = app.images.header(index)
+        return header.width, header.height
+
+    return _json({"labels": app.review.label_answers(app.radius, size)})
+
+
+def _export(app: App, _: Request) -> Response:
+    return _json(app.review.export(app.radius, app.threshold))
+
+
 def _index(_app: App, _: Request) -> Response:
     return _static()["static/index.html"]
 
@@ -224,6 +258,12 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[App, Request], Response]]] =
     _route("POST", "api/choices", _choose),
     _route("POST", "api/train", _train),
     _route("POST", "api/cancel", _cancel),
+    _route("GET", "api/proposals", _proposals),
+    _route("GET", "api/audit", _audit),
+    _route("POST", "api/audit/start", _start_audit),
+    _route("POST", "api/audit/answer", _answer),
+    _route("POST", "api/audit/label", _label_answers),
+    _route("POST", "api/export", _export),
 ]
 _loaded: dict[str, Response] = {}
 

@@ -56,6 +56,8 @@ class Training:
     session : Session
     pixel_size : float, optional
         Angstrom per pixel, where headers have none or a wrong one.
+    arguments : sequence of str
+        More options of `heliodor pick`.
     done : callable
         Given the picks of a run, and its folder, when it ends well.
     """
@@ -65,9 +67,11 @@ class Training:
         micrographs: Sequence[MicrographFile],
         session: Session,
         pixel_size: float | None,
+        arguments: Sequence[str],
         done: Callable[[Candidates, Path], None],
     ) -> None:
         self._micrographs, self._session, self._pixel_size, self._done = micrographs, session, pixel_size, done
+        self._arguments = list(arguments)
         self._access = threading.Lock()
         self._progress = Progress()
         self._process: subprocess.Popen[str] | None = None
@@ -140,7 +144,7 @@ class Training:
             words += ["--negatives", str(files.negatives)]
         if self._pixel_size is not None:
             words += ["--angpix", f"{self._pixel_size:g}"]
-        return [*words, "-o", str(folder)]
+        return [*words, "-o", str(folder), *self._arguments]
 
     def _watch(self, process: subprocess.Popen[str], folder: Path, progress: Progress) -> None:
         assert process.stderr is not None

@@ -1,8 +1,10 @@
 // Puts the page together: parts, keys, and what stands around the micrograph.
 
 import { get } from "./api.js";
+import { Audit } from "./audit.js";
 import { List } from "./list.js";
 import { Marks } from "./marks.js";
+import { Next } from "./next.js";
 import { ImagePanel, LabelPanel, PickPanel, TrainPanel } from "./panel.js";
 import { Store } from "./store.js";
 import { Tools } from "./tools.js";
@@ -18,6 +20,8 @@ const image = new ImagePanel(store, marks, view);
 const picks = new PickPanel(store, marks, tools);
 new LabelPanel(store);
 new TrainPanel(store);
+new Audit(store, image);
+const next = new Next(store, marks, view, tools);
 
 function show() {
   byId("stage").setAttribute("aria-busy", "true");
@@ -40,7 +44,6 @@ function opened() {
 }
 
 function relabelled() {
-  marks.refresh();
   byId("done").checked = store.current?.done ?? false;
   byId("undo").disabled = !store.canUndo;
   byId("redo").disabled = !store.canRedo;
@@ -86,8 +89,11 @@ function position() {
   const size = store.pixelSize;
   const lengths = size ? `   ${(place.x * size).toFixed(0)}, ${(place.y * size).toFixed(0)} Å` : "";
   const pick = marks.hidden ? null : marks.pickGrid?.nearest(place.x, place.y);
-  const value = pick && store.summary?.measure !== "none" ? `   ${store.summary.measure} ${pick.value.toFixed(2)}` : "";
-  byId("position").textContent = pixels + lengths + value;
+  byId("position").textContent = pixels + lengths + (pick && store.summary.scored ? `   ${described(pick)}` : "");
+}
+
+function described({ score, probability }) {
+  return `score ${score.toFixed(2)}${probability === null ? "" : `, ${Math.round(100 * probability)} % particle`}`;
 }
 
 function chosen() {
@@ -127,8 +133,10 @@ const KEYS = {
   i: () => image.toggle("inverted"),
   j: () => tools.step(1),
   k: () => tools.step(-1),
-  a: () => tools.judge("particle"),
-  x: () => tools.judge("negative"),
+  a: () => (next.active ? next.answer("particle") : tools.judge("particle")),
+  x: () => (next.active ? next.answer("negative") : tools.judge("negative")),
+  g: () => next.go(),
+  Escape: () => next.end(),
   "[": () => picks.step(-2),
   "]": () => picks.step(2),
   Delete: () => tools.removeHere(),
@@ -146,7 +154,7 @@ function arrow(event) {
 
 function key(event) {
   const typing = event.target.matches("input:not([type=checkbox]):not([type=range]), select");
-  if (typing || byId("help").open || event.altKey) return;
+  if (typing || document.querySelector("dialog[open]") || event.altKey) return;
   if (event.ctrlKey || event.metaKey) {
     if (!["z", "Z", "y"].includes(event.key)) return;
   } else if (event.target === byId("marks")) {

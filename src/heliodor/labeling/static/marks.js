@@ -52,7 +52,7 @@ export class Grid {
 }
 
 export class Marks {
-  picks = []; // {x, y, value} that are above the threshold and have no label, best first
+  picks = []; // those above the threshold that have no label, best first
   hidden = false;
   moved = null; // {id, x, y} of a label that is being dragged
   erased = new Set(); // ids that the brush has gone over
@@ -63,22 +63,24 @@ export class Marks {
 
   constructor(store) {
     this.#store = store;
+    for (const name of ["open", "labels", "picks", "threshold"]) store.addEventListener(name, () => this.refresh());
   }
 
   // Find out which picks are to be seen: a label stands for the pick within a third of the diameter.
   refresh() {
     const store = this.#store;
     const taken = new Grid(store.labels.values(), (2 / 3) * store.radius);
-    const shown = store.picks.filter(([, , value]) => value >= store.threshold - 1e-9);
-    this.picks = shown.map(([x, y, value]) => ({ x, y, value })).filter(({ x, y }) => !taken.nearest(x, y));
+    const picks = store.summary ? store.picks : []; // the threshold comes with the summary
+    this.picks = picks.filter(({ x, y, score }) => score > store.threshold && !taken.nearest(x, y));
     this.pickGrid = new Grid(this.picks, Math.max(store.radius, 1));
     const chosen = this.chosen;
-    this.chosen = chosen && (this.picks.find((pick) => pick.x === chosen.x && pick.y === chosen.y) ?? null);
+    this.chosen = store.picks.includes(chosen) && !taken.nearest(chosen.x, chosen.y) ? chosen : null;
   }
 
-  fraction(value) {
+  // Where a pick's colour is on the ramp: its probability, or its score between those of the worst and the best.
+  fraction({ score, probability }) {
     const { low, high } = this.#store.summary;
-    return high > low ? (value - low) / (high - low) : 1;
+    return probability ?? (score - low) / (high - low);
   }
 
   draw(view) {
@@ -98,7 +100,7 @@ export class Marks {
     for (const pick of this.picks) {
       const [x, y] = view.toScreen(pick.x, pick.y);
       if (x < -radius || y < -radius || x > view.width + radius || y > view.height + radius) continue;
-      const path = bins[Math.min(BINS - 1, Math.floor(this.fraction(pick.value) * BINS))];
+      const path = bins[Math.min(BINS - 1, Math.floor(this.fraction(pick) * BINS))];
       path.moveTo(x + radius, y);
       path.arc(x, y, radius, 0, 2 * Math.PI);
     }

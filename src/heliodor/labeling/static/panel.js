@@ -1,5 +1,6 @@
 // The right side: counts, picks and their threshold, the look of the image, training.
 
+import { post } from "./api.js";
 import { colourOf } from "./marks.js";
 
 const byId = (id) => document.getElementById(id);
@@ -39,10 +40,20 @@ export class PickPanel {
     this.#slider.addEventListener("input", () => store.previewThreshold(this.#value()));
     this.#slider.addEventListener("change", () => store.keepThreshold(this.#value()));
     byId("automatic").addEventListener("click", () => store.keepThreshold(store.summary.automatic));
+    byId("export").addEventListener("click", () => this.#export());
     byId("accept-all").addEventListener("click", () => tools.judgeAll("particle"));
     byId("reject-all").addEventListener("click", () => tools.judgeAll("negative"));
     for (const name of ["picks", "threshold", "labels", "open"]) store.addEventListener(name, () => this.refresh());
     new ResizeObserver(() => this.#drawHistogram()).observe(byId("histogram"));
+  }
+
+  async #export() {
+    try {
+      const { path, picks } = await post("api/export");
+      byId("exported").textContent = `${counted(picks)} picks: ${path}`;
+    } catch (error) {
+      byId("exported").textContent = error.message;
+    }
   }
 
   // Move the threshold by steps of the slider.
@@ -70,16 +81,16 @@ export class PickPanel {
     if (summary?.error) byId("no-picks").textContent = summary.error;
     if (!some) return;
     const steps = Number(this.#slider.max);
-    const place = Math.ceil(this.#place() * steps - 1e-6);
+    const place = Math.min(Math.max(Math.round(this.#place() * steps), 0), steps);
     if (document.activeElement !== this.#slider) this.#slider.valueAsNumber = place;
-    byId("threshold-name").textContent = { probability: "Probability at least", score: "Score at least" }[
-      summary.measure
-    ] ?? "No scores";
-    this.#slider.disabled = summary.measure === "none";
-    byId("threshold-value").textContent = threshold.toFixed(2);
+    this.#slider.disabled = !summary.scored;
+    const likely = summary.probabilities[place];
+    byId("threshold-value").textContent = summary.scored
+      ? `${threshold.toFixed(2)}${likely === null ? "" : ` (${Math.round(100 * likely)} %)`}`
+      : "none have one";
     byId("automatic").hidden = Math.abs(threshold - summary.automatic) < 1e-9;
     byId("picks-here").textContent = counted(this.#marks.picks.length);
-    byId("picks-all").textContent = `shown here, ${counted(summary.above[Math.min(place, steps)])} in all`;
+    byId("picks-all").textContent = `of ${counted(summary.above[place])} in all`;
     this.#drawHistogram();
   }
 
@@ -102,7 +113,7 @@ export class PickPanel {
     heights.forEach((height, k) => {
       const extent = height ? Math.max(Math.sqrt(height / tallest) * canvas.height, ratio) : 0;
       context.globalAlpha = (k + 1) / bars > place + 1e-6 ? 1 : 0.28;
-      context.fillStyle = colourOf((k + 0.5) / bars);
+      context.fillStyle = colourOf(summary.probabilities[Math.round((k + 0.5) * group)] ?? (k + 0.5) / bars);
       context.fillRect(k * width, canvas.height - extent, Math.max(width - ratio, 1), extent);
     });
   }
@@ -175,11 +186,11 @@ export class TrainPanel {
     byId("train-hint").textContent = hint(labels, store);
     byId("train-hint").hidden = running || !byId("train-hint").textContent;
     const bar = byId("train-bar");
-    if (training.total) [bar.max, bar.value] = [training.total, training.done];
+    const counting = training.done < training.total; // between two stages nothing is counted
+    if (counting) [bar.max, bar.value] = [training.total, training.done];
     else bar.removeAttribute("value");
-    byId("train-what").textContent = training.total
-      ? `${training.what}, ${training.done} of ${training.total}`
-      : (training.what ?? "");
+    const count = counting ? `, ${training.done} of ${training.total}` : "";
+    byId("train-what").textContent = (training.what ?? "") + count;
     byId("train-time").textContent = running ? `${Math.round(training.seconds)} s` : "";
     byId("train-note").textContent = said(training);
   }

@@ -22,12 +22,14 @@ export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+const asPick = ([x, y, score, probability]) => ({ x, y, score, probability });
+
 export class Store extends EventTarget {
   micrographs = []; // {name, particles, negatives, done, picks, error}
   index = -1;
   image = null; // {width, height, pixel_size, version}
   labels = new Map(); // id -> {x, y, kind}, with the edits that are on their way
-  picks = []; // [x, y, value], best first
+  picks = []; // {x, y, score, probability}, best first
   summary = null; // of all picks
   threshold = 0;
   diameter = null; // angstrom
@@ -79,7 +81,7 @@ export class Store extends EventTarget {
     this.index = index;
     this.image = facts;
     this.problem = problem;
-    this.picks = facts ? facts.picks : [];
+    this.picks = facts ? facts.picks.map(asPick) : [];
     this.#known = facts ? facts.revision : -1;
     this.#confirmed = new Map((facts ? facts.labels : []).map(([id, x, y, kind]) => [id, { x, y, kind }]));
     history.replaceState(null, "", `#${encodeURIComponent(this.micrographs[index].name)}`);
@@ -249,7 +251,7 @@ export class Store extends EventTarget {
     if (this.index >= 0) {
       const shown = this.index;
       const facts = await get(`api/micrograph/${shown}`).catch(() => null);
-      if (facts && shown === this.index) this.picks = facts.picks;
+      if (facts && shown === this.index) this.picks = facts.picks.map(asPick);
     }
     await this.#count();
     this.#tell("picks", "list");

@@ -70,8 +70,12 @@ export class Tools extends EventTarget {
     const pick = this.#marks.chosen;
     if (!pick) return;
     const place = this.#marks.picks.indexOf(pick);
-    this.#store.edit([add(pick, kind)]);
+    this.label(pick, kind);
     this.#select(Math.min(place, this.#marks.picks.length - 1));
+  }
+
+  label(place, kind) {
+    if (place) this.#store.edit([add(place, kind)]);
   }
 
   judgeAll(kind) {

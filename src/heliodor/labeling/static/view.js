@@ -91,6 +91,14 @@ export class View extends EventTarget {
     this.#changed();
   }
 
+  // Bring a position to the middle, large enough that a circle of this radius is easily seen.
+  focus(x, y, radius) {
+    this.#fitted = false;
+    this.scale = Math.max(this.scale, Math.min(30 / radius, LARGEST));
+    [this.x, this.y] = [x, y];
+    this.#changed();
+  }
+
   contains(x, y) {
     return x >= -0.5 && y >= -0.5 && x <= this.#size.width - 0.5 && y <= this.#size.height - 0.5;
   }
