@@ -60,7 +60,7 @@ def open_browser(size: tuple[int, int] = (1400, 900)):
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
 
 
-def wait(condition, seconds: float = 20.0):
+def wait(condition, seconds: float = 60.0):
     """Return the condition's first value that is true; fail where there is none in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,6 +1,7 @@
 """A real browser does what a user does, and the files on disk are read."""
 
 import contextlib
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from browser_helpers import Label, Page, open_browser, wait
 from heliodor import Picks, read_picks, write_picks
+from heliodor.picking.answers import read_answers
 
 PIXEL = 0.5  # a browser clicks on whole pixels of the screen, of which an image pixel has three or so
 
@@ -217,4 +219,97 @@ def test_no_requests_leave_the_server(driver, serve):
     names = driver.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert names
     assert all(name.startswith(label.url) for name in names)
+    assert page.errors() == []
+
+
+SHORT = "--epochs 1 --epoch-size 4 --expected-particles 12 --units 4"
+
+
+def test_train_from_the_page(driver, serve, folder, dataset):
+    write_picks(folder / "labels.txt", Picks.join(Picks.on(name, dataset[1][name]) for name in ("001", "plain")))
+    page = Page(driver, serve("--pick-options", SHORT).url)
+    page.click("#train")
+    wait(lambda: page.find("#running").is_displayed())
+    wait(lambda: page.text("#train-note").startswith("Trained"), 300)
+    wait(lambda: not page.find("#no-picks").is_displayed())
+    assert (folder / "labels-runs/001/candidates.star").is_file()
+    assert read_picks(folder / "labels-runs/001/picks.txt").micrographs()
+    record = json.loads((folder / "labels-session.json").read_text())
+    assert record["run"] == str(folder / "labels-runs/001")
+    page.click("#export")
+    wait(lambda: "labels-picks.star" in page.text("#exported"))
+    assert len(read_picks(folder / "labels-picks.star"))
+    assert page.errors() == []
+
+
+def test_cancel_training_and_errors_of_it(driver, serve, folder, dataset):
+    write_picks(folder / "labels.txt", Picks.on("001", dataset[1]["001"]))
+    page = Page(driver, serve("--pick-options", "--model resnet16").url)
+    page.click("#train")
+    page.click("#cancel")
+    wait(lambda: page.text("#train-note") == "Cancelled.", 60)
+    assert not (folder / "labels-runs/001/picks.star").exists()
+    driver.execute_script(
+        "fetch('api/choices', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+        "body: JSON.stringify({diameter: 90000})})"
+    )
+    page.click("#train")
+    wait(lambda: "factor" in page.text("#train-note") or "diameter" in page.text("#train-note"), 90)
+    assert page.errors() == []
+
+
+@pytest.fixture
+def picked(folder, dataset):
+    """Twenty-four candidates on two micrographs: half of them particles, half wrong, with lower scores."""
+    rng = np.random.default_rng(3)
+    parts = []
+    for name in ("001", "plain"):
+        truth = dataset[1][name][:6]
+        wrong = rng.uniform(5, 230, truth.shape)
+        scores = np.concatenate([rng.normal(2, 1, len(truth)), rng.normal(-2, 1, len(wrong))])
+        parts.append(Picks.on(name, np.concatenate([truth, wrong]), scores))
+    write_picks(folder / "picks.txt", Picks.join(parts))
+    return parts
+
+
+def test_proposed_picks(driver, serve, folder, picked):
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    wait(lambda: page.find("#next-section").is_displayed() and page.find("#next-pick").is_enabled())
+    page.key("g")
+    wait(lambda: page.find("#ask").is_displayed())
+    assert page.text("#ask-place") == "1 of 20"
+    assert "particle" in page.text("#ask-reason")
+    page.key("a")
+    wait(lambda: page.text("#ask-place") == "2 of 20")
+    page.key("x")
+    wait(lambda: page.text("#ask-place") == "3 of 20")
+    for path in ("labels.txt", "labels-negatives.txt"):
+        wait(lambda path=path: len(read_picks(folder / path)) == 1)
+    page.key("\ue00c")  # Escape
+    wait(lambda: not page.find("#ask").is_displayed())
+    assert page.errors() == []
+
+
+def test_audit_by_keyboard(driver, serve, folder, picked, dataset):
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    wait(lambda: page.find("#audit-section").is_displayed())
+    page.click("#audit-open")
+    wait(lambda: page.text("#audit-count") == "0 of 24 answered")
+    answers = folder / "labels-audit.tsv"
+    asked = read_answers(answers).picks
+    for k, (name, xy) in enumerate(zip(asked.names, asked.xy, strict=True)):
+        right = np.hypot(*(dataset[1][name] - xy).T).min() < 0.01
+        page.key("y" if right else "n")
+        wait(lambda k=k: page.text("#audit-count") == f"{k + 1} of 24 answered")
+    wait(lambda: len(read_answers(answers).open) == 0)
+    wait(lambda: "of the picks are right" in page.text("#audit-now"))
+    wait(lambda: page.find("#audit-choices button").is_displayed())
+    page.click("#audit-choices button")
+    chosen = wait(lambda: json.loads((folder / "labels-session.json").read_text()).get("threshold"))
+    assert -2 < chosen < 2
+    page.click("#audit-label")
+    wait(lambda: "labels were added" in page.text("#audit-said"))
+    kinds = [read_picks(folder / name) for name in ("labels.txt", "labels-negatives.txt")]
+    assert len(kinds[0]) >= 12
+    assert len(kinds[1]) >= 6
     assert page.errors() == []
