@@ -60,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         if options.browser:
             threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C: training is stopped as well
+        for name in ("SIGTERM", "SIGHUP"):  # end as with Ctrl-C: training is stopped as well
+            signal.signal(getattr(signal, name), signal.default_int_handler)
         with server:
             server.serve_forever()
     except KeyboardInterrupt:

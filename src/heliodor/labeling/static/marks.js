@@ -104,9 +104,12 @@ export class Marks {
       path.moveTo(x + radius, y);
       path.arc(x, y, radius, 0, 2 * Math.PI);
     }
-    context.lineWidth = 1.25;
     bins.forEach((path, bin) => {
+      context.strokeStyle = "rgb(0 0 0 / 0.35)";
+      context.lineWidth = 2.5;
+      context.stroke(path);
       context.strokeStyle = colourOf((bin + 0.5) / BINS);
+      context.lineWidth = 1.25;
       context.stroke(path);
     });
   }
