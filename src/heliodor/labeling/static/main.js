@@ -15,7 +15,7 @@ export const store = new Store();
 const view = new View(byId("stage"), byId("picture"), byId("marks"));
 const marks = new Marks(store);
 const tools = new Tools(store, view, marks, byId("marks"));
-const list = new List(store, () => view.tiles.busy);
+const list = new List(store, () => byId("stage").getAttribute("aria-busy") === "true");
 const image = new ImagePanel(store, marks, view);
 const picks = new PickPanel(store, marks, tools);
 new LabelPanel(store);
@@ -39,7 +39,10 @@ function opened() {
   marks.chosen = marks.cross = null;
   tools.pointer = null;
   if (store.image) show();
-  else view.clear();
+  else {
+    view.clear();
+    byId("stage").setAttribute("aria-busy", "false");
+  }
   relabelled();
 }
 
@@ -180,6 +183,7 @@ for (const name of ["picks", "threshold"]) store.addEventListener(name, relabell
 store.addEventListener("saving", saving);
 image.addEventListener("look", () => store.image && show());
 view.addEventListener("draw", () => {
+  if (store.index < 0) return; // nothing has been opened yet
   if (store.image) marks.draw(view);
   byId("stage").setAttribute("aria-busy", String(view.tiles.busy));
   if (!view.tiles.busy) ahead();
