@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -156,8 +156,7 @@ def probability_of(candidates: Picks, threshold: float) -> NDArray[np.float64]:
     from scipy.special import expit
 
     guess = expit(candidates.scores - threshold)
-    given = getattr(candidates, "probabilities", None)
-    return guess if given is None else np.where(np.isnan(given), guess, given)
+    return np.where(np.isnan(candidates.probabilities), guess, candidates.probabilities)
 
 
 def _choose_picks(
@@ -193,11 +192,17 @@ def _shortlist(
     """Rows of the most uncertain candidates; where micrographs must be read, of `READ` micrographs only."""
     order = np.argsort(-uncertainty, kind="stable")
     if few_micrographs:
-        names, code = np.unique(candidates.names.astype(str), return_inverse=True)
-        mass = np.bincount(code, uncertainty, len(names))
-        best = np.argsort(-mass, kind="stable")[:READ]
-        order = order[np.isin(code[order], best)]
+        names = candidates.micrographs()
+        micrograph = _places(candidates, names)
+        most = np.argsort(-np.bincount(micrograph, uncertainty, len(names)), kind="stable")[:READ]
+        order = order[np.isin(micrograph[order], most)]
     return order[:size]
+
+
+def _places(candidates: Picks, names: Sequence[str]) -> NDArray[np.intp]:
+    """Place of each candidate's micrograph among the names."""
+    place = {name: k for k, name in enumerate(names)}
+    return np.array([place[name] for name in candidates.names], dtype=np.intp)
 
 
 class _Novelty:
@@ -245,7 +250,7 @@ def _vectors(picks: Picks, features: Features) -> NDArray[np.floating]:
 
 
 def _reason(probability: float, unlike: bool, fresh: bool) -> str:
-    parts = [f"uncertain: {probability:.0%} particle" if _uncertain(probability) else f"{probability:.0%} particle"]
+    parts = [f"{'uncertain: ' if abs(probability - 0.5) <= _NEAR else ''}{probability:.0%} particle"]
     if unlike:
         parts.append("unlike what is labelled")
     if fresh:
@@ -253,31 +258,28 @@ def _reason(probability: float, unlike: bool, fresh: bool) -> str:
     return "; ".join(parts)
 
 
-def _uncertain(probability: Any) -> Any:
-    return abs(probability - 0.5) <= _NEAR
-
-
 def _choose_micrographs(
     candidates: Picks, known: Picks, threshold: float, names: Sequence[str], count: int
 ) -> list[ProposedMicrograph]:
     every = list(dict.fromkeys([*names, *candidates.micrographs(), *known.micrographs()]))
-    row = {name: k for k, name in enumerate(every)}
-    where = np.array([row[name] for name in candidates.names], dtype=np.intp)
+    where = _places(candidates, every)
     probability = probability_of(candidates, threshold)
     found = np.bincount(where, minlength=len(every))
-    unsure = np.bincount(where, _uncertain(probability), len(every))
+    unsure = np.bincount(where, abs(probability - 0.5) <= _NEAR, len(every))
     mistakes = np.bincount(where, np.minimum(probability, 1 - probability), len(every))
     particles = np.bincount(where, probability, len(every))
     profile = _standardized(np.stack([np.log1p(particles), np.log1p(found), unsure / np.maximum(found, 1)], axis=1))
-    labelled = [row[name] for name in known.micrographs()]
-    distance = np.min([_apart(profile, k) for k in labelled], axis=0) if labelled else np.ones(len(every))
+    labelled = np.unique(_places(known, every))
+    distance = np.min([np.ones(len(every)), *(_apart(profile, k) for k in labelled)], axis=0)
     worth = 1 + mistakes / max(float(mistakes.mean()), 1e-9)
     worth[labelled] = -1
     chosen: list[ProposedMicrograph] = []
     while len(chosen) < min(count, len(every) - len(labelled)):
         best = int(np.argmax(worth * distance))
         reason = f"no label yet; {unsure[best]:.0f} of {found[best]} detections are uncertain"
-        if abs(profile[best, 0]) > _ODD:
+        if not found[best]:
+            reason = "no label yet; nothing was detected"
+        elif abs(profile[best, 0]) > _ODD:
             reason += f"; far {'more' if profile[best, 0] > 0 else 'fewer'} particles than on most micrographs"
         chosen.append(ProposedMicrograph(every[best], float(mistakes[best]), reason))
         worth[best] = -1
@@ -292,7 +294,7 @@ def _standardized(profile: NDArray[np.float64]) -> NDArray[np.float64]:
     return centred / np.where(spread > 0, spread, 1.0)
 
 
-def _apart(profile: NDArray[np.float64], row: int) -> NDArray[np.float64]:
+def _apart(profile: NDArray[np.float64], row: np.intp | int) -> NDArray[np.float64]:
     """How unlike micrographs are to one of them: 0 the same, towards 1."""
     distance = np.linalg.norm(profile - profile[row], axis=1)
     # Micrographs that look alike by their scores differ all the same: the second look is worth something.
