@@ -59,7 +59,8 @@ def test_features_tell_alike_from_unlike():
 
     def features(name: str, xy: np.ndarray) -> np.ndarray:
         asked.append(name)
-        return np.where(xy[:, :1] == 350.0, [[0.0, 9.0]], np.stack([xy[:, 0] / 1000, np.ones(len(xy))], axis=1))
+        looks = np.stack([1 + xy[:, 0] / 1000, np.ones(len(xy))], axis=1) if name == "m" else np.zeros((len(xy), 2))
+        return np.where(xy[:, :1] == 350.0, [[0.0, 9.0]], looks)
 
     labels = Picks.on("other", [[5, 5]])
     first, *rest = propose(candidates, labels, radius=5, picks=4, features=features).picks
@@ -111,10 +112,10 @@ def test_any_input_gives_distinct_open_candidates(data):
     assert found == propose(candidates, labels, radius=1, picks=5, features=features)
 
 
-def test_thousands_of_micrographs_take_seconds_and_few_are_read():
+def test_of_thousands_of_micrographs_few_are_read():
     names = [f"grid/{k:05}" for k in range(2000)]
-    candidates = scattered(np.random.default_rng(2), names, 100)
-    labels = candidates.select(np.arange(0, 20000, 100))
+    candidates = scattered(np.random.default_rng(2), names, 50)
+    labels = candidates.select(np.arange(0, 5000, 50))
     asked: list[str] = []
 
     def features(name: str, xy: np.ndarray) -> np.ndarray:

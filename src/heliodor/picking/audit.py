@@ -209,8 +209,8 @@ def assess(
     answers : Answers
         Open ones do not count.
     found : (int, int), optional
-        (k, n): of n particles labelled independently of the picks, and not used in training, k have a candidate. If not
-        it, recall is the share of the particles among the candidates, too high by those where nothing was detected.
+        (k, n): of n particles labelled independently of the picks, and not used in training, k have a candidate.
+        Without it, recall is the share of the particles among the candidates, too high by those that are not.
     level : float
         Of the credible intervals.
     seed : int

@@ -117,8 +117,8 @@ def propose(
     picks, micrographs : int
         How many to propose, at most.
     features : callable, optional
-        (name, xy (N, 2) in full-size pixels) -> (N, D) array. It is called once for at most `READ` micrographs with
-        candidates and for at most `READ` with labels.
+        (name, xy (N, 2) in full-size pixels) -> (N, D) array. It is called once for each of at most `READ` micrographs
+        with candidates and at most `READ` with labels.
 
     Returns
     -------
@@ -133,8 +133,8 @@ def propose(
     -----
     Greedy: the next pick is that of the largest value = uncertainty x novelty x spread. Uncertainty is 4 p (1 - p)
     (Lewis and Gale 1994). Novelty is the distance of its features from the nearest label, negative, or pick chosen
-    before (farthest first, as core-set selection: Sener and Savarese 2018), in units of the median candidate's, at
-    most 1. Spread halves with each pick chosen, or pair of labels placed, on the same micrograph. The same input gives
+    before (farthest first, as core-set selection: Sener and Savarese 2018), d / (d + the median candidate's).
+    Spread halves with each pick chosen, or pair of labels placed, on the same micrograph. The same input gives
     the same proposals.
     """
     if len(candidates) and not candidates.has_scores:
@@ -211,32 +211,34 @@ class _Novelty:
     def __init__(self, listed: Picks, known: Picks, features: Features | None) -> None:
         self._vectors: NDArray[np.floating] | None = None
         self._distance = np.full(len(listed), np.inf)
-        self._far = np.inf  # the distance that counts as new: the median candidate's, at first
+        self._typical = np.inf  # the median candidate's distance, at first
         if features is None or not len(listed):
             return
-        self._vectors = _vectors(listed, features)
-        if len(known):
-            recent = set(known.micrographs()[-READ:])
-            for vector in _vectors(known.select([name in recent for name in known.names]), features):
-                self._see(self._vectors, vector)
-            self._far = float(np.median(self._distance))
+        recent = set(known.micrographs()[-READ:])
+        seen = known.select(np.array([name in recent for name in known.names], dtype=bool))
+        vectors = _vectors(Picks.join([listed, seen]), features)
+        self._vectors = vectors[: len(listed)]
+        for vector in vectors[len(listed) :]:
+            self._see(self._vectors, vector)
+        if len(seen):
+            self._typical = float(np.median(self._distance))
 
     def values(self) -> NDArray[np.float64]:
-        """Novelty of each candidate, 0 (the same as something known) to 1."""
-        if not 0 < self._far < np.inf:
+        """Novelty of each candidate: 0 the same as something known, 1/2 the median candidate, at most 1."""
+        if not 0 < self._typical < np.inf:
             return np.ones(len(self._distance))
-        return np.minimum(self._distance / self._far, 1.0)
+        return self._distance / (self._distance + self._typical)
 
     def unlike(self) -> NDArray[np.bool_]:
         """Whether a person should be told that a candidate is unlike what is known."""
-        return np.isfinite(self._distance) & (self._distance > _UNLIKE * self._far)
+        return np.isfinite(self._distance) & (self._distance > _UNLIKE * self._typical)
 
     def add(self, row: int) -> None:
         """Note that a candidate has been chosen."""
         if self._vectors is not None:
             self._see(self._vectors, self._vectors[row])
-            if np.isinf(self._far):
-                self._far = float(np.median(self._distance))
+            if np.isinf(self._typical):
+                self._typical = float(np.median(self._distance))
 
     def _see(self, vectors: NDArray[np.floating], new: NDArray[np.floating]) -> None:
         self._distance = np.minimum(self._distance, np.linalg.norm(vectors - new, axis=1))
@@ -262,6 +264,8 @@ def _choose_micrographs(
     candidates: Picks, known: Picks, threshold: float, names: Sequence[str], count: int
 ) -> list[ProposedMicrograph]:
     every = list(dict.fromkeys([*names, *candidates.micrographs(), *known.micrographs()]))
+    if not every:
+        return []
     where = _places(candidates, every)
     probability = probability_of(candidates, threshold)
     found = np.bincount(where, minlength=len(every))
@@ -270,7 +274,7 @@ def _choose_micrographs(
     particles = np.bincount(where, probability, len(every))
     profile = _standardized(np.stack([np.log1p(particles), np.log1p(found), unsure / np.maximum(found, 1)], axis=1))
     labelled = np.unique(_places(known, every))
-    distance = np.min([np.ones(len(every)), *(_apart(profile, k) for k in labelled)], axis=0)
+    distance = np.min([_apart(profile, k) for k in labelled], axis=0) if len(labelled) else np.ones(len(every))
     worth = 1 + mistakes / max(float(mistakes.mean()), 1e-9)
     worth[labelled] = -1
     chosen: list[ProposedMicrograph] = []
@@ -295,7 +299,6 @@ def _standardized(profile: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _apart(profile: NDArray[np.float64], row: np.intp | int) -> NDArray[np.float64]:
-    """How unlike micrographs are to one of them: 0 the same, towards 1."""
-    distance = np.linalg.norm(profile - profile[row], axis=1)
-    # Micrographs that look alike by their scores differ all the same: the second look is worth something.
-    return np.asarray(0.1 + 0.9 * distance / (1 + distance))
+    """How unlike micrographs are to one of them: least for those the same."""
+    # Micrographs that look alike by their scores differ all the same: a second look is worth something.
+    return np.asarray(0.1 + np.log1p(np.linalg.norm(profile - profile[row], axis=1)))
