@@ -46,7 +46,7 @@ def test_it_finds_the_particles_of_micrographs_without_labels(run):
 def test_it_writes_what_it_promises(run):
     folder, _, place, _ = run
     out = place / "out"
-    assert {"picks.star", "picks.txt", "model.safetensors", "training.tsv", "run.json", "overview.png"} <= {
+    assert {"picks.star", "picks.txt", "model.safetensors", "training.tsv", "run.json", "report.html"} <= {
         p.name for p in out.iterdir()
     }
     assert sorted(p.name for p in (out / "micrographs").iterdir()) == [

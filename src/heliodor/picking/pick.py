@@ -19,12 +19,12 @@ from heliodor.picking.detect import Detector
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
-from heliodor.picking.overview import draw_overview
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import claim, surroundings, write_record
+from heliodor.record import RUN, claim, surroundings, write_record
+from heliodor.report.write import REPORT, write_report
 from heliodor.training.check import check_labels, resolve_labels
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heliodor.networks import Classifier
-
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def pick(
     settings : PickSettings
     out : path
         Folder for picks.star, picks.txt, micrographs/, model.safetensors, training.tsv, run.json,
-        overview.png.
+        report.html.
     negatives : Picks, optional
         Centres that are no particles.
     device : str
@@ -106,10 +104,11 @@ def pick(
     geometry = _geometry(settings, _pixel_size(labeled[0].path, settings))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
-    claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path)} for m in micrographs]
-    record = {**surroundings(), **deciding, "device": device, "workers": workers, "micrographs": files}
-    write_record(folder / RECORD, record)
+    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path), "defocus": m.defocus} for m in micrographs]
+    machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
+    record = {**surroundings(), **deciding, **machine, "micrographs": files}
+    write_record(folder / RUN, record)
     reporter.note(f"{len(labels)} labels on {len(labeled)} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
 
@@ -122,9 +121,8 @@ def pick(
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
     result = {"estimates": about["estimates"], "picks": len(picks), "failed": failed, "seconds": seconds}
-    write_record(folder / RECORD, {**record, "result": result})
-    shown = [m for m in micrographs if str(m.path) not in failed][:3]
-    draw_overview(folder / "overview.png", [load(m) for m in shown], picks, labels, geometry, folder / TABLE)
+    write_record(folder / RUN, {**record, "result": result})
+    write_report(folder, reporter=reporter)
     return PickResult(picks, failed, geometry, about["threshold"], seconds)
 
 
@@ -161,7 +159,7 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
 
 
 def _clear(folder: Path) -> None:
-    for name in (CHECKPOINT, MODEL, TABLE, RECORD, "picks.star", "picks.txt", "overview.png"):
+    for name in (CHECKPOINT, MODEL, TABLE, RUN, "picks.star", "picks.txt", REPORT):
         (folder / name).unlink(missing_ok=True)
     if (folder / "micrographs").is_dir():
         shutil.rmtree(folder / "micrographs")

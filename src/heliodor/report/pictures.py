@@ -1,0 +1,204 @@
+"""The parts of the report that show pixels: micrographs with their picks, and windows around picks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.errors import MicrographError
+from heliodor.picking.stream import stream
+from heliodor.report.images import View, grey, montage, png, view
+from heliodor.report.markup import data_uri, tag
+from heliodor.report.plot import number
+from heliodor.report.tally import Tally, even, extremes, oddest
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from numpy.typing import NDArray
+
+    from heliodor.picks import Picks
+    from heliodor.progress import Reporter
+    from heliodor.report.run import Run
+
+READ = 12  # micrographs, spread over the set, that windows are cut from
+_SHOWN = 6  # of these
+_COLUMNS, _ROWS, _LOWEST_ROWS = 16, 5, 2
+_BANDS = 5
+_LOW = 0.1  # share of all picks that is drawn as low
+
+
+def read_views(run: Run, tally: Tally, reporter: Reporter) -> tuple[dict[int, View], dict[int, str]]:
+    """Read a bounded number of micrographs: a spread over the set and the extremes of the table.
+
+    Returns
+    -------
+    views : dict
+        Row of a micrograph -> what is kept of it.
+    unreadable : dict
+        Row -> why it cannot be read any more.
+    """
+    rows = sorted({*tally.spread(READ), *_extreme_rows(tally)})
+    row_of = {run.micrographs[row].name: row for row in rows}
+    views: dict[int, View] = {}
+    unreadable: dict[int, str] = {}
+    loaded = stream([run.micrographs[row] for row in rows], run.load, 1)
+    for file, result in reporter.track(loaded, len(rows), "reading micrographs for the report"):
+        row = row_of[file.name]
+        if isinstance(result, MicrographError):
+            unreadable[row] = str(result)
+        else:
+            views[row] = view(*result, tally.picks(row), run.geometry)
+    return views, unreadable
+
+
+def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
+    """Rows of the micrographs that the table of picks sets apart -> in what."""
+    counts = np.where(tally.picked, tally.counts, np.nan)
+    why: dict[int, list[str]] = defaultdict(list)
+    for found in (
+        extremes(counts, "fewest picks", "most picks"),
+        extremes(tally.scores, "lowest scores", "highest scores"),
+    ):
+        for row, reason in found.items():
+            why[row].append(reason)
+    odd = oddest(counts, tally.scores)
+    if odd is not None:
+        why[odd].append("farthest from the median")
+    return why
+
+
+def reasons(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[str]]:
+    """Choose the micrographs to show: row -> why, in the order of the set."""
+    why = _extreme_rows(tally)
+    contrast = np.full(len(run.micrographs), np.nan)
+    for row, seen in views.items():
+        contrast[row] = seen.contrast
+    for row, reason in extremes(contrast, "lowest contrast", "highest contrast").items():
+        why[row].append(reason)
+    spread = [row for row in tally.spread(READ) if row in views]
+    for k in even(len(spread), _SHOWN):
+        why.setdefault(spread[k], [])
+    return {row: why[row] for row in sorted(why) if row in views}
+
+
+def micrographs(run: Run, tally: Tally, views: dict[int, View], why: dict[int, list[str]]) -> list[Element]:
+    """Micrographs with picks as circles and labels as crosses."""
+    low = float(np.quantile(run.picks.scores, _LOW)) if len(run.picks) else -np.inf
+    switch = tag("label", tag("input", type="checkbox", checked="", id="marks"), " show picks and labels")
+    legend = tag(
+        "p",
+        tag("span", "picks", class_="key pick"), " circles as wide as the particle; ",
+        tag("span", "low", class_="key low"), f" the lowest tenth of all scores (below {number(round(low, 2))}); ",
+        tag("span", "labels", class_="key mark"), " crosses. Contrast: how much lighter a ring around "
+        "the picks is than their discs, in standard deviations of the background. Click a micrograph to enlarge it.",
+        class_="legend",
+    )  # fmt: skip
+    cards = [_card(run, tally, row, views[row], reason, low) for row, reason in why.items()]
+    return [legend, tag("p", switch, class_="switch"), tag("div", *cards, class_="micrographs")]
+
+
+def _card(run: Run, tally: Tally, row: int, seen: View, why: list[str], low: float) -> Element:
+    file, picks = run.micrographs[row], tally.picks(row)
+    facts = [f"{len(picks):,} picks"]
+    if np.isfinite(tally.scores[row]):
+        facts.append(f"median score {number(round(tally.scores[row], 2))}")
+    if np.isfinite(seen.contrast):
+        facts.append(f"contrast {number(round(seen.contrast, 2))}")
+    if file.defocus is not None:
+        facts.append(f"defocus {number(round(file.defocus / 1e4, 2))} \N{MICRO SIGN}m")
+    chips = [tag("span", reason, class_="chip") for reason in why]
+    caption = tag(
+        "figcaption", tag("b", file.name), tag("span", " \N{MIDDLE DOT} ".join(facts), class_="facts"), *chips
+    )
+    zoom = tag("input", type="checkbox", class_="zoom", aria_label=f"enlarge {file.name}")
+    return tag("figure", tag("label", zoom, _drawing(run, file.name, picks, seen, low)), caption)
+
+
+def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Element:
+    """Draw in full-size pixels; the centre of the first pixel is the origin."""
+    (width, height), geometry = seen.size, run.geometry
+    radius = geometry.diameter / geometry.pixel_size / 2
+    left, top = (-scale / 2 for scale in seen.scale)
+    svg = tag("svg", viewBox=f"{left:.2f} {top:.2f} {width:.2f} {height:.2f}", role="img", aria_label=name)
+    place = {"x": left, "y": top, "width": width, "height": height}
+    svg.append(tag("image", href=data_uri(seen.picture, "jpeg"), preserveAspectRatio="none", **place))
+    marks = tag("g", class_="marks")
+    for (x, y), score in zip(picks.xy.tolist(), picks.scores.tolist(), strict=True):
+        title = tag("title", f"score {score:.2f}")
+        marks.append(tag("circle", title, cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}",
+                         class_="low" if score < low else "pick"))  # fmt: skip
+    arm = radius / 3
+    cross = "".join(
+        f"M{x - arm:.1f} {y:.1f}h{2 * arm:.1f}M{x:.1f} {y - arm:.1f}v{2 * arm:.1f}"
+        for x, y in run.labels.of(name).xy.tolist()
+    )
+    if cross:
+        marks.append(tag("path", d=cross, class_="mark"))
+    svg.append(marks)
+    svg.extend(_scale_bar(left, top, width, height, geometry.pixel_size))
+    return svg
+
+
+def _scale_bar(left: float, top: float, width: float, height: float, pixel_size: float) -> list[Element]:
+    """Draw a bar of a round length, about a fifth of the width."""
+    wanted = width * pixel_size / 5
+    power = 10 ** np.floor(np.log10(wanted))
+    length = float(power * max(k for k in (1, 2, 5) if k * power <= wanted))
+    x, y, thickness = left + 0.03 * width, top + height - 0.045 * width, 0.008 * width
+    text = f"{length / 10:g} nm"
+    return [
+        tag("rect", x=x, y=y, width=length / pixel_size, height=thickness, class_="scale"),
+        tag("text", text, x=x, y=y - thickness, font_size=0.035 * width, class_="scale"),
+    ]
+
+
+def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
+    """Averages of windows in bands of the score, and windows from the highest to the lowest score."""
+    rows = [row for row in tally.spread(READ) if row in views]
+    cut = np.concatenate([views[row].windows for row in rows]) if rows else np.empty((0, 1, 1))
+    if not len(cut):
+        return [tag("p", "There is no pick with a whole window on the micrographs that were read.")]
+    scores = np.concatenate([views[row].scores for row in rows])
+    order = np.argsort(-scores, kind="stable")
+    cut, scores = cut[order], scores[order]
+    width = cut.shape[1] * run.geometry.pixel_size * run.geometry.factor
+    text = (
+        f"{len(cut):,} windows of {width:.0f} \N{ANGSTROM SIGN} around picks on {len(rows)} micrographs spread over "
+        "the set, with the scale, normalization and contrast that the network sees; a little smoothed."
+    )
+    lowest = slice(-min(len(cut), _COLUMNS * _LOWEST_ROWS), None)
+    return [
+        tag("p", text),
+        tag("h3", "Averages, from the highest to the lowest scores"),
+        _averages(cut, scores),
+        tag("h3", "Windows at even steps of rank, the highest score first"),
+        _sheet(cut[even(len(cut), _COLUMNS * _ROWS)], "windows around picks, the highest scores first"),
+        tag("h3", f"The lowest {len(cut[lowest])}: where junk would be"),
+        _sheet(cut[lowest], "windows around the picks of the lowest scores"),
+        _range(scores[lowest]),
+    ]
+
+
+def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element:
+    """Show the mean window of each fifth of the scores, all at one grey scale."""
+    bands = [band for band in np.array_split(np.arange(len(cut)), _BANDS) if len(band)]
+    means = [cut[band].mean(axis=0) for band in bands]
+    limits = (float(np.min(means)), float(np.max(means)))
+    figures = []
+    for band, mean in zip(bands, means, strict=True):
+        text = f"{len(band):,} windows, score {scores[band[-1]]:.2f} to {scores[band[0]]:.2f}"
+        image = tag("img", src=data_uri(png(grey(mean, limits)), "png"), alt=f"average of {text}")
+        figures.append(tag("figure", image, tag("figcaption", text)))
+    return tag("div", *figures, class_="averages")
+
+
+def _sheet(cut: NDArray[np.floating], text: str) -> Element:
+    columns = min(_COLUMNS, len(cut))
+    return tag("img", src=data_uri(montage(cut, columns), "png"), alt=text, class_=f"sheet of{columns}")
+
+
+def _range(scores: NDArray[np.float64]) -> Element:
+    return tag("p", f"Scores {number(round(scores[0], 2))} to {number(round(scores[-1], 2))}.", class_="legend")
