@@ -30,6 +30,7 @@ def fit(
     match_radius: float,
     table: Path | None = None,
     checkpoint: Path | None = None,
+    start: Classifier | None = None,
     device: str = "auto",
     reporter: Reporter = SILENT,
     on_epoch: Callable[[Trainer], None] | None = None,
@@ -48,7 +49,8 @@ def fit(
         See `heliodor.training.history`.
     checkpoint : path, optional
         Rewritten after every epoch.
-    device : str
+    start, device
+        See `Trainer`.
     reporter : Reporter
     on_epoch : callable, optional
         Called with the trainer after every epoch.
@@ -58,7 +60,7 @@ def fit(
     Classifier
         On the CPU, in evaluation mode.
     """
-    trainer = Trainer(training, settings, device)
+    trainer = Trainer(training, settings, device, start=start)
     rows: list[dict[str, float]] = []
     if checkpoint is not None and checkpoint.is_file():
         trainer.load(checkpoint)
