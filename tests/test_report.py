@@ -8,12 +8,16 @@ import pytest
 
 from heliodor.cli import main
 from heliodor.errors import FormatError, SettingsError
+from heliodor.evaluation import evaluate
+from heliodor.evaluation.reliability import reliability
+from heliodor.files import write_text
+from heliodor.formats import star, write_picks
 from heliodor.names import MicrographFile
 from heliodor.picks import Picks
 from heliodor.report.run import read_run
 from heliodor.report.tally import Tally, even, extremes, oddest
 from heliodor.report.write import write_report
-from report_helpers import Page, change_record, some_picks, write_micrographs, write_run
+from report_helpers import DIAMETER, PIXEL_SIZE, Page, change_record, some_picks, write_micrographs, write_run
 
 NONE = Picks([], np.empty((0, 2)))
 
@@ -45,6 +49,7 @@ def test_its_numbers_are_those_of_the_run(run):
     assert "1 micrographs have no pick." in page.text
     assert "1 of 4 labels have no pick near them" in page.text
     low = np.quantile(picks.scores, 0.1)
+    assert page.count("svg", class_="plot") == 6
     assert page.count("circle", class_="low") == (picks.scores < low).sum()
     assert page.count("circle", class_="pick") == (picks.scores >= low).sum()
     assert f"median score {np.median(picks.of('a.b.c').scores):.2f}".rstrip("0") in page.text
@@ -189,11 +194,76 @@ def test_large_and_crowded_micrographs_stay_below_ten_megabytes(tmp_path):
     from heliodor.report.images import LARGEST, jpeg, view
 
     pixels = np.random.default_rng(0).normal(size=(1500, 2000)).astype(np.float32)
-    seen = view(Micrograph(pixels, 2.0, "m"), (1.0, 1.0), some_picks(["m"], [2000]), derive_geometry(40, 2))
+    seen = view(Micrograph(pixels, 2.0, "m"), (1.0, 1.0), some_picks(["m"], [2000]), 1.5, derive_geometry(40, 2))
     assert len(seen.picture) < 0.3e6  # of 17 micrographs, in base 64: 7 MB
-    assert len(seen.windows) <= 300
+    assert len(seen.windows) <= 332
     assert seen.size == (2000, 1500)
     assert len(jpeg(pixels[:100, :100])) < 20_000 < LARGEST**2
+
+
+def write_candidates(folder, picks, below):
+    """Write the detections of each micrograph: its picks, and others below the threshold."""
+    found = Picks.join([picks, below])
+    for file in json.loads((folder / "run.json").read_text())["micrographs"]:
+        own = found.of(file["name"])
+        own = own.select(np.argsort(-own.scores))
+        write_text(folder / "candidates" / f"{file['name']}.star", star.to_text(own, with_names=False))
+
+
+def test_candidates_below_the_threshold_are_shown_apart(run):
+    folder, picks = run
+    below = Picks.on("with space", picks.xy[:6], [0.75, 0.5, 0, -1, -2, -3])
+    write_candidates(folder, picks, below)
+    change_record(folder, calibration={"scores": [-3.0, 9.0], "probabilities": [0.1, 0.9]})
+    page = report(folder)
+    assert "20 detections on 3 micrographs." in page.text
+    assert "Just below the threshold, not picked: scores 0.75 to" in page.text
+    assert page.count("circle") - page.count("circle", r="5.5") == len(picks)
+    first = picks.of("001").scores[0]
+    odds = np.interp(first, [-3, 9], np.log([1 / 9, 9]))
+    assert f"score {first:.2f}, probability {1 / (1 + np.exp(-odds)):.2f}" in page.text
+    assert page.count("svg", class_="plot") == 8
+    (folder / "candidates" / "001.star").unlink()
+    with pytest.raises(FormatError, match=r"001\.star"):
+        write_report(folder)
+
+
+def test_against_complete_labels(run, tmp_path):
+    folder, picks = run
+    write_candidates(folder, picks, Picks.on("a.b.c", [[60, 60]], [-2.0]))
+    own = picks.of("a.b.c")
+    found = evaluate(own, Picks.on("a.b.c", own.xy[:6]), DIAMETER / PIXEL_SIZE / 3, threshold=0.75).overall
+    write_picks(tmp_path / "truth.star", Picks.on("mics/a.b.c.mrc", own.xy[:6]))
+    assert main(["report", str(folder), "--labels", str(tmp_path / "truth.star")]) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert "6 labels on 1 micrographs, 0 of which had labels in training." in page.text
+    assert f"precision {found.precision:.3f}" in page.text
+    assert f"recall {found.recall:.3f}" in page.text
+    assert "expected calibration error" in page.text
+
+
+def test_labels_of_other_micrographs_are_refused(run, tmp_path, capsys):
+    folder, picks = run
+    write_picks(tmp_path / "truth.txt", picks.renamed({"001": "other", "a.b.c": "another"}))
+    assert main(["report", str(folder), "--labels", str(tmp_path / "truth.txt")]) == 2
+    assert "no name in the table means a given micrograph" in capsys.readouterr().err
+
+
+def test_reliability_is_that_of_a_loop():
+    random = np.random.default_rng(0)
+    p = np.append(random.random(500), [0.0, 1.0])
+    true = random.random(502) < p**2
+    found = reliability(p, true, bins=5)
+    gaps = []
+    for k in range(5):
+        inside = (p >= k / 5) & ((p < (k + 1) / 5) | (k == 4))
+        assert found.counts[k] == inside.sum()
+        assert found.claimed[k] == pytest.approx(p[inside].mean())
+        assert found.true[k] == pytest.approx(true[inside].mean())
+        assert found.low[k] < found.true[k] < found.high[k]
+        gaps += [abs(p[inside].mean() - true[inside].mean())] * inside.sum()
+    assert found.error == pytest.approx(np.mean(gaps))
+    assert len(reliability([], []).counts) == 0
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, run, capsys):

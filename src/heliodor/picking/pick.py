@@ -121,7 +121,13 @@ def pick(
     picks = _collect(folder, [m for m in micrographs if str(m.path) not in failed], about["threshold"], calibration)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
-    result = {"estimates": about["estimates"], "picks": len(picks), "failed": failed, "seconds": seconds}
+    result = {
+        "estimates": about["estimates"],
+        "picks": len(picks),
+        "failed": failed,
+        "seconds": seconds,
+        **calibration.about(),
+    }
     write_record(folder / RUN, {**record, "result": result})
     write_report(folder, reporter=reporter)
     return PickResult(picks, failed, geometry, about["threshold"], seconds)

@@ -1,4 +1,4 @@
-"""The parts of the report that draw numbers: scores and threshold, training, picks over the set."""
+"""The parts of the report that draw training, and picks over the set."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.report.markup import table, tag
-from heliodor.report.plot import Axis, Plot, number
-from heliodor.report.tally import even
+from heliodor.report.plot import Axis, Plot, figure, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,61 +18,10 @@ if TYPE_CHECKING:
     from heliodor.report.run import Run
     from heliodor.report.tally import Tally
 
-_BINS = 60
-_POINTS = 300  # of a curve
 _ENDS = 8  # micrographs listed at either end
-_KEPT = (0.95, 0.9, 0.75, 0.5)
 _SMOOTHED = 40  # micrographs, from which on a running median is drawn
 _MANY = 300  # dots, from which on they are small and faint
 _MICROMETRE = 1e4  # angstrom
-
-
-def figure(plot: Plot, caption: str, *legend: tuple[str, str]) -> Element:
-    """Set a plot with its caption; `legend` are (style, text)."""
-    keys = [tag("span", text, class_=f"key {style}") for style, text in legend]
-    return tag("figure", plot.element(), tag("figcaption", *keys, caption), class_="chart")
-
-
-def scores(run: Run) -> list[Element]:
-    """Histogram of the scores, and how many picks per micrograph each threshold leaves."""
-    values = run.picks.scores[np.isfinite(run.picks.scores)]
-    if not len(values):
-        return [tag("p", f"No detection has a score above the threshold of {number(round(run.threshold, 2))}.")]
-    return [tag("div", _histogram(run, values), _survival(run, values), class_="pair"), _thresholds(values)]
-
-
-def _histogram(run: Run, values: NDArray[np.float64]) -> Element:
-    axis = Axis.over("score (log-odds)", [*values, run.threshold])
-    heights, edges = np.histogram(values, _BINS)
-    plot = Plot("histogram of the scores", axis, Axis.over("picks", heights * 1.08, zero=True, whole=True))
-    plot.bars(edges, heights, "c1")
-    plot.upright(run.threshold, f"threshold {run.threshold:.2f}", "ink")
-    return figure(plot, "Scores of all picks. 0 is even odds, larger is surer.")
-
-
-def _survival(run: Run, values: NDArray[np.float64]) -> Element:
-    ranked = np.sort(values)[::-1]
-    rows = even(len(ranked), _POINTS)
-    micrographs = len(run.micrographs) - len(run.failed)
-    per_micrograph = (rows + 1) / micrographs
-    expected = run.result["estimates"].get("expected_particles")
-    x = Axis.over("threshold (log-odds)", [*values, run.threshold])
-    y = Axis.over("picks per micrograph", [*per_micrograph, *([expected] if expected else [])], zero=True)
-    plot = Plot("picks per micrograph that each threshold leaves", x, y)
-    plot.line(ranked[rows], per_micrograph, "c1")
-    if expected:
-        plot.level(expected, f"expected: {number(round(expected, 1))}", "c2 dashed")
-    plot.upright(run.threshold, f"threshold {run.threshold:.2f}", "ink")
-    return figure(plot, "Mean number of picks on a micrograph that each threshold leaves, and the number expected.")
-
-
-def _thresholds(values: NDArray[np.float64]) -> Element:
-    rows = []
-    for share in _KEPT:
-        threshold = round(float(np.quantile(values, 1 - share)), 2)
-        rows.append([f"{share:.0%}", number(threshold), f"{int((values >= threshold).sum()):,}"])
-    note = tag("p", "To keep only the surer picks, with ", tag("code", "heliodor convert --threshold"), ":")
-    return tag("div", note, table(["share of picks", "threshold", "picks"], rows, numbers=(0, 1, 2)), class_="aside")
 
 
 def training(run: Run) -> list[Element]:
@@ -106,7 +54,7 @@ def training(run: Run) -> list[Element]:
 def over_the_set(run: Run, tally: Tally, shown: dict[int, list[str]]) -> list[Element]:
     """Draw picks and scores against the order of the micrographs, and against defocus where that is known."""
     order = np.arange(1, len(run.micrographs) + 1, dtype=float)
-    counts = np.where(tally.picked, tally.counts, np.nan)
+    counts = tally.known_counts
     names = {row: f"{run.micrographs[row].name}: {', '.join(why)}" for row, why in shown.items() if why}
     measures = (
         (counts, Axis.over("picks on the micrograph", counts, zero=True, whole=True)),

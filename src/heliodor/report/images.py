@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 LARGEST = 720  # pixels along the longer side of a micrograph's picture
 _QUALITY = 70
-_TILE = 48  # pixels along a window's picture
-_WINDOWS = 300  # kept of one micrograph
+_TILE, _GAP = 54, 2  # pixels along a window's picture, and between two
+SHEET_STEP = _TILE + _GAP
+_WINDOWS, _REJECTED = 300, 32  # picks, and best detections below the threshold, kept of one micrograph
 _MARGIN = 1.6  # side of a window, in particle diameters
 _SMOOTH = 0.8  # pixels: the eye, unlike the network, is misled by the noise of single pixels
 
@@ -42,9 +43,10 @@ class View:
     scale : (float, float)
         Full-size pixels per pixel that the network sees, x and y.
     windows : (N, side, side) float array
-        Around picks, downsampled and normalized as for the network, a little smoothed.
+        Around picks and around the best that are none, downsampled and normalized as for the network, a little
+        smoothed.
     scores : (N,) float array
-        Of these picks, in any order.
+        Of these, best first.
     contrast : float
         Mean over the picks of a ring around the particle minus its disc, in standard deviations of the
         background; NaN without picks.
@@ -58,7 +60,9 @@ class View:
     contrast: float
 
 
-def view(micrograph: Micrograph, scale: tuple[float, float], picks: Picks, geometry: Geometry) -> View:
+def view(
+    micrograph: Micrograph, scale: tuple[float, float], found: Picks, threshold: float, geometry: Geometry
+) -> View:
     """Take what is shown of a micrograph.
 
     Parameters
@@ -67,20 +71,23 @@ def view(micrograph: Micrograph, scale: tuple[float, float], picks: Picks, geome
         As the network sees it.
     scale : (float, float)
         Full-size pixels per pixel of it, x and y.
-    picks : Picks
-        Of this micrograph, in full-size pixels.
+    found : Picks
+        Detections on this micrograph, best first, in full-size pixels.
+    threshold : float
+        Picks are those with a score above it.
     geometry : Geometry
     """
     from scipy.ndimage import gaussian_filter
 
     pixels = gaussian_filter(micrograph.pixels, _SMOOTH)
     side = 2 * round(_MARGIN * geometry.span / 2)
-    windows, inside = cut(pixels, picks.xy / scale, side)
-    scores = picks.scores[inside]
-    kept = np.argsort(scores)[even(len(scores), _WINDOWS)]
+    windows, inside = cut(pixels, found.xy / scale, side)
+    scores = found.scores[inside]
+    picked = int((scores > threshold).sum())
+    kept = np.append(even(picked, _WINDOWS), np.arange(picked, min(picked + _REJECTED, len(scores))))
     rows, columns = pixels.shape
     size = (columns * scale[0], rows * scale[1])
-    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], _contrast(windows, geometry.span))
+    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], _contrast(windows[:picked], geometry.span))
 
 
 def _contrast(windows: Array, span: float) -> float:
@@ -97,7 +104,7 @@ def _contrast(windows: Array, span: float) -> float:
 def grey(pixels: Array, limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Bring pixels to 8 bits; the limits are percentiles 0.5 and 99.5 unless they are given."""
     low, high = np.percentile(pixels, [0.5, 99.5]) if limits is None else limits
-    return np.uint8(np.clip((pixels - low) / max(high - low, 1e-9), 0, 1) * 255)
+    return (np.clip((pixels - low) / max(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
 
 
 def jpeg(pixels: Array) -> bytes:
@@ -109,18 +116,17 @@ def jpeg(pixels: Array) -> bytes:
     return _encode(image, "JPEG", quality=_QUALITY)
 
 
-def montage(windows: Array, columns: int, gap: int = 2) -> bytes:
+def montage(windows: Array, columns: int) -> bytes:
     """Return a picture of windows row by row, all at the same grey scale; between them it is transparent."""
     from PIL import Image
 
     rows = -(-len(windows) // columns)
-    step = _TILE + gap
-    sheet = Image.new("LA", (columns * step - gap, rows * step - gap))
+    sheet = Image.new("LA", (columns * SHEET_STEP - _GAP, rows * SHEET_STEP - _GAP))
     limits = tuple(np.percentile(windows, [1, 99]))
     for k, window in enumerate(windows):
         tile = Image.fromarray(grey(window, limits)).resize((_TILE, _TILE), Image.Resampling.BICUBIC)
         tile.putalpha(255)
-        sheet.paste(tile, (k % columns * step, k // columns * step))
+        sheet.paste(tile, (k % columns * SHEET_STEP, k // columns * SHEET_STEP))
     return _encode(sheet, "PNG")
 
 

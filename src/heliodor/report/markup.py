@@ -33,7 +33,7 @@ def tag(name: str, *content: Content, **attributes: str | float) -> Element:
             element.append(child)
         elif len(element):
             element[-1].tail = (element[-1].tail or "") + _text(child)
-        else:
+        else:  # no child yet
             element.text = (element.text or "") + _text(child)
     return element
 
@@ -43,8 +43,10 @@ def _attribute(name: str) -> str:
 
 
 def _text(value: str | float) -> str:
-    if not isinstance(value, str):
-        return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, int):
+        return str(value)
     # Names of files may hold bytes that are no text, and characters that no page may hold.
     printable = "".join(c if c >= " " or c in "\t\n" else f"\\x{ord(c):02x}" for c in value)
     return printable.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -9,29 +9,39 @@ import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.picking.stream import stream
-from heliodor.report.images import View, grey, montage, png, view
+from heliodor.report.images import SHEET_STEP, View, grey, montage, png, view
 from heliodor.report.markup import data_uri, tag
 from heliodor.report.plot import number
-from heliodor.report.tally import Tally, even, extremes, oddest
+from heliodor.report.tally import even, extremes, oddest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from xml.etree.ElementTree import Element
 
     from numpy.typing import NDArray
 
     from heliodor.picks import Picks
     from heliodor.progress import Reporter
+    from heliodor.report.detections import Detections
     from heliodor.report.run import Run
+    from heliodor.report.tally import Tally
 
 READ = 12  # micrographs, spread over the set, that windows are cut from
 _SHOWN = 6  # of these
-_COLUMNS, _ROWS, _LOWEST_ROWS = 16, 5, 2
+_COLUMNS, _ROWS, _LOWEST_ROWS = 20, 5, 2
 _BANDS = 5
 _LOW = 0.1  # share of all picks that is drawn as low
 
 
-def read_views(run: Run, tally: Tally, reporter: Reporter) -> tuple[dict[int, View], dict[int, str]]:
-    """Read a bounded number of micrographs: a spread over the set and the extremes of the table.
+def rows_to_read(tally: Tally) -> list[int]:
+    """Choose a bounded number of micrographs to read: a spread over the set and the extremes of the table."""
+    return sorted({*tally.spread(READ), *_extreme_rows(tally)})
+
+
+def read_views(
+    run: Run, detections: Detections, rows: Sequence[int], reporter: Reporter
+) -> tuple[dict[int, View], dict[int, str]]:
+    """Read micrographs.
 
     Returns
     -------
@@ -40,7 +50,6 @@ def read_views(run: Run, tally: Tally, reporter: Reporter) -> tuple[dict[int, Vi
     unreadable : dict
         Row -> why it cannot be read any more.
     """
-    rows = sorted({*tally.spread(READ), *_extreme_rows(tally)})
     row_of = {run.micrographs[row].name: row for row in rows}
     views: dict[int, View] = {}
     unreadable: dict[int, str] = {}
@@ -50,13 +59,13 @@ def read_views(run: Run, tally: Tally, reporter: Reporter) -> tuple[dict[int, Vi
         if isinstance(result, MicrographError):
             unreadable[row] = str(result)
         else:
-            views[row] = view(*result, tally.picks(row), run.geometry)
+            views[row] = view(*result, detections[row], run.threshold, run.geometry)
     return views, unreadable
 
 
 def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
     """Rows of the micrographs that the table of picks sets apart -> in what."""
-    counts = np.where(tally.picked, tally.counts, np.nan)
+    counts = tally.known_counts
     why: dict[int, list[str]] = defaultdict(list)
     for found in (
         extremes(counts, "fewest picks", "most picks"),
@@ -84,7 +93,9 @@ def reasons(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[st
     return {row: why[row] for row in sorted(why) if row in views}
 
 
-def micrographs(run: Run, tally: Tally, views: dict[int, View], why: dict[int, list[str]]) -> list[Element]:
+def micrographs(
+    run: Run, tally: Tally, detections: Detections, views: dict[int, View], why: dict[int, list[str]]
+) -> list[Element]:
     """Micrographs with picks as circles and labels as crosses."""
     low = float(np.quantile(run.picks.scores, _LOW)) if len(run.picks) else -np.inf
     switch = tag("label", tag("input", type="checkbox", checked="", id="marks"), " show picks and labels")
@@ -96,13 +107,26 @@ def micrographs(run: Run, tally: Tally, views: dict[int, View], why: dict[int, l
         "the picks is than their discs, in standard deviations of the background. Click a micrograph to enlarge it.",
         class_="legend",
     )  # fmt: skip
-    cards = [_card(run, tally, row, views[row], reason, low) for row, reason in why.items()]
+    cards = [
+        tag(
+            "figure",
+            tag("label", _zoom(name), _drawing(run, name, detections.picks(row), views[row], low)),
+            _caption(run, tally, row, views[row], reasons),
+        )
+        for row, reasons in why.items()
+        for name in (run.micrographs[row].name,)
+    ]
     return [legend, tag("p", switch, class_="switch"), tag("div", *cards, class_="micrographs")]
 
 
-def _card(run: Run, tally: Tally, row: int, seen: View, why: list[str], low: float) -> Element:
-    file, picks = run.micrographs[row], tally.picks(row)
-    facts = [f"{len(picks):,} picks"]
+def _zoom(name: str) -> Element:
+    """Make the switch, itself unseen, that enlarges a micrograph."""
+    return tag("input", type="checkbox", class_="zoom", aria_label=f"enlarge {name}")
+
+
+def _caption(run: Run, tally: Tally, row: int, seen: View, why: list[str]) -> Element:
+    file = run.micrographs[row]
+    facts = [f"{tally.counts[row]:,} picks"]
     if np.isfinite(tally.scores[row]):
         facts.append(f"median score {number(round(tally.scores[row], 2))}")
     if np.isfinite(seen.contrast):
@@ -110,11 +134,7 @@ def _card(run: Run, tally: Tally, row: int, seen: View, why: list[str], low: flo
     if file.defocus is not None:
         facts.append(f"defocus {number(round(file.defocus / 1e4, 2))} \N{MICRO SIGN}m")
     chips = [tag("span", reason, class_="chip") for reason in why]
-    caption = tag(
-        "figcaption", tag("b", file.name), tag("span", " \N{MIDDLE DOT} ".join(facts), class_="facts"), *chips
-    )
-    zoom = tag("input", type="checkbox", class_="zoom", aria_label=f"enlarge {file.name}")
-    return tag("figure", tag("label", zoom, _drawing(run, file.name, picks, seen, low)), caption)
+    return tag("figcaption", tag("b", file.name), tag("span", " \N{MIDDLE DOT} ".join(facts), class_="facts"), *chips)
 
 
 def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Element:
@@ -126,10 +146,10 @@ def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Eleme
     place = {"x": left, "y": top, "width": width, "height": height}
     svg.append(tag("image", href=data_uri(seen.picture, "jpeg"), preserveAspectRatio="none", **place))
     marks = tag("g", class_="marks")
-    for (x, y), score in zip(picks.xy.tolist(), picks.scores.tolist(), strict=True):
-        title = tag("title", f"score {score:.2f}")
-        marks.append(tag("circle", title, cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}",
-                         class_="low" if score < low else "pick"))  # fmt: skip
+    for (x, y), score, p in zip(picks.xy.tolist(), picks.scores.tolist(), picks.probabilities.tolist(), strict=True):
+        title = tag("title", f"score {score:.2f}" + (f", probability {p:.2f}" if np.isfinite(p) else ""))
+        style = "low" if score < low else "pick"
+        marks.append(tag("circle", title, cx=f"{x:.1f}", cy=f"{y:.1f}", r=f"{radius:.1f}", class_=style))
     arm = radius / 3
     cross = "".join(
         f"M{x - arm:.1f} {y:.1f}h{2 * arm:.1f}M{x:.1f} {y - arm:.1f}v{2 * arm:.1f}"
@@ -159,27 +179,27 @@ def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
     """Averages of windows in bands of the score, and windows from the highest to the lowest score."""
     rows = [row for row in tally.spread(READ) if row in views]
     cut = np.concatenate([views[row].windows for row in rows]) if rows else np.empty((0, 1, 1))
-    if not len(cut):
-        return [tag("p", "There is no pick with a whole window on the micrographs that were read.")]
-    scores = np.concatenate([views[row].scores for row in rows])
+    scores = np.concatenate([views[row].scores for row in rows]) if rows else np.empty(0)
     order = np.argsort(-scores, kind="stable")
-    cut, scores = cut[order], scores[order]
+    kept, rejected = order[scores[order] > run.threshold], order[scores[order] <= run.threshold]
+    if not len(kept):
+        return [tag("p", "There is no pick with a whole window on the micrographs that were read.")]
     width = cut.shape[1] * run.geometry.pixel_size * run.geometry.factor
     text = (
-        f"{len(cut):,} windows of {width:.0f} \N{ANGSTROM SIGN} around picks on {len(rows)} micrographs spread over "
+        f"{len(kept):,} windows of {width:.0f} \N{ANGSTROM SIGN} around picks on {len(rows)} micrographs spread over "
         "the set, with the scale, normalization and contrast that the network sees; a little smoothed."
     )
-    lowest = slice(-min(len(cut), _COLUMNS * _LOWEST_ROWS), None)
-    return [
+    last = _COLUMNS * _LOWEST_ROWS
+    parts = [
         tag("p", text),
         tag("h3", "Averages, from the highest to the lowest scores"),
-        _averages(cut, scores),
-        tag("h3", "Windows at even steps of rank, the highest score first"),
-        _sheet(cut[even(len(cut), _COLUMNS * _ROWS)], "windows around picks, the highest scores first"),
-        tag("h3", f"The lowest {len(cut[lowest])}: where junk would be"),
-        _sheet(cut[lowest], "windows around the picks of the lowest scores"),
-        _range(scores[lowest]),
+        _averages(cut[kept], scores[kept]),
+        *_sheet("Windows at even steps of rank", cut, scores, kept[even(len(kept), _COLUMNS * _ROWS)]),
+        *_sheet("The lowest picks, where junk would be", cut, scores, kept[-last:]),
     ]
+    if len(rejected):
+        parts += _sheet("Just below the threshold, not picked", cut, scores, rejected[:last])
+    return parts
 
 
 def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element:
@@ -195,10 +215,10 @@ def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element
     return tag("div", *figures, class_="averages")
 
 
-def _sheet(cut: NDArray[np.floating], text: str) -> Element:
-    columns = min(_COLUMNS, len(cut))
-    return tag("img", src=data_uri(montage(cut, columns), "png"), alt=text, class_=f"sheet of{columns}")
-
-
-def _range(scores: NDArray[np.float64]) -> Element:
-    return tag("p", f"Scores {number(round(scores[0], 2))} to {number(round(scores[-1], 2))}.", class_="legend")
+def _sheet(title: str, cut: NDArray[np.floating], scores: NDArray[np.float64], rows: NDArray[np.intp]) -> list[Element]:
+    """Show windows, best first, under a title that says their scores."""
+    columns = min(_COLUMNS, len(rows))
+    best, worst = (number(round(scores[rows[end]], 2)) for end in (0, -1))
+    image = tag("img", src=data_uri(montage(cut[rows], columns), "png"), alt=title, class_="sheet")
+    image.set("width", str(columns * SHEET_STEP))
+    return [tag("h3", f"{title}: scores {best} to {worst}"), image]

@@ -113,8 +113,8 @@ class Plot:
         if names:
             for (px, py), name in zip(places, names, strict=True):
                 if math.isfinite(px) and math.isfinite(py):
-                    circle = tag("circle", tag("title", name), cx=float(px), cy=float(py), r=4, class_=f"ring {style}")
-                    self._svg.append(circle)
+                    place = {"cx": float(px), "cy": float(py), "r": 5.5}
+                    self._svg.append(tag("circle", tag("title", name), class_=f"ring {style}", **place))
         else:  # one path for all, since there may be ten thousand
             parts = [f"M{px:.1f} {py:.1f}h0" for px, py in places if math.isfinite(px) and math.isfinite(py)]
             self._path("".join(parts), f"dots {style}")
@@ -169,6 +169,12 @@ class Plot:
         middle = (_TOP + bottom) / 2
         turned = f"rotate(-90 14 {middle:.0f})"
         self._text(14, middle, self.y.label, "middle", class_="label", transform=turned)
+
+
+def figure(plot: Plot, caption: str, *legend: tuple[str, str]) -> Element:
+    """Set a plot with its caption; `legend` are (style, text)."""
+    keys = [tag("span", text, class_=f"key {style}") for style, text in legend]
+    return tag("figure", plot.element(), tag("figcaption", *keys, caption), class_="chart")
 
 
 def number(value: float) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import FormatError, SettingsError
-from heliodor.formats import read_picks
+from heliodor.formats import read_picks, star
 from heliodor.names import MicrographFile, match_names
+from heliodor.picking.calibration import Calibration
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.load import Loader
 from heliodor.picks import Picks
@@ -85,6 +86,20 @@ class Run:
     def defocus(self) -> NDArray[np.float64]:
         """Of each micrograph, in angstrom; NaN where unknown."""
         return np.array([np.nan if m.defocus is None else m.defocus for m in self.micrographs])
+
+    def candidates(self, name: str) -> Picks | None:
+        """Read the detections of a micrograph, those below the threshold too; None if the run kept none.
+
+        Raises
+        ------
+        FormatError
+            They cannot be read.
+        """
+        folder = self.folder / "candidates"
+        if not folder.is_dir():
+            return None
+        found = star.read(folder / f"{name}.star")
+        return Picks.on(name, found.xy, found.scores, Calibration.of_model(self.result)(found.scores))
 
     @property
     def load(self) -> Loader:

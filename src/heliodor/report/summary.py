@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.evaluation import match
+from heliodor.picks import Picks
 from heliodor.report.markup import table, tag
 from heliodor.report.plot import number
 
@@ -31,11 +32,10 @@ _LISTED = 200  # rows of a list of failures
 
 def labels_found(run: Run, tally: Tally) -> int:
     """Count the labels that have a pick within a third of the diameter."""
-    rows = {m.name: row for row, m in enumerate(run.micrographs)}
     radius = run.geometry.match_radius * run.geometry.factor
     found = 0
     for name, labels in run.labels.by_micrograph():
-        picks = tally.picks(rows[name])
+        picks = Picks.join(tally.picks(row) for row in tally.rows_of([name]))
         found += int(match(picks.xy, picks.scores, labels.xy, radius).hit.sum())
     return found
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import NDArray
 
     from heliodor.picks import Picks
@@ -33,6 +35,7 @@ class Tally:
     counts: NDArray[np.intp]
     scores: NDArray[np.float64]
     picked: NDArray[np.bool_]
+    _rows: Mapping[str, int]
     _ordered: Picks
     _first: NDArray[np.intp]
 
@@ -50,7 +53,16 @@ class Tally:
         low, high = ((first + half)[enough] for half in ((counts - 1) // 2, counts // 2))
         scores[enough] = (ordered.scores[low] + ordered.scores[high]) / 2
         picked = np.array([m.name not in run.failed for m in run.micrographs], dtype=bool)
-        return cls(counts, scores, picked, ordered, first)
+        return cls(counts, scores, picked, rows, ordered, first)
+
+    @property
+    def known_counts(self) -> NDArray[np.float64]:
+        """Picks of each micrograph, NaN on one that was skipped."""
+        return np.where(self.picked, self.counts, np.nan)
+
+    def rows_of(self, names: Iterable[str]) -> list[int]:
+        """Return the rows of some micrographs, those that were skipped left out."""
+        return [row for row in (self._rows[name] for name in names) if self.picked[row]]
 
     def picks(self, row: int) -> Picks:
         """Return the picks of a micrograph, best first."""

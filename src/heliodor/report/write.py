@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from heliodor.files import write_text
 from heliodor.progress import SILENT, Reporter
-from heliodor.report import charts, pictures, summary
+from heliodor.report import charts, pictures, scores, summary
+from heliodor.report.comparison import comparison
+from heliodor.report.detections import Detections
 from heliodor.report.markup import page, tag
 from heliodor.report.run import read_run
 from heliodor.report.tally import Tally
+from heliodor.training.check import resolve_labels
 
 if TYPE_CHECKING:
     import os
@@ -18,15 +21,18 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from heliodor.names import MicrographFile
+    from heliodor.picks import Picks
     from heliodor.report.run import Run
 
 REPORT = "report.html"
+SAMPLE = 300  # micrographs, spread over the set, whose detections are read
 
 
 def write_report(
     folder: str | os.PathLike[str],
     micrographs: Sequence[MicrographFile] = (),
     *,
+    labels: Picks | None = None,
     reporter: Reporter = SILENT,
 ) -> Path:
     """Write `report.html` into the folder of a run, from the files there.
@@ -38,6 +44,8 @@ def write_report(
     folder : path
     micrographs : sequence of MicrographFile
         Where the micrographs are now, if they were moved; with their defocus, if that is to be shown.
+    labels : Picks, optional
+        All particles of some micrographs, in full-size pixels: the picks are compared with them.
     reporter : Reporter
 
     Returns
@@ -54,20 +62,26 @@ def write_report(
     """
     run = read_run(Path(folder), micrographs)
     path = run.folder / REPORT
-    write_text(path, page(f"{run.folder.resolve().name} \N{EN DASH} heliodor", compose(run, reporter)))
+    write_text(path, page(f"{run.folder.resolve().name} \N{EN DASH} heliodor", compose(run, labels, reporter)))
     return path
 
 
-def compose(run: Run, reporter: Reporter = SILENT) -> list[Element]:
+def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) -> list[Element]:
     """Make the parts of the page."""
     tally = Tally.of(run)
-    views, unreadable = pictures.read_views(run, tally, reporter)
+    rows, sample, labeled = pictures.rows_to_read(tally), tally.spread(SAMPLE), []
+    if labels is not None:
+        labels, files = resolve_labels(labels, run.micrographs)
+        labeled = tally.rows_of([file.name for file in files])
+    detections = Detections(run, tally, [*rows, *sample, *labeled])
+    views, unreadable = pictures.read_views(run, detections, rows, reporter)
     shown = pictures.reasons(run, tally, views)
     found = summary.labels_found(run, tally)
     parts = [
-        ("Micrographs", pictures.micrographs(run, tally, views, shown)),
+        ("Micrographs", pictures.micrographs(run, tally, detections, views, shown)),
         ("Picks", pictures.windows(run, tally, views)),
-        ("Scores and threshold", charts.scores(run)),
+        ("Scores and threshold", scores.scores(run, detections.join(sample), len(sample))),
+        *([("Against labels", comparison(run, detections.join(labeled), labels))] if labels is not None else []),
         ("Over the set", charts.over_the_set(run, tally, shown)),
         ("Training", charts.training(run)),
         ("Micrographs with trouble", summary.trouble(run, unreadable)),
