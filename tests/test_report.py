@@ -44,10 +44,10 @@ def test_its_numbers_are_those_of_the_run(run):
     assert "picks per micrograph 5 median; 0 to 9" in page.text
     assert "expected per micrograph 21.5" in page.text
     assert "threshold 0.75" in page.text
-    assert "labels 4 on 1 micrographs; 3 have a pick" in page.text
+    assert "labels 4 on 1 micrograph; 3 have a pick" in page.text
     assert "time 63 s training 61 s" in page.text
-    assert "1 micrographs have no pick." in page.text
-    assert "1 of 4 labels have no pick near them" in page.text
+    assert "1 micrograph without any pick." in page.text
+    assert "1 of 4 labels without a pick near" in page.text
     low = np.quantile(picks.scores, 0.1)
     assert page.count("svg", class_="plot") == 6
     assert page.count("circle", class_="low") == (picks.scores < low).sum()
@@ -105,8 +105,8 @@ def test_one_micrograph_with_one_pick(tmp_path):
     files = write_micrographs(tmp_path / "mics", ["only"])
     picks = Picks.on("only", [[100, 90]], [3.0])
     page = report(write_run(tmp_path / "out", files, picks, Picks.on("only", [[100, 90]])))
-    assert "picks 1 on 1 micrographs" in page.text
-    assert "1 windows" in page.text
+    assert "picks 1 on 1 micrograph " in page.text
+    assert "1 window of" in page.text
     assert page.count("image") == 1
 
 
@@ -114,7 +114,7 @@ def test_micrographs_that_moved_are_named_and_found_again(run, tmp_path):
     folder, _ = run
     (tmp_path / "mics").rename(tmp_path / "moved")
     page = report(folder)
-    assert "3 micrographs could not be read again for this report" in page.text
+    assert "3 micrographs could not be read again for this report: not shown." in page.text
     assert "Not readable any more (3)" in page.text
     assert f"{tmp_path}/mics/a.b.c.mrc: there is no such file" in page.text
     assert page.count("image") == 0
@@ -143,7 +143,7 @@ def test_skipped_and_flagged_micrographs_are_listed(run):
         folder, failed={path: "truncated or damaged"}, flags={"001": ["no contrast", "ice"], "a.b.c": "empty"}
     )
     page = report(folder)
-    assert "1 of 3 micrographs could not be picked." in page.text
+    assert "1 micrograph of 3 could not be picked." in page.text
     assert "with space truncated or damaged" in page.text
     assert "001 no contrast, ice" in page.text
     assert "a.b.c empty" in page.text
@@ -236,7 +236,7 @@ def test_against_complete_labels(run, tmp_path):
     write_picks(tmp_path / "truth.star", Picks.on("mics/a.b.c.mrc", own.xy[:6]))
     assert main(["report", str(folder), "--labels", str(tmp_path / "truth.star")]) == 0
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
-    assert "6 labels on 1 micrographs, 0 of which had labels in training." in page.text
+    assert "6 labels on 1 micrograph, of which 0 had labels in training." in page.text
     assert f"precision {found.precision:.3f}" in page.text
     assert f"recall {found.recall:.3f}" in page.text
     assert "expected calibration error" in page.text

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.report.markup import table, tag
-from heliodor.report.plot import Axis, Plot, figure, number
+from heliodor.report.plot import Axis, Plot, figure
+from heliodor.report.words import number, several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def _scatter(
     plot = Plot(f"{y_axis.label} against {x_axis.label}", x_axis, y_axis)
     known = np.isfinite(x) & np.isfinite(y)
     plot.dots(x, y, f"{style} faint" if known.sum() > _MANY else style)
-    caption = f"{int(known.sum()):,} micrographs."
+    caption = f"{several(int(known.sum()), 'micrograph')}."
     if known.sum() >= _SMOOTHED:
         plot.line(*_running_median(x[known], y[known]), "ink")
         caption += " The line is a running median."
@@ -124,4 +125,4 @@ def _ends(run: Run, tally: Tally) -> Element:
 
 
 def _or_dash(value: float) -> str:
-    return number(round(float(value), 2)) if np.isfinite(value) else "\N{EN DASH}"
+    return number(value, 2) if np.isfinite(value) else "\N{EN DASH}"

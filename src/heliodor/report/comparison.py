@@ -9,8 +9,9 @@ import numpy as np
 from heliodor.evaluation import evaluate
 from heliodor.evaluation.reliability import reliability
 from heliodor.report.markup import table, tag
-from heliodor.report.plot import Axis, Plot, figure, number
+from heliodor.report.plot import Axis, Plot, figure
 from heliodor.report.tally import even
+from heliodor.report.words import number, several
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -41,10 +42,11 @@ def comparison(run: Run, found: Picks, labels: Picks) -> list[Element]:
     radius = run.geometry.match_radius * run.geometry.factor
     result = evaluate(found, labels, radius, threshold=run.threshold)
     trained = len(set(labels.names.tolist()) & set(run.labels.names.tolist()))
+    reach = radius * run.geometry.pixel_size
     text = (
-        f"{len(labels):,} labels on {len(result.per_micrograph):,} micrographs, {trained:,} of which had labels in "
-        f"training. A detection is right if it is within {radius * run.geometry.pixel_size:.0f} \N{ANGSTROM SIGN} of a "
-        "label that no better one has taken. Where labels are not complete, what they miss counts as wrong."
+        f"{several(len(labels), 'label')} on {several(len(result.per_micrograph), 'micrograph')}, of which {trained:,} "
+        f"had labels in training. A detection is right if it is within {reach:.0f} \N{ANGSTROM SIGN} of a label that "
+        "no better one has taken. Where labels are not complete, what they miss counts as wrong."
     )
     charts = [_curve(result)]
     if np.isfinite(found.probabilities).all():
@@ -63,9 +65,7 @@ def _table(result: Evaluation) -> Element:
         interval = result.intervals.get(name)
         between = "\N{EN DASH}" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
         rows.append([title, f"{getattr(result.overall, name):.3f}", between])
-    rows.append(
-        ["highest F1 of any threshold", f"{result.best_f1:.3f}", f"at {number(round(result.best_threshold, 2))}"]
-    )
+    rows.append(["highest F1 of any threshold", f"{result.best_f1:.3f}", f"at {number(result.best_threshold, 2)}"])
     return table(["of the picks", "", "95 % interval over micrographs"], rows, numbers=(1,))
 
 

@@ -11,8 +11,8 @@ from heliodor.errors import MicrographError
 from heliodor.picking.stream import stream
 from heliodor.report.images import SHEET_STEP, View, grey, montage, png, view
 from heliodor.report.markup import data_uri, tag
-from heliodor.report.plot import number
 from heliodor.report.tally import even, extremes, oddest
+from heliodor.report.words import number, several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ def micrographs(
     legend = tag(
         "p",
         tag("span", "picks", class_="key pick"), " circles as wide as the particle; ",
-        tag("span", "low", class_="key low"), f" the lowest tenth of all scores (below {number(round(low, 2))}); ",
+        tag("span", "low", class_="key low"), f" the lowest tenth of all scores (below {number(low, 2)}); ",
         tag("span", "labels", class_="key mark"), " crosses. Contrast: how much lighter a ring around "
         "the picks is than their discs, in standard deviations of the background. Click a micrograph to enlarge it.",
         class_="legend",
@@ -126,13 +126,13 @@ def _zoom(name: str) -> Element:
 
 def _caption(run: Run, tally: Tally, row: int, seen: View, why: list[str]) -> Element:
     file = run.micrographs[row]
-    facts = [f"{tally.counts[row]:,} picks"]
+    facts = [several(int(tally.counts[row]), "pick")]
     if np.isfinite(tally.scores[row]):
-        facts.append(f"median score {number(round(tally.scores[row], 2))}")
+        facts.append(f"median score {number(tally.scores[row], 2)}")
     if np.isfinite(seen.contrast):
-        facts.append(f"contrast {number(round(seen.contrast, 2))}")
+        facts.append(f"contrast {number(seen.contrast, 2)}")
     if file.defocus is not None:
-        facts.append(f"defocus {number(round(file.defocus / 1e4, 2))} \N{MICRO SIGN}m")
+        facts.append(f"defocus {number(file.defocus / 1e4, 2)} \N{MICRO SIGN}m")
     chips = [tag("span", reason, class_="chip") for reason in why]
     return tag("figcaption", tag("b", file.name), tag("span", " \N{MIDDLE DOT} ".join(facts), class_="facts"), *chips)
 
@@ -186,8 +186,9 @@ def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
         return [tag("p", "There is no pick with a whole window on the micrographs that were read.")]
     width = cut.shape[1] * run.geometry.pixel_size * run.geometry.factor
     text = (
-        f"{len(kept):,} windows of {width:.0f} \N{ANGSTROM SIGN} around picks on {len(rows)} micrographs spread over "
-        "the set, with the scale, normalization and contrast that the network sees; a little smoothed."
+        f"{several(len(kept), 'window')} of {width:.0f} \N{ANGSTROM SIGN} around picks on "
+        f"{several(len(rows), 'micrograph')} spread over the set, with the scale, normalization and contrast that the "
+        "network sees; a little smoothed."
     )
     last = _COLUMNS * _LOWEST_ROWS
     parts = [
@@ -209,7 +210,7 @@ def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element
     limits = (float(np.min(means)), float(np.max(means)))
     figures = []
     for band, mean in zip(bands, means, strict=True):
-        text = f"{len(band):,} windows, score {scores[band[-1]]:.2f} to {scores[band[0]]:.2f}"
+        text = f"{several(len(band), 'window')}, score {scores[band[-1]]:.2f} to {scores[band[0]]:.2f}"
         image = tag("img", src=data_uri(png(grey(mean, limits)), "png"), alt=f"average of {text}")
         figures.append(tag("figure", image, tag("figcaption", text)))
     return tag("div", *figures, class_="averages")
@@ -218,7 +219,7 @@ def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element
 def _sheet(title: str, cut: NDArray[np.floating], scores: NDArray[np.float64], rows: NDArray[np.intp]) -> list[Element]:
     """Show windows, best first, under a title that says their scores."""
     columns = min(_COLUMNS, len(rows))
-    best, worst = (number(round(scores[rows[end]], 2)) for end in (0, -1))
+    best, worst = (number(scores[rows[end]], 2) for end in (0, -1))
     image = tag("img", src=data_uri(montage(cut[rows], columns), "png"), alt=title, class_="sheet")
     image.set("width", str(columns * SHEET_STEP))
     return [tag("h3", f"{title}: scores {best} to {worst}"), image]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.report.markup import tag
+from heliodor.report.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,9 +176,3 @@ def figure(plot: Plot, caption: str, *legend: tuple[str, str]) -> Element:
     """Set a plot with its caption; `legend` are (style, text)."""
     keys = [tag("span", text, class_=f"key {style}") for style, text in legend]
     return tag("figure", plot.element(), tag("figcaption", *keys, caption), class_="chart")
-
-
-def number(value: float) -> str:
-    """Return a number as people write it: 12,000 and 0.25, a true minus sign."""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")

@@ -145,6 +145,8 @@ def _known(path: Path, names: set[str]) -> Picks:
             f"{path}: has picks of {sorted(strange)[0]!r}, which is no micrograph of the run; run the same "
             "`heliodor pick` again, which writes the file anew"
         )
+    if len(picks) and not picks.has_scores:
+        raise FormatError(f"{path}: has picks without a score; run the same `heliodor pick` again")
     return picks
 
 

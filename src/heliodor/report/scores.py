@@ -8,8 +8,9 @@ import numpy as np
 
 from heliodor.picking.calibration import KEY
 from heliodor.report.markup import table, tag
-from heliodor.report.plot import Axis, Plot, figure, number
+from heliodor.report.plot import Axis, Plot, figure
 from heliodor.report.tally import even
+from heliodor.report.words import number, several
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -38,8 +39,8 @@ def scores(run: Run, found: Picks, micrographs: int) -> list[Element]:
     """
     found = found.select(np.argsort(-found.scores, kind="stable"))
     if not len(found):
-        return [tag("p", f"No detection has a score above the threshold of {number(round(run.threshold, 2))}.")]
-    text = f"{len(found):,} detections on {micrographs:,} micrographs"
+        return [tag("p", f"No detection has a score above the threshold of {number(run.threshold, 2)}.")]
+    text = f"{several(len(found), 'detection')} on {several(micrographs, 'micrograph')}"
     if micrographs < len(run.micrographs) - len(run.failed):
         text += " spread over the set"
     charts = [_histogram(run, found.scores, micrographs), _survival(run, found.scores, micrographs)]
@@ -51,7 +52,7 @@ def scores(run: Run, found: Picks, micrographs: int) -> list[Element]:
 
 
 def _mark_threshold(plot: Plot, run: Run) -> None:
-    plot.upright(run.threshold, f"threshold {number(round(run.threshold, 2))}", "ink")
+    plot.upright(run.threshold, f"threshold {number(run.threshold, 2)}", "ink")
 
 
 def _histogram(run: Run, values: NDArray[np.float64], micrographs: int) -> Element:
@@ -69,7 +70,7 @@ def _histogram(run: Run, values: NDArray[np.float64], micrographs: int) -> Eleme
     _mark_threshold(plot, run)
     text = "Scores of the detections; those above the threshold are picks. 0 is even odds, larger is surer."
     if heights.max() > top:
-        text += f" The bars on the left go on, up to {number(round(float(heights.max()), 1))}."
+        text += f" The bars on the left go on, up to {number(heights.max(), 1)}."
     return figure(plot, text)
 
 
@@ -82,7 +83,7 @@ def _survival(run: Run, ranked: NDArray[np.float64], micrographs: int) -> Elemen
     x = Axis.over("threshold (log-odds)", [*ranked[rows[shown]], run.threshold])
     plot = Plot("picks per micrograph that each threshold leaves", x, Axis("picks per micrograph", 0.0, float(top)))
     plot.line(ranked[rows[shown]], per_micrograph[shown], "c1")
-    plot.level(expected, f"expected: {number(round(expected, 1))}", "c2 dashed")
+    plot.level(expected, f"expected: {number(expected, 1)}", "c2 dashed")
     _mark_threshold(plot, run)
     return figure(plot, "Picks on an average micrograph that each threshold would leave, and the number expected.")
 

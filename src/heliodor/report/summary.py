@@ -10,7 +10,7 @@ import numpy as np
 from heliodor.evaluation import match
 from heliodor.picks import Picks
 from heliodor.report.markup import table, tag
-from heliodor.report.plot import number
+from heliodor.report.words import number, several
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -43,16 +43,18 @@ def labels_found(run: Run, tally: Tally) -> int:
 def key_numbers(run: Run, tally: Tally, found: int) -> Element:
     """Give the run in eight numbers."""
     counts, geometry, estimates = tally.counts[tally.picked], run.geometry, run.result["estimates"]
-    chosen, seconds = run.record["settings"]["threshold"] is not None, run.result["seconds"]
+    wanted, seconds = run.record["settings"], run.result["seconds"]
+    counted = "estimated" if wanted["expected_particles"] is None and wanted["pi"] is None else "as given"
+    chosen = "chosen by the run" if wanted["threshold"] is None else "as given"
     skipped = f"{len(run.failed):,} skipped" if run.failed else "none skipped"
     labeled = len(run.labels.micrographs())
     tiles = [
-        ("picks", f"{len(run.picks):,}", f"on {int((counts > 0).sum()):,} micrographs"),
+        ("picks", f"{len(run.picks):,}", f"on {several(int((counts > 0).sum()), 'micrograph')}"),
         ("micrographs", f"{len(counts):,}", skipped),
         ("picks per micrograph", number(float(np.median(counts))), f"median; {counts.min():,} to {counts.max():,}"),
-        ("expected per micrograph", number(round(estimates["expected_particles"], 1)), "estimate of the run"),
-        ("threshold", number(round(run.threshold, 2)), "score, " + ("as given" if chosen else "chosen by the run")),
-        ("labels", f"{len(run.labels):,}", f"on {labeled:,} micrographs; {found:,} have a pick"),
+        ("expected per micrograph", number(estimates["expected_particles"], 1), counted),
+        ("threshold", number(run.threshold, 2), f"score, {chosen}"),
+        ("labels", f"{len(run.labels):,}", f"on {several(labeled, 'micrograph')}; {found:,} have a pick"),
         (
             "diameter",
             f"{geometry.diameter:g} \N{ANGSTROM SIGN}",
@@ -77,26 +79,24 @@ def notes(run: Run, tally: Tally, found: int, unreadable: int) -> list[Element]:
     """Say what a person should look at; nothing where there is nothing."""
     said: list[str] = []
     if run.failed:
-        said.append(f"{len(run.failed):,} of {len(run.micrographs):,} micrographs could not be picked.")
+        said.append(f"{several(len(run.failed), 'micrograph')} of {len(run.micrographs):,} could not be picked.")
     if run.flags:
-        said.append(f"{len(run.flags):,} micrographs are flagged.")
+        said.append(f"{several(len(run.flags), 'micrograph')} flagged.")
     empty = int((tally.counts[tally.picked] == 0).sum())
     if empty:
-        said.append(f"{empty:,} micrographs have no pick.")
+        said.append(f"{several(empty, 'micrograph')} without any pick.")
     expected = run.result["estimates"]["expected_particles"]
     mean = float(tally.counts[tally.picked].mean())
     if not expected / _FAR <= mean <= expected * _FAR:
-        text = (
-            f"{number(round(mean, 1))} picks on an average micrograph, where {number(round(expected, 1))} were expected"
-        )
+        text = f"{number(mean, 1)} picks on an average micrograph, where {number(expected, 1)} were expected"
         said.append(f"{text}: do the labelled micrographs look like the others?")
     if found < (1 - _MISSED) * len(run.labels):
         missed = len(run.labels) - found
         said.append(
-            f"{missed:,} of {len(run.labels):,} labels have no pick near them: look at crosses without a circle."
+            f"{missed:,} of {several(len(run.labels), 'label')} without a pick near: look at crosses without a circle."
         )
     if unreadable:
-        said.append(f"{unreadable:,} micrographs could not be read again for this report, and are not shown.")
+        said.append(f"{several(unreadable, 'micrograph')} could not be read again for this report: not shown.")
     return [tag("ul", *(tag("li", text) for text in said), class_="notes")] if said else []
 
 
@@ -154,10 +154,28 @@ def settings(run: Run) -> list[Element]:
     groups = {
         "Settings": record["settings"],
         "Derived or as given": {**record["derived"], **run.result["estimates"]},
+        "Evidence behind the threshold": _short(run.result.get("evidence", {})),
         "Versions": {"heliodor": record["heliodor"], **record["versions"]},
         "Machine and time": {**record["machine"], **machine, **seconds},
     }
-    return [tag("div", *(tag("div", tag("h3", t), _pairs(values)) for t, values in groups.items()), class_="columns")]
+    return [
+        tag(
+            "div",
+            *(tag("div", tag("h3", t), _pairs(values)) for t, values in groups.items() if values),
+            class_="columns",
+        )
+    ]
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out curves and the like; pairs of numbers are intervals."""
+    short = {}
+    for key, value in values.items():
+        if isinstance(value, int | float | str):
+            short[key] = value
+        elif isinstance(value, list) and len(value) == 2:
+            short[key] = " to ".join(_value(end) for end in value)
+    return short
 
 
 def _pairs(values: dict[str, Any]) -> Element:
