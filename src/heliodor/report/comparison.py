@@ -50,7 +50,7 @@ def comparison(run: Run, found: Picks, labels: Picks) -> list[Element]:
     )
     charts = [_curve(result)]
     if np.isfinite(found.probabilities).all():
-        charts.append(_reliability(found, labels, result))
+        charts.append(_reliability(found, result))
     return [tag("p", text), _table(result), tag("div", *charts, class_="pair")]
 
 
@@ -80,10 +80,9 @@ def _curve(result: Evaluation) -> Element:
     return figure(plot, "Every threshold; the ring is that of the run.", ("c1", "precision and recall"))
 
 
-def _reliability(found: Picks, labels: Picks, result: Evaluation) -> Element:
-    own = found.select(np.isin(found.names, labels.micrographs()))
+def _reliability(found: Picks, result: Evaluation) -> Element:
     # In the order of the curve; where scores are equal, so are probabilities.
-    ranked = own.probabilities[np.argsort(-own.scores, kind="stable")]
+    ranked = found.probabilities[np.argsort(-found.scores, kind="stable")]
     seen = reliability(ranked, result.curve.hit)
     plot = Plot(
         "fraction that is labelled against the probability given",

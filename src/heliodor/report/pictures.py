@@ -79,7 +79,7 @@ def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
     return why
 
 
-def reasons(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[str]]:
+def choose_shown(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[str]]:
     """Choose the micrographs to show: row -> why, in the order of the set."""
     why = _extreme_rows(tally)
     contrast = np.full(len(run.micrographs), np.nan)
@@ -94,29 +94,30 @@ def reasons(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[st
 
 
 def micrographs(
-    run: Run, tally: Tally, detections: Detections, views: dict[int, View], why: dict[int, list[str]]
+    run: Run, tally: Tally, detections: Detections, views: dict[int, View], shown: dict[int, list[str]]
 ) -> list[Element]:
     """Micrographs with picks as circles and labels as crosses."""
     low = float(np.quantile(run.picks.scores, _LOW)) if len(run.picks) else -np.inf
     switch = tag("label", tag("input", type="checkbox", checked="", id="marks"), " show picks and labels")
-    legend = tag(
-        "p",
-        tag("span", "picks", class_="key pick"), " circles as wide as the particle; ",
-        tag("span", "low", class_="key low"), f" the lowest tenth of all scores (below {number(low, 2)}); ",
-        tag("span", "labels", class_="key mark"), " crosses. Contrast: how much lighter a ring around "
-        "the picks is than their discs, in standard deviations of the background. Click a micrograph to enlarge it.",
-        class_="legend",
-    )  # fmt: skip
+    keys = [tag("span", "picks, as wide as the particle", class_="key pick")]
+    if len(run.picks):
+        keys.append(tag("span", f"picks of the lowest tenth of all scores, below {number(low, 2)}", class_="key low"))
+    keys.append(tag("span", "labels", class_="key mark"))
+    text = (
+        "Contrast: how much lighter a ring around the picks is than their discs, in standard deviations of the "
+        "background. Click a micrograph to enlarge it."
+    )
     cards = [
         tag(
             "figure",
             tag("label", _zoom(name), _drawing(run, name, detections.picks(row), views[row], low)),
             _caption(run, tally, row, views[row], reasons),
         )
-        for row, reasons in why.items()
+        for row, reasons in shown.items()
         for name in (run.micrographs[row].name,)
     ]
-    return [legend, tag("p", switch, class_="switch"), tag("div", *cards, class_="micrographs")]
+    legend = [tag("p", *keys, class_="legend"), tag("p", text, class_="legend"), tag("p", switch, class_="switch")]
+    return [*legend, tag("div", *cards, class_="micrographs")]
 
 
 def _zoom(name: str) -> Element:

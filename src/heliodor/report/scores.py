@@ -52,7 +52,8 @@ def scores(run: Run, found: Picks, micrographs: int) -> list[Element]:
 
 
 def _mark_threshold(plot: Plot, run: Run) -> None:
-    plot.upright(run.threshold, f"threshold {number(run.threshold, 2)}", "ink")
+    if np.isfinite(run.threshold):
+        plot.upright(run.threshold, f"threshold {number(run.threshold, 2)}", "ink")
 
 
 def _histogram(run: Run, values: NDArray[np.float64], micrographs: int) -> Element:

@@ -75,7 +75,7 @@ def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) 
         labeled = tally.rows_of([file.name for file in files])
     detections = Detections(run, tally, [*rows, *sample, *labeled])
     views, unreadable = pictures.read_views(run, detections, rows, reporter)
-    shown = pictures.reasons(run, tally, views)
+    shown = pictures.choose_shown(run, tally, views)
     found = summary.labels_found(run, tally)
     parts = [
         ("Micrographs", pictures.micrographs(run, tally, detections, views, shown)),
