@@ -2,8 +2,8 @@
 
 python docs/make_page_pictures.py
 
-Needs chromium and chromedriver. Of the questions of the audit those are answered that are about the four micrographs that
-a person labelled whole, by these labels.
+Needs chromium and chromedriver. Of the questions of the audit those are answered that are about the four
+micrographs that a person labelled whole, by these labels.
 """
 
 from __future__ import annotations
