@@ -38,7 +38,6 @@ def data(tmp_path_factory) -> Path:
     labels = read_picks(EXAMPLE / "labels.txt")
     images = [str(EXAMPLE / f"{name}.mrc") for name in labels.names]
     assert main(["preprocess", "-s", "8", "-o", str(folder / "images"), *images]) == 0
-    (folder / "images/preprocess.json").unlink()
     write_picks(folder / "labels.txt", labels.scaled(1 / 8), integers=True)
     return folder
 
