@@ -68,6 +68,7 @@ def test_trained_networks_of_topaz_score_the_same(data, model):
         ("conv31", ["--unit-scaling", "1"]),
         ("conv63", ["--bn", "off"]),
         ("conv127", ["--autoencoder", "10"]),
+        ("resnet6", ["--autoencoder", "1", "--ngf", "16"]),
         ("resnet8", ["--dropout", "0.1"]),
         ("resnet16", ["--pooling", "max"]),
     ],
@@ -86,7 +87,12 @@ def test_networks_that_topaz_trained_score_the_same(data, model, options):
 
 @pytest.mark.parametrize(
     "settings",
-    [NetworkSettings("conv31", 4), NetworkSettings("resnet8", 4), NetworkSettings("resnet16", 4, pooling="max")],
+    [
+        NetworkSettings("conv31", 4),
+        NetworkSettings("resnet6", 4),
+        NetworkSettings("resnet8", 4),
+        NetworkSettings("resnet16", 4, pooling="max"),
+    ],
     ids=lambda settings: settings.model,
 )
 def test_exported_networks_score_the_same_there(data, settings):

@@ -47,9 +47,9 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = Classifier(settings.network)
-            self.decoder = (
-                Decoder(self.network.latent, self.network.receptive_field) if settings.autoencoder > 0 else None
-            )
+            self.decoder = None
+            if settings.autoencoder > 0:
+                self.decoder = Decoder(self.network.latent, self.network.receptive_field, settings.decoder_units)
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network)
         self.sampler = TileSampler(
