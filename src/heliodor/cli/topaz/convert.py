@@ -92,11 +92,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def read(files: list[str], source: str = "auto") -> Picks:
-    """Read and join coordinate files; names lose their folders and extensions, as Topaz's do, where that is safe."""
+    """Read and join coordinate files.
+
+    Names lose their folders and extensions, as Topaz's do, where that is safe; tables lose what Topaz's do not have.
+    """
     from heliodor.formats import read_picks
     from heliodor.picks import Picks
 
-    return short_names(Picks.join(read_picks(path, format=reading_format(source)) for path in files))
+    picks = Picks.join(read_picks(path, format=reading_format(source)) for path in files)
+    return short_names(picks.without_probabilities())
 
 
 def short_names(picks: Picks) -> Picks:
