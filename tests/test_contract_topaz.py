@@ -142,12 +142,14 @@ def test_trained_denoisers_of_topaz_give_the_same(data, picture, model):
 
 @pytest.mark.parametrize("words", [["--normalize"], ["--gaussian", "1.5"], ["--pixel-cutoff", "2"]], ids=" ".join)
 def test_denoise_writes_the_same(data, picture, words):
-    of_topaz(load_denoiser, "unet")
-    words = ["denoise", picture, "-d", "-1", "-s", "-1", *words]
+    """Away from the edges, around which it blurs with zeros. Which network it takes is said by --arch in 0.3.20."""
+    of_topaz(load_denoiser, "affine")
+    words = ["denoise", picture, "-d", "-1", "-s", "-1", "--arch", "affine", *words]
     topaz(*words, "-o", data / "theirs")
-    assert own_topaz([*map(str, words), "-o", str(data / "ours")]) == 0
+    assert own_topaz([*map(str, words), "-m", "affine", "-o", str(data / "ours")]) == 0
     ours, theirs = (read_micrograph(data / who / "picture.mrc").pixels for who in ("ours", "theirs"))
-    np.testing.assert_allclose(ours, theirs, atol=2e-3 * theirs.std())
+    inner = (slice(32, -32), slice(32, -32))
+    np.testing.assert_allclose(ours[inner], theirs[inner], atol=1e-3 * theirs.std())
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,18 @@ def test_boxes_there_and_back_turned_around_and_scaled(work):
     assert table(Path("float.txt"))[1][:3] == ["float", "6", "8"]
 
 
+def test_split_names_files_by_the_micrograph_alone(work):
+    """Not by its folder, as RELION's names have it; and VIA's csv stays VIA's."""
+    Path("p.star").write_text("data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n"
+                              "MotionCorr/job002/a.b.mrc 1.4 2.6\nMotionCorr/job002/001.mrc 3 4\n")  # fmt: skip
+    topaz("split p.star -o parts")
+    assert sorted(p.name for p in Path("parts").iterdir()) == ["001.star", "a.b.star"]
+    assert "a.b.mrc 1.000 3.000" in Path("parts/a.b.star").read_text()
+    topaz("convert -o p.csv p.star")
+    topaz("split p.csv -o csv")
+    assert records("csv/001.csv", ",")[0]["filename"] == "001.png"
+
+
 def test_eman2_json_and_split(work):
     topaz("coordinates_to_eman2_json small.txt --destdir info")
     assert len(json.loads(Path(f"info/{NAMES[0]}_info.json").read_text())["boxes"][0]) == 3

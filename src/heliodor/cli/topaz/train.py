@@ -129,9 +129,7 @@ def _train(
     from heliodor.networks import save_network
     from heliodor.training.loop import Trainer
 
-    trainer = Trainer(training, settings, str(device))
-    for own in (trainer.network, trainer.averaged):
-        own.load_state_dict(network.state_dict())
+    trainer = Trainer(training, settings, str(device), start=network)
     curve = Curve(settings, options.epoch_size)
     digits = len(str(settings.epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
     LOG.note("Training...")
