@@ -32,5 +32,6 @@ def run(options: argparse.Namespace) -> int:
     options.device = str(device_for(number))
     if options.num_threads < 0:
         options.num_threads = os.cpu_count() or 1
+    options.model = ["affine" if name == "affineresnet8" else name for name in options.model]  # Scipion's name of it
     options.output = options.output or None  # 0.3's default is an empty name
     return denoise(options)
