@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.junk.depth import standardize
+from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.picking.geometry import Geometry, most_particles, typical_particles
 from heliodor.picking.threshold import choose_threshold
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from heliodor.junk.mask import Limits
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.load import Loader
@@ -62,12 +65,12 @@ def learn(
     -------
     network : Classifier
     about : dict
-        What the model file says: geometry, normalization, training, threshold, estimates.
+        What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
     if (folder / MODEL).is_file():
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return load_network(folder / MODEL)
-    examples = _examples(labeled, labels, negatives, load, reporter)
+    examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
     chosen, expected = _training_settings(training, settings, geometry, device, reporter)
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
@@ -85,13 +88,16 @@ def learn(
     threshold = settings.threshold
     if threshold is None:
         most = most_particles(_area(training, geometry), geometry.diameter)
-        threshold = choose_threshold([geometry.detector(network, e.pixels)[1] for e in training], expected, most)
+        threshold = choose_threshold(
+            [geometry.detector(network, e.pixels, e.junk)[1] for e in training], expected, most
+        )
     reporter.note(f"picks are above score {threshold:.2f}")
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "training": asdict(chosen),
         "threshold": threshold,
+        "junk_limits": limits,
         "estimates": {"pi": chosen.pi, "expected_particles": expected, "threshold": threshold},
     }
     save_network(folder / MODEL, network, about)
@@ -100,19 +106,33 @@ def learn(
 
 
 def _examples(
-    labeled: Sequence[MicrographFile], labels: Picks, negatives: Picks, load: Loader, reporter: Reporter
-) -> list[Example]:
+    labeled: Sequence[MicrographFile],
+    labels: Picks,
+    negatives: Picks,
+    settings: PickSettings,
+    geometry: Geometry,
+    load: Loader,
+    reporter: Reporter,
+) -> tuple[list[Example], Limits | None]:
+    """Read the labelled micrographs; learn from them what is junk, and mark it."""
     examples = []
     for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
         small, scale = load(micrograph)
         positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
         examples.append(Example(micrograph.name, small.pixels, positive, negative, micrograph.source))
-    return examples
+    if not settings.junk_mask:
+        return examples, None
+    standards = [standardize(e.pixels, geometry.span) for e in examples]
+    limits = learn_limits(zip(standards, (e.positives for e in examples), strict=True))
+    marked = [replace(e, junk=junk_mask(s, limits)) for e, s in zip(examples, standards, strict=True)]
+    share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)
+    reporter.note(f"junk (gold, ice lumps, carbon) covers {1 - share:.1%} of the labelled micrographs")
+    return marked, limits
 
 
 def _area(examples: Sequence[Example], geometry: Geometry) -> float:
-    """Return the mean area of the micrographs, in square angstrom."""
-    pixels = sum(e.pixels.size for e in examples) / len(examples)
+    """Return the mean area of the micrographs without junk, in square angstrom."""
+    pixels = sum(e.area for e in examples) / len(examples)
     return pixels * (geometry.pixel_size * geometry.factor) ** 2
 
 
@@ -127,7 +147,7 @@ def _training_settings(
     examples: Sequence[Example], settings: PickSettings, geometry: Geometry, device: str, reporter: Reporter
 ) -> tuple[TrainingSettings, float]:
     """Settle pi and the number of particles per micrograph: given, or estimated by a pilot run."""
-    labels, pixels = sum(len(e.positives) for e in examples), sum(e.pixels.size for e in examples)
+    labels, pixels = sum(len(e.positives) for e in examples), sum(e.area for e in examples)
     known = (labels, len(examples), pixels, geometry.label_radius)
     area = _area(examples, geometry)
     expected = settings.expected_particles or max(

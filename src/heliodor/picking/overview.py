@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from heliodor.micrographs import Micrograph
     from heliodor.picking.geometry import Geometry
     from heliodor.picks import Picks
@@ -20,18 +22,18 @@ if TYPE_CHECKING:
 
 def draw_overview(
     path: Path,
-    images: Sequence[tuple[Micrograph, tuple[float, float]]],
+    images: Sequence[tuple[Micrograph, tuple[float, float], NDArray[np.bool_] | None]],
     picks: Picks,
     labels: Picks,
     geometry: Geometry,
     training: Path,
 ) -> None:
-    """Draw up to three micrographs with picks (circles) and labels (crosses), scores and training curve.
+    """Draw up to three micrographs with picks (circles), labels (crosses) and junk (red); scores; training.
 
     Parameters
     ----------
     path : path of the PNG
-    images : sequence of (small micrograph, scale (x, y) to full-size pixels)
+    images : sequence of (small micrograph, scale (x, y) to full-size pixels, its junk or None)
     picks, labels : Picks
         In full-size pixels.
     geometry : Geometry
@@ -43,10 +45,12 @@ def draw_overview(
     figure = Figure(figsize=(15, 9.5), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 6, height_ratios=[2, 1])
-    for column, (micrograph, scale) in enumerate(images):
+    for column, (micrograph, scale, junk) in enumerate(images):
         name = micrograph.name
         axes = figure.add_subplot(grid[0, 2 * column : 2 * column + 2])
         _draw_micrograph(axes, micrograph, picks.of(name), labels.of(name), scale, geometry.span / 2)
+        if junk is not None and junk.any():
+            axes.contour(junk, levels=[0.5], colors="#ff3030", linewidths=1.0)
         axes.set_title(f"{name}: {len(picks.of(name))} picks", fontsize=9)
     _draw_scores(figure.add_subplot(grid[1, :3]), picks)
     _draw_training(figure.add_subplot(grid[1, 3:]), training)

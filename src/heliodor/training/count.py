@@ -99,7 +99,7 @@ def _ranks(
     network, _ = train(shown, pilot, device=device)
     scores, found = [], []
     for example, h in zip(examples, parts, strict=True):
-        xy, all_scores = detector(network, example.pixels)
+        xy, all_scores = detector(network, example.pixels, example.junk)
         scores.append(all_scores)
         matched = match(xy, all_scores, example.positives[h], match_radius)
         best = np.full(int(h.sum()), -np.inf)
