@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier
 
 LOWEST_SCORE = -6.0  # log-odds of probability 0.0025: below, nothing is worth keeping
+MASKED = -100.0
+"""Log-odds in a score map where a mask forbids particles: far below any other, and a number that files can hold."""
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def _training_settings(
     examples: Sequence[Example], settings: PickSettings, geometry: Geometry, device: str, reporter: Reporter
 ) -> tuple[TrainingSettings, float]:
     """Settle pi and the number of particles per micrograph: given, or estimated by a pilot run."""
-    labels, pixels = sum(len(e.positives) for e in examples), sum(e.area for e in examples)
+    labels, pixels = sum(len(e.positives) for e in examples), sum(e.pixels.size for e in examples)
     known = (labels, len(examples), pixels, geometry.label_radius)
     area = _area(examples, geometry)
     expected = settings.expected_particles or max(

@@ -138,7 +138,7 @@ def pick(
         "seconds": seconds,
     }
     write_record(folder / RECORD, {**record, "result": result})
-    images = [(small, scale, inspect(small)[0]) for small, scale in map(load, done[:3])]
+    images = [(small, scale, inspect.junk(small)) for small, scale in map(load, done[:3])]
     draw_overview(folder / "overview.png", images, picks, labels, geometry, folder / TABLE)
     return PickResult(picks, failed, geometry, about["threshold"], flags, seconds)
 
