@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.junk.depth import band, depths, standardize
+from heliodor.junk.depth import SCALES, band, depths, standardize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 _MOST = 0.5  # share of the area under junk, from which on little is left to pick
 _BRIGHT = 0.1  # share of the area that is brighter than the ice by as much as junk is darker
-_CONTRAST = 1.02  # times the strength of white noise at the size of a particle: less shows nothing but noise
+# A micrograph that is nothing but noise is as strong at the size of a particle as white noise is, give or take this
+# many standard errors.
+_ERRORS = 1.65
 
 
 def area_flags(standard: Standard, junk: NDArray[np.bool_] | None = None, limits: Limits | None = None) -> list[str]:
@@ -47,7 +50,9 @@ def area_flags(standard: Standard, junk: NDArray[np.bool_] | None = None, limits
             reasons.append(
                 f"two levels: {bright:.0%} of the area is far brighter than the rest (carbon, or broken ice)"
             )
-    if _strength(band(standard)) < _CONTRAST * _white(standard.fine.shape, standard.diameter):
+    independent = standard.fine.size / (4 * math.pi * (SCALES[1] * standard.diameter) ** 2)
+    most = 1 + _ERRORS / math.sqrt(2 * independent)
+    if _strength(band(standard)) < most * _white_noise(standard.diameter):
         reasons.append("no contrast: nothing but noise at the size of a particle")
     return reasons
 
@@ -58,7 +63,7 @@ def _strength(image: NDArray[np.float32]) -> float:
 
 
 @lru_cache(maxsize=8)
-def _white(shape: tuple[int, ...], diameter: float) -> float:
-    """Return the strength of white noise in the band of a particle."""
-    noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+def _white_noise(diameter: float) -> float:
+    """Return the strength of white noise at the size of a particle."""
+    noise = np.random.default_rng(0).standard_normal((1024, 1024), dtype=np.float32)
     return _strength(band(standardize(noise, diameter)))

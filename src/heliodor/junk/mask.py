@@ -22,6 +22,8 @@ Limits = tuple[float, ...]
 _NEAR = 0.3  # diameters around a label in which the deepest place counts: a person's click is not exact
 _OFTEN, _TIMES = 95, 2.0  # junk is deeper than this percentile of the labels by this factor
 _FEW = 4.0  # with n labels the factor is larger by _FEW / sqrt(n)
+# Normalized pixels are clipped at 10: what is at the end of their range is junk, unless particles come near to that.
+_DARKEST, _NEARLY = 8.0, 1.5
 _NOISE = 5.0  # no limit is within so many standard deviations of what is normal on the micrographs
 _CEILING = 3.0  # limits: deeper does not count as more; see `heliodor.junk.depth.depths`
 _SIGMA_OF_MAD = 1.4826
@@ -57,7 +59,9 @@ def learn_limits(micrographs: Iterable[tuple[Standard, ArrayLike]]) -> Limits:
             "no particle is labelled, so that nothing says what is junk; label some, or use --no-junk-mask"
         )
     times = _TIMES + _FEW / np.sqrt(depth.shape[1])
-    limits = np.maximum(times * np.percentile(depth, _OFTEN, axis=1), _NOISE * np.median(noise, axis=0))
+    often = np.percentile(depth, _OFTEN, axis=1)
+    limits = np.maximum(times * often, _NOISE * np.median(noise, axis=0))
+    limits[0] = min(limits[0], max(_DARKEST, _NEARLY * often[0]))
     return tuple(limits.tolist())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.errors import SettingsError
 from heliodor.picking.refinement import refine
 from heliodor.picking.scoring import score_map
 from heliodor.picking.suppression import non_maximum_suppression
@@ -35,12 +36,21 @@ class Detector:
         Detections have a score above this log-odds.
     margin : float
         Centres nearer than this to the border of the micrograph are dropped.
+
+    Raises
+    ------
+    SettingsError
+        A margin below 0.
     """
 
     exclusion_radius: float
     refine_radius: float
     threshold: float = LOWEST_SCORE
     margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < np.inf:
+            raise SettingsError(f"--margin must be 0 or more. Got {self.margin} instead.")
 
     def __call__(
         self, network: Classifier, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None = None
