@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, dict[str, str]] = {
     "The main job": {
+        "label": "label particles and judge picks on a page in the browser",
         "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
     },
     "Its single steps": {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _REFLECTIONS, _BELOW, _ABOVE = (1 / 4.0, 1 / 3.35), (1 / 4.7, 1 / 4.15), (1 / 3.2, 1 / 2.95)
 COARSEST = 1.45
 """Angstrom per pixel: above, the reflections and what is beyond them do not fit below the Nyquist frequency."""
-_PATCH, _ALONG = 512, 3  # side of a patch in pixels, and patches along a side of the micrograph
+_PATCH, _ALONG = 512, 2  # side of a patch in pixels, and patches along a side of the micrograph
 _RING, _SPOT = 1.5, 15.0  # times the spectrum beside: the strongest ring; the strongest spot
 
 
@@ -35,7 +35,7 @@ def crystalline_ice(pixels: NDArray[np.float32], pixel_size: float) -> str | Non
 
     Notes
     -----
-    The power spectra of nine patches are averaged. Vitreous ice has one broad weak ring at 3.7 A. Many
+    The power spectra of four patches are averaged. Vitreous ice has one broad weak ring at 3.7 A. Many
     small crystals make a sharp strong one, a large crystal makes spots.
     """
     if min(pixels.shape) < _PATCH or pixel_size > COARSEST:
