@@ -65,14 +65,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.per_micrograph and options.output is None:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
-<<<<<<< HEAD
-    scorers, about = _model(options)
-    detector, inspect = _detector(options, about), inspector_of_options(options, about)
-=======
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
-    detector = _detector(options, about)
->>>>>>> main
+    detector, inspect = _detector(options, about), inspector_of_options(options, about)
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     reporter = console_reporter()
     failed = 0
@@ -86,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
                 reporter.warn(f"skipped: {result}")
                 failed += 1
             else:
-                junk = inspect.junk(result.micrograph) if inspect else None
+                junk = inspect.junk(result.micrograph.pixels) if inspect else None
                 journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores, junk)).scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")

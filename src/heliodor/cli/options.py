@@ -42,7 +42,8 @@ def inspector_of_options(options: argparse.Namespace, about: dict[str, Any]) -> 
     """Return what looks for junk; None where the options do not ask for it."""
     from heliodor.junk.inspect import Inspector
 
-    return Inspector.of_model(about, options.model) if options.junk_mask else None
+    model = options.model or "the network that comes with heliodor"
+    return Inspector.of_model(about, model) if options.junk_mask else None
 
 
 def scorers_of_options(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:

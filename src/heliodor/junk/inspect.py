@@ -57,9 +57,9 @@ class Inspector:
             )
         return cls(geometry["diameter"] / geometry["pixel_size"] / geometry["factor"], tuple(limits))
 
-    def junk(self, micrograph: Micrograph) -> NDArray[np.bool_] | None:
+    def junk(self, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         """Return where junk is, (ny, nx) bool; None where it is not looked for."""
-        return None if self.limits is None else junk_mask(standardize(micrograph.pixels, self.diameter), self.limits)
+        return None if self.limits is None else junk_mask(standardize(pixels, self.diameter), self.limits)
 
     def __call__(self, micrograph: Micrograph) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
         """Return where junk is, (ny, nx) bool or None, and the flags of the micrograph with those found here."""

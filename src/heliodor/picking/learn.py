@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heliodor.junk.depth import standardize
+from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import load_pretrained
@@ -76,12 +77,9 @@ def learn(
     if (folder / MODEL).is_file():
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return load_network(folder / MODEL)
-<<<<<<< HEAD
-    examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
-=======
     named = set(labels.names)
-    examples = _examples([m for m in micrographs if m.name in named], labels, negatives, load, reporter)
->>>>>>> main
+    labeled = [m for m in micrographs if m.name in named]
+    examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
     kind = NetworkSettings(model=settings.model, units=settings.units)
     start = _start(kind, settings.pretrained, reporter)
@@ -101,30 +99,28 @@ def learn(
         reporter=reporter,
     )
     evidence, here = gather_sample(
-        network, training, micrographs, expected, settings.seed, geometry, load, device, reporter
+        network,
+        training,
+        micrographs,
+        expected,
+        settings.seed,
+        geometry,
+        Inspector(geometry.span, limits),
+        load,
+        device,
+        reporter,
     )
     calibration = calibrate(evidence)
     threshold = settings.threshold
     if threshold is None:
-<<<<<<< HEAD
-        most = most_particles(_area(training, geometry), geometry.diameter)
-        threshold = choose_threshold(
-            [geometry.detector(network, e.pixels, e.junk)[1] for e in training], expected, most
-        )
-    reporter.note(f"picks are above score {threshold:.2f}")
-=======
         threshold = choose_threshold(evidence, calibration, here, settings.precision)
     reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
->>>>>>> main
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "training": asdict(chosen),
         "threshold": threshold,
-<<<<<<< HEAD
         "junk_limits": limits,
-        "estimates": {"pi": chosen.pi, "expected_particles": expected, "threshold": threshold},
-=======
         "estimates": {
             "pi": chosen.pi,
             "expected_particles": expected,
@@ -132,7 +128,6 @@ def learn(
             "threshold": threshold,
         },
         **calibration.about(),
->>>>>>> main
     }
     save_network(folder / MODEL, network, about)
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -164,15 +159,6 @@ def _examples(
     return marked, limits
 
 
-<<<<<<< HEAD
-def _area(examples: Sequence[Example], geometry: Geometry) -> float:
-    """Return the mean area of the micrographs without junk, in square angstrom."""
-    pixels = sum(e.area for e in examples) / len(examples)
-    return pixels * (geometry.pixel_size * geometry.factor) ** 2
-
-
-=======
->>>>>>> main
 def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
     count = int(len(examples) * settings.held_out)
     order = np.random.default_rng(settings.seed).permutation(len(examples))

@@ -121,26 +121,16 @@ def pick(
     reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
 
-<<<<<<< HEAD
     load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size, examine=True)
-    network, about = learn(folder, labeled, labels, negatives, settings, geometry, load, device, reporter)
+    prepare = learn if len(labels) else general
+    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
     detector = replace(geometry.detector, margin=settings.margin / geometry.pixel_size / geometry.factor)
     failed = _score_all(folder, network, detector, inspect, micrographs, load, device, workers, reporter)
-    calibration = Calibration.of_model(about)
-    done = [m for m in micrographs if str(m.path) not in failed]
-    picks = _collect(folder, done, about["threshold"], calibration)
-    flags = _read_flags(folder, done, picks)
-=======
-    load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size)
-    prepare = learn if len(labels) else general
-    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
-    trained = time.perf_counter()
-    failed = _score_all(folder, network, geometry.detector, micrographs, load, device, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     picks = _collect(folder, picked, Cut.of_model(about, given=settings.threshold is not None))
->>>>>>> main
+    flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
     result = {
@@ -151,7 +141,7 @@ def pick(
         "seconds": seconds,
     }
     write_record(folder / RECORD, {**record, "result": result})
-    images = [(small, scale, inspect.junk(small)) for small, scale in map(load, done[:3])]
+    images = [(small, scale, inspect.junk(small.pixels)) for small, scale in map(load, picked[:3])]
     draw_overview(folder / "overview.png", images, picks, labels, geometry, folder / TABLE)
     return PickResult(picks, failed, geometry, about["threshold"], flags, seconds)
 

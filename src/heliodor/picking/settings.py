@@ -23,18 +23,14 @@ class PickSettings:
     pi, expected_particles : float, optional
         Fraction of positives among the unlabelled pixels, or particles per micrograph.
     threshold : float, optional
-<<<<<<< HEAD
-        Picks have a score (log-odds) above it. Default: see `heliodor.picking.threshold`.
+        Picks have a score (log-odds) above it. Default: see `heliodor.picking.evidence`.
+    precision : float, optional
+        The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
     junk_mask : bool
         No picks on gold, ice lumps and carbon; see `heliodor.junk.mask`.
     margin : float
         Angstrom from the border of a micrograph within which there are no picks. 0: particles that the border cuts
         are picked wherever their centre is on the micrograph.
-=======
-        Picks have a score (log-odds) above it. Default: see `heliodor.picking.evidence`.
-    precision : float, optional
-        The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
->>>>>>> main
     normalization : {'gmm', 'affine'}
     model, method : str
         Network and objective.
@@ -60,12 +56,9 @@ class PickSettings:
     pi: float | None = None
     expected_particles: float | None = None
     threshold: float | None = None
-<<<<<<< HEAD
+    precision: float | None = None
     junk_mask: bool = True
     margin: float = 0.0
-=======
-    precision: float | None = None
->>>>>>> main
     normalization: str = "gmm"
     model: str = "conv31"
     method: str = "GE-binomial"
