@@ -13,12 +13,13 @@ START = "start"
 
 
 def report(rows: list[Row]) -> str:
-    """One pair of tables for each data set."""
+    """One pair of tables for each data set and learner."""
     parts = []
-    for name in dict.fromkeys(row["set"] for row in rows):
-        curves = _curves([row for row in rows if row["set"] == name])
+    for key in dict.fromkeys((row["set"], row["learner"]) for row in rows):
+        curves = _curves([row for row in rows if (row["set"], row["learner"]) == key])
         if curves:
-            parts += [f"## {name}", _average_precisions(curves), _needed(curves)]
+            seeds = len(next(iter(next(iter(curves.values())).values())))
+            parts += [f"## {key[0]}, {key[1]}, {seeds} seeds", _average_precisions(curves), _needed(curves)]
     return "\n\n".join(parts) + "\n"
 
 

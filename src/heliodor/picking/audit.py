@@ -27,8 +27,8 @@ _ABOVE, _BELOW, _AT = 0.3, 0.2, 0.5
 # What is believed before any answer counts as so many answers. Of that, these shares say that the best detections are
 # no particles either, and that even the worst are. Chosen for the coverage of the intervals in simulations.
 _PRIOR, _TOP, _BOTTOM = 1.0, 0.25, 0.25
-_DRAWS, _CHAINS, _BURN, _THIN = 1000, 100, 50, 5
-_PARTS = 8  # points of the curve between two answers
+_DRAWS, _CHAINS, _BURN, _THIN = 600, 100, 50, 5
+_PARTS = 4  # points of the curve between two answers
 _SAME = 0.5  # full-size pixels: an answer this near to a detection is about it
 
 
@@ -209,8 +209,8 @@ def assess(
     answers : Answers
         Open ones do not count.
     found : (int, int), optional
-        (k, n): of n particles labelled independently of the picks, and not used in training, k have a candidate. Without
-        it, recall is the share of the particles among the candidates, too high by those where nothing was detected.
+        (k, n): of n particles labelled independently of the picks, and not used in training, k have a candidate.
+        Without it, recall is the share of the particles among the candidates, too high by those that are not.
     level : float
         Of the credible intervals.
     seed : int

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from heliodor.errors import MicrographError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -60,12 +62,12 @@ class FeatureReader:
     network : Classifier
     load : Loader
         Of that network.
-    files : iterable of MicrographFile
+    files : sequence of MicrographFile
     """
 
     network: Classifier
     load: Loader
-    files: Iterable[MicrographFile]
+    files: Sequence[MicrographFile]
 
     def __call__(self, name: str, xy: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return (N, latent) features at the centres `xy` (N, 2), full-size pixels, of the micrograph `name`.
@@ -73,8 +75,12 @@ class FeatureReader:
         Raises
         ------
         MicrographError
-            The micrograph cannot be read, or has not the pixel size that the network wants.
+            The micrograph is none of the files, cannot be read, or has not the pixel size that the network wants.
         """
-        file = next(file for file in self.files if file.name == name)
+        file = next((file for file in self.files if file.name == name), None)
+        if file is None:
+            raise MicrographError(
+                f"there is no micrograph {name} among those given; give all that have picks or labels"
+            )
         small, scale = self.load(file)
         return window_features(self.network, small.pixels, np.asarray(xy, dtype=np.float64) / scale)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -117,8 +117,8 @@ def propose(
     picks, micrographs : int
         How many to propose, at most.
     features : callable, optional
-        (name, xy (N, 2) in full-size pixels) -> (N, D) array. It is called once for at most `READ` micrographs with
-        candidates and for at most `READ` with labels.
+        (name, xy (N, 2) in full-size pixels) -> (N, D) array. It is called once for each of at most `READ` micrographs
+        with candidates and at most `READ` with labels.
 
     Returns
     -------
@@ -133,8 +133,8 @@ def propose(
     -----
     Greedy: the next pick is that of the largest value = uncertainty x novelty x spread. Uncertainty is 4 p (1 - p)
     (Lewis and Gale 1994). Novelty is the distance of its features from the nearest label, negative, or pick chosen
-    before (farthest first, as core-set selection: Sener and Savarese 2018), in units of the median candidate's, at
-    most 1. Spread halves with each pick chosen, or pair of labels placed, on the same micrograph. The same input gives
+    before (farthest first, as core-set selection: Sener and Savarese 2018), d / (d + the median candidate's).
+    Spread halves with each pick chosen, or pair of labels placed, on the same micrograph. The same input gives
     the same proposals.
     """
     if len(candidates) and not candidates.has_scores:
@@ -156,8 +156,7 @@ def probability_of(candidates: Picks, threshold: float) -> NDArray[np.float64]:
     from scipy.special import expit
 
     guess = expit(candidates.scores - threshold)
-    given = getattr(candidates, "probabilities", None)
-    return guess if given is None else np.where(np.isnan(given), guess, given)
+    return np.where(np.isnan(candidates.probabilities), guess, candidates.probabilities)
 
 
 def _choose_picks(
@@ -193,11 +192,17 @@ def _shortlist(
     """Rows of the most uncertain candidates; where micrographs must be read, of `READ` micrographs only."""
     order = np.argsort(-uncertainty, kind="stable")
     if few_micrographs:
-        names, code = np.unique(candidates.names.astype(str), return_inverse=True)
-        mass = np.bincount(code, uncertainty, len(names))
-        best = np.argsort(-mass, kind="stable")[:READ]
-        order = order[np.isin(code[order], best)]
+        names = candidates.micrographs()
+        micrograph = _places(candidates, names)
+        most = np.argsort(-np.bincount(micrograph, uncertainty, len(names)), kind="stable")[:READ]
+        order = order[np.isin(micrograph[order], most)]
     return order[:size]
+
+
+def _places(candidates: Picks, names: Sequence[str]) -> NDArray[np.intp]:
+    """Place of each candidate's micrograph among the names."""
+    place = {name: k for k, name in enumerate(names)}
+    return np.array([place[name] for name in candidates.names], dtype=np.intp)
 
 
 class _Novelty:
@@ -206,32 +211,34 @@ class _Novelty:
     def __init__(self, listed: Picks, known: Picks, features: Features | None) -> None:
         self._vectors: NDArray[np.floating] | None = None
         self._distance = np.full(len(listed), np.inf)
-        self._far = np.inf  # the distance that counts as new: the median candidate's, at first
+        self._typical = np.inf  # the median candidate's distance, at first
         if features is None or not len(listed):
             return
-        self._vectors = _vectors(listed, features)
-        if len(known):
-            recent = set(known.micrographs()[-READ:])
-            for vector in _vectors(known.select([name in recent for name in known.names]), features):
-                self._see(self._vectors, vector)
-            self._far = float(np.median(self._distance))
+        recent = set(known.micrographs()[-READ:])
+        seen = known.select(np.array([name in recent for name in known.names], dtype=bool))
+        vectors = _vectors(Picks.join([listed, seen]), features)
+        self._vectors = vectors[: len(listed)]
+        for vector in vectors[len(listed) :]:
+            self._see(self._vectors, vector)
+        if len(seen):
+            self._typical = float(np.median(self._distance))
 
     def values(self) -> NDArray[np.float64]:
-        """Novelty of each candidate, 0 (the same as something known) to 1."""
-        if not 0 < self._far < np.inf:
+        """Novelty of each candidate: 0 the same as something known, 1/2 the median candidate, at most 1."""
+        if not 0 < self._typical < np.inf:
             return np.ones(len(self._distance))
-        return np.minimum(self._distance / self._far, 1.0)
+        return self._distance / (self._distance + self._typical)
 
     def unlike(self) -> NDArray[np.bool_]:
         """Whether a person should be told that a candidate is unlike what is known."""
-        return np.isfinite(self._distance) & (self._distance > _UNLIKE * self._far)
+        return np.isfinite(self._distance) & (self._distance > _UNLIKE * self._typical)
 
     def add(self, row: int) -> None:
         """Note that a candidate has been chosen."""
         if self._vectors is not None:
             self._see(self._vectors, self._vectors[row])
-            if np.isinf(self._far):
-                self._far = float(np.median(self._distance))
+            if np.isinf(self._typical):
+                self._typical = float(np.median(self._distance))
 
     def _see(self, vectors: NDArray[np.floating], new: NDArray[np.floating]) -> None:
         self._distance = np.minimum(self._distance, np.linalg.norm(vectors - new, axis=1))
@@ -245,7 +252,7 @@ def _vectors(picks: Picks, features: Features) -> NDArray[np.floating]:
 
 
 def _reason(probability: float, unlike: bool, fresh: bool) -> str:
-    parts = [f"uncertain: {probability:.0%} particle" if _uncertain(probability) else f"{probability:.0%} particle"]
+    parts = [f"{'uncertain: ' if abs(probability - 0.5) <= _NEAR else ''}{probability:.0%} particle"]
     if unlike:
         parts.append("unlike what is labelled")
     if fresh:
@@ -253,31 +260,30 @@ def _reason(probability: float, unlike: bool, fresh: bool) -> str:
     return "; ".join(parts)
 
 
-def _uncertain(probability: Any) -> Any:
-    return abs(probability - 0.5) <= _NEAR
-
-
 def _choose_micrographs(
     candidates: Picks, known: Picks, threshold: float, names: Sequence[str], count: int
 ) -> list[ProposedMicrograph]:
     every = list(dict.fromkeys([*names, *candidates.micrographs(), *known.micrographs()]))
-    row = {name: k for k, name in enumerate(every)}
-    where = np.array([row[name] for name in candidates.names], dtype=np.intp)
+    if not every:
+        return []
+    where = _places(candidates, every)
     probability = probability_of(candidates, threshold)
     found = np.bincount(where, minlength=len(every))
-    unsure = np.bincount(where, _uncertain(probability), len(every))
+    unsure = np.bincount(where, abs(probability - 0.5) <= _NEAR, len(every))
     mistakes = np.bincount(where, np.minimum(probability, 1 - probability), len(every))
     particles = np.bincount(where, probability, len(every))
     profile = _standardized(np.stack([np.log1p(particles), np.log1p(found), unsure / np.maximum(found, 1)], axis=1))
-    labelled = [row[name] for name in known.micrographs()]
-    distance = np.min([_apart(profile, k) for k in labelled], axis=0) if labelled else np.ones(len(every))
+    labelled = np.unique(_places(known, every))
+    distance = np.min([_apart(profile, k) for k in labelled], axis=0) if len(labelled) else np.ones(len(every))
     worth = 1 + mistakes / max(float(mistakes.mean()), 1e-9)
     worth[labelled] = -1
     chosen: list[ProposedMicrograph] = []
     while len(chosen) < min(count, len(every) - len(labelled)):
         best = int(np.argmax(worth * distance))
         reason = f"no label yet; {unsure[best]:.0f} of {found[best]} detections are uncertain"
-        if abs(profile[best, 0]) > _ODD:
+        if not found[best]:
+            reason = "no label yet; nothing was detected"
+        elif abs(profile[best, 0]) > _ODD:
             reason += f"; far {'more' if profile[best, 0] > 0 else 'fewer'} particles than on most micrographs"
         chosen.append(ProposedMicrograph(every[best], float(mistakes[best]), reason))
         worth[best] = -1
@@ -292,8 +298,7 @@ def _standardized(profile: NDArray[np.float64]) -> NDArray[np.float64]:
     return centred / np.where(spread > 0, spread, 1.0)
 
 
-def _apart(profile: NDArray[np.float64], row: int) -> NDArray[np.float64]:
-    """How unlike micrographs are to one of them: 0 the same, towards 1."""
-    distance = np.linalg.norm(profile - profile[row], axis=1)
-    # Micrographs that look alike by their scores differ all the same: the second look is worth something.
-    return np.asarray(0.1 + 0.9 * distance / (1 + distance))
+def _apart(profile: NDArray[np.float64], row: np.intp | int) -> NDArray[np.float64]:
+    """How unlike micrographs are to one of them: least for those the same."""
+    # Micrographs that look alike by their scores differ all the same: a second look is worth something.
+    return np.asarray(0.1 + np.log1p(np.linalg.norm(profile - profile[row], axis=1)))
