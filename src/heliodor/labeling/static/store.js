@@ -6,14 +6,14 @@
 import { get, post } from "./api.js";
 import { applied, History, Outbox } from "./edits.js";
 
-const asPick = ([x, y, score, probability]) => ({ x, y, score, probability });
+const asPick = ([x, y, score, probability, kept]) => ({ x, y, score, probability, kept });
 
 export class Store extends EventTarget {
   micrographs = []; // {name, particles, negatives, done, picks, error}
   index = -1;
   image = null; // {width, height, pixel_size, version}
   labels = new Map(); // id -> {x, y, kind}, with the edits that are on their way
-  picks = []; // {x, y, score, probability}, best first
+  picks = []; // {x, y, score, probability, kept}, best first
   summary = null; // of all picks
   threshold = 0;
   diameter = null; // angstrom
@@ -201,6 +201,11 @@ export class Store extends EventTarget {
       one.picks = counts[index] ?? 0;
     });
     this.#tell("list");
+  }
+
+  // Whether a pick is one at this threshold: at that of the run those that the run kept.
+  isPick({ score, kept }) {
+    return this.threshold === this.summary.automatic ? kept : score > this.threshold;
   }
 
   // While the slider moves only this page knows; when it rests the server keeps it.
