@@ -63,13 +63,13 @@ def ask_any(data: Data, learner: Learner, state: State, pool: list[str], count: 
 def ask_active(data: Data, learner: Learner, state: State, pool: list[str], count: int, seed: int) -> State:
     """Ask about what is proposed, with the threshold where there are as many picks as particles."""
     candidates = learner.detect(pool)
-    count = min(round(data.expected * len(pool)), len(candidates))
+    expected = min(round(data.expected * len(pool)), len(candidates))
     proposals = propose(
         candidates,
         state.positives,
         negatives=state.negatives,
         radius=data.apart,
-        threshold=float(np.sort(candidates.scores)[-count]),
+        threshold=float(np.sort(candidates.scores)[-expected]),
         names=pool,
         picks=count,
         micrographs=0,
