@@ -1,13 +1,20 @@
-"""Data sets ready for training inside this process: downsampled, normalized, and split; and what networks are worth."""
+"""Benchmarks that train inside their own processes: data sets in small pixels, one training run, and all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from datasets import DataSet, apoferritin, simulate
 from heliodor.evaluation import average_precision, match
@@ -19,8 +26,11 @@ from heliodor.picking.detect import Detector
 from heliodor.picking.scoring import score_maps
 from heliodor.preprocess import preprocess
 from heliodor.training.labels import label_map, prior
+from heliodor.training.loop import train
 from heliodor.training.objectives import POSITIVE
+from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
+from rows import Row, Rows, spread
 
 LABEL_RADIUS = 3.0
 EXCLUSION_RADIUS = 9.0  # small pixels, 0.9 of a particle's radius: what `pick` derives
@@ -56,6 +66,16 @@ class Prepared:
         """Return the true fraction of positive pixels among those not labelled."""
         pixels = sum(example.pixels.size for example in self.train)
         return prior(self.available / len(self.train), count, len(self.train), pixels, LABEL_RADIUS)
+
+    def train_and_test(self, count: int, draw: int, **settings: Any) -> Row:
+        """Train with `count` labels of a draw and the true pi, on one thread; return what the network is worth."""
+        torch.set_num_threads(1)
+        chosen = TrainingSettings(pi=self.pi(count), label_radius=LABEL_RADIUS, seed=draw, **settings)
+        examples = self.labelled(count, draw)
+        wall, cpu = time.perf_counter(), time.process_time()
+        network, _ = train(examples, chosen, device="cpu")
+        cost = {"cpu_s": round(time.process_time() - cpu, 2), "wall_s": round(time.perf_counter() - wall, 2)}
+        return {**self.average_precisions(network), **cost, "pi": chosen.pi}
 
     def average_precisions(self, network: Classifier) -> dict[str, float]:
         """Return the average precision on the test micrographs: of regions (pixels) and of particles."""
@@ -94,3 +114,48 @@ def prepared(name: str, models: Path, folder: Path, program: str, real: Path | N
             raise FileNotFoundError("apoferritin needs --data; see README.md")
         return prepare(apoferritin(real))
     return prepare(simulate(name, models, folder, program, folds=3, count=24, empty=0))
+
+
+Place = tuple[Path, Path, str, "Path | None"]  # what `prepared` takes besides the name
+
+
+def add_arguments(parser: argparse.ArgumentParser, sets: Iterable[str]) -> None:
+    """Declare the options that these benchmarks share."""
+    beside = str(Path(sys.executable).with_name("heliodor"))
+    parser.add_argument("--out", type=Path, required=True, help="folder for the sets and the results")
+    parser.add_argument("--models", type=Path, required=True, help="folder with the atomic models; see README.md")
+    parser.add_argument("--data", type=Path, default=None, help="folder of apoferritin; default: simulated sets only")
+    parser.add_argument("--heliodor", default=beside, help="program that simulates the sets")
+    parser.add_argument("--sets", nargs="+", choices=list(sets), default=None, help="default: all")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+
+
+def parse(parser: argparse.ArgumentParser, sets: Iterable[str]) -> argparse.Namespace:
+    """Read and check the options."""
+    options = parser.parse_args()
+    if options.sets is None:
+        options.sets = [name for name in sets if name != "apoferritin" or options.data]
+    if "apoferritin" in options.sets and options.data is None:
+        parser.error("apoferritin needs --data")
+    return options
+
+
+def train_all(
+    options: argparse.Namespace,
+    rows: Rows,
+    tasks: Iterable[Mapping[str, Any]],
+    work: Callable[[Mapping[str, Any], Place], Row],
+    tell: Callable[[Row], str],
+) -> int:
+    """Do what is missing, in processes of their own; return how many failed. Ends the program if nothing is there."""
+    place: Place = (options.models.resolve(), options.out.resolve() / "training-sets", options.heliodor, options.data)
+    try:
+        for name in options.sets:  # made here, lest several processes make them at once
+            prepared(name, *place)
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+    pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))
+    failed = spread(rows, tasks, partial(work, place=place), pool, tell)
+    if not rows.all():
+        sys.exit("nothing was trained")
+    return failed
