@@ -191,3 +191,14 @@ def test_files_are_the_same_bytes_each_time(tmp_path):
         write_picks(tmp_path / f"1{suffix}", picks)
         write_picks(tmp_path / f"2{suffix}", picks)
         assert (tmp_path / f"1{suffix}").read_bytes() == (tmp_path / f"2{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".star"])
+def test_probabilities_are_a_column_of_their_own(tmp_path, suffix):
+    picks = Picks(["a", "b"], [[1, 2], [3, 4]], [0.5, np.nan], [0.25, np.nan])
+    write_picks(tmp_path / f"p{suffix}", picks)
+    back = read_picks(tmp_path / f"p{suffix}")
+    assert np.allclose(back.scores, picks.scores, equal_nan=True)
+    assert np.allclose(back.probabilities, picks.probabilities, equal_nan=True)
+    write_picks(tmp_path / f"q{suffix}", picks.without_probabilities())
+    assert "robability" not in (tmp_path / f"q{suffix}").read_text()

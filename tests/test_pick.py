@@ -46,9 +46,16 @@ def test_it_finds_the_particles_of_micrographs_without_labels(run):
 def test_it_writes_what_it_promises(run):
     folder, _, place, _ = run
     out = place / "out"
-    assert {"picks.star", "picks.txt", "model.safetensors", "training.tsv", "run.json", "overview.png"} <= {
-        p.name for p in out.iterdir()
-    }
+    assert {
+        "picks.star",
+        "picks.txt",
+        "candidates.star",
+        "candidates.txt",
+        "model.safetensors",
+        "training.tsv",
+        "run.json",
+        "overview.png",
+    } <= {p.name for p in out.iterdir()}
     assert sorted(p.name for p in (out / "micrographs").iterdir()) == [
         "001.star",
         "a.b.c.star",
@@ -58,15 +65,19 @@ def test_it_writes_what_it_promises(run):
     record = json.loads((out / "run.json").read_text())
     assert record["settings"]["seed"] == 0
     assert record["result"]["picks"] == len(read_picks(out / "picks.txt"))
+    candidates = read_picks(out / "candidates.txt")
+    assert len(candidates.above(record["result"]["estimates"]["threshold"])) == record["result"]["picks"]
+    assert (np.diff(candidates.probabilities[np.argsort(candidates.scores)]) >= 0).all()
+    assert np.isnan(read_picks(out / "picks.txt").probabilities).all()
     star = read_picks(out / "picks.star")
     assert set(star.names) == {str(folder / f"{n}.mrc") for n in ("001", "a.b.c", "with space", "plain")}
 
 
 def test_a_rerun_skips_finished_work_and_another_setting_is_refused(run, capsys):
     _, _, place, words = run
-    before = (place / "out" / "micrographs" / "001.star").stat().st_mtime_ns
+    before = (place / "out" / "candidates" / "001.star").stat().st_mtime_ns
     assert main(words) == 0
-    assert (place / "out" / "micrographs" / "001.star").stat().st_mtime_ns == before
+    assert (place / "out" / "candidates" / "001.star").stat().st_mtime_ns == before
     assert main([*words, "--seed", "5"]) == 2
     assert "seed was 0, is 5" in capsys.readouterr().err
 

@@ -77,3 +77,11 @@ def test_scaled_and_renamed():
 def test_lengths_that_differ_are_refused(names, xy, scores):
     with pytest.raises(ValueError, match="Picks needs names"):
         Picks(names, xy, scores)
+
+
+def test_probabilities_travel_with_their_picks() -> None:
+    picks = Picks(["a", "b", "a"], [[1, 2], [3, 4], [5, 6]], [1.0, 2.0, 3.0], [0.2, 0.5, 0.9])
+    assert picks.of("a").probabilities.tolist() == [0.2, 0.9]
+    assert picks.scaled(2).renamed({"a": "c"}).above(1.5).probabilities.tolist() == [0.5, 0.9]
+    assert Picks.join([picks, Picks.on("z", [[0, 0]])]).probabilities[:3].tolist() == [0.2, 0.5, 0.9]
+    assert np.isnan(picks.without_probabilities().probabilities).all()

@@ -26,35 +26,47 @@ class Picks:
         of the array.
     scores : (N,) array of float, optional
         Log-odds of the network (larger = better); NaN where there is none. Default: all NaN.
+    probabilities : (N,) array of float, optional
+        Calibrated probability that a pick is a particle, 0 to 1; NaN where there is none. Default: all NaN.
 
     Raises
     ------
     ValueError
-        The three do not have the same length, or `xy` is not (N, 2).
+        They do not have the same length, or `xy` is not (N, 2).
     """
 
     names: NDArray[np.object_]
     xy: NDArray[np.float64]
     scores: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
 
-    def __init__(self, names: ArrayLike, xy: ArrayLike, scores: ArrayLike | None = None) -> None:
+    def __init__(
+        self, names: ArrayLike, xy: ArrayLike, scores: ArrayLike | None = None, probabilities: ArrayLike | None = None
+    ) -> None:
         as_names = np.array(names, dtype=object).reshape(-1)
         as_xy = np.array(xy, dtype=np.float64).reshape(-1, 2) if np.size(xy) == 0 else np.array(xy, np.float64)
-        as_scores = np.full(len(as_names), np.nan) if scores is None else np.array(scores, np.float64).reshape(-1)
-        if as_xy.shape != (len(as_names), 2) or as_scores.shape != (len(as_names),):
+        as_scores, as_probabilities = (
+            np.full(len(as_names), np.nan) if values is None else np.array(values, np.float64).reshape(-1)
+            for values in (scores, probabilities)
+        )
+        wrong = as_xy.shape != (len(as_names), 2)
+        if wrong or not as_names.shape == as_scores.shape == as_probabilities.shape:
             raise ValueError(
-                f"Picks needs names (N,), xy (N, 2) and scores (N,). "
-                f"Got {as_names.shape}, {as_xy.shape} and {as_scores.shape} instead."
+                f"Picks needs names (N,), xy (N, 2), scores (N,) and probabilities (N,). "
+                f"Got {as_names.shape}, {as_xy.shape}, {as_scores.shape} and {as_probabilities.shape} instead."
             )
         object.__setattr__(self, "names", as_names)
         object.__setattr__(self, "xy", as_xy)
         object.__setattr__(self, "scores", as_scores)
+        object.__setattr__(self, "probabilities", as_probabilities)
 
     @classmethod
-    def on(cls, name: str, xy: ArrayLike, scores: ArrayLike | None = None) -> Picks:
+    def on(
+        cls, name: str, xy: ArrayLike, scores: ArrayLike | None = None, probabilities: ArrayLike | None = None
+    ) -> Picks:
         """Make picks of one micrograph: the same name for each of the (N, 2) centres."""
         count = len(np.asarray(xy, dtype=np.float64).reshape(-1, 2))
-        return cls([name] * count, xy, scores)
+        return cls([name] * count, xy, scores, probabilities)
 
     @classmethod
     def join(cls, parts: Iterable[Picks]) -> Picks:
@@ -66,6 +78,7 @@ class Picks:
             np.concatenate([t.names for t in tables]),
             np.concatenate([t.xy for t in tables]),
             np.concatenate([t.scores for t in tables]),
+            np.concatenate([t.probabilities for t in tables]),
         )
 
     def __len__(self) -> int:
@@ -81,7 +94,7 @@ class Picks:
         rows = np.asarray(which)
         if rows.dtype != np.bool_:
             rows = rows.astype(np.intp)
-        return Picks(self.names[rows], self.xy[rows], self.scores[rows])
+        return Picks(self.names[rows], self.xy[rows], self.scores[rows], self.probabilities[rows])
 
     def of(self, name: str) -> Picks:
         """Return the picks of the micrograph `name`, in their order; empty where it has none."""
@@ -99,9 +112,17 @@ class Picks:
         """Names of the micrographs with at least one pick, in order of first appearance."""
         return list(dict.fromkeys(self.names.tolist()))
 
+    def moved(self, xy: ArrayLike) -> Picks:
+        """Put the centres at `xy` (N, 2) instead."""
+        return self._with(xy=xy)
+
+    def _with(self, **changes: ArrayLike) -> Picks:
+        columns = {field: getattr(self, field) for field in ("names", "xy", "scores", "probabilities")}
+        return Picks(**{**columns, **changes})
+
     def renamed(self, names: Mapping[str, str]) -> Picks:
         """Replace micrograph names by `names[name]`; names that are not in the mapping stay."""
-        return Picks([names.get(name, name) for name in self.names], self.xy, self.scores)
+        return self._with(names=[names.get(name, name) for name in self.names])
 
     def scaled(self, scale: float | tuple[float, float]) -> Picks:
         """Multiply coordinates by `scale`, one number or (x scale, y scale).
@@ -109,16 +130,20 @@ class Picks:
         Fourier cropping keeps the first pixel where it is, so that full-size = small * factor without
         any shift of half a pixel.
         """
-        return Picks(self.names, self.xy * np.asarray(scale, dtype=np.float64), self.scores)
+        return self.moved(self.xy * np.asarray(scale, dtype=np.float64))
 
     def rounded(self) -> Picks:
         """Move centres to whole pixels."""
-        return Picks(self.names, np.rint(self.xy), self.scores)
+        return self.moved(np.rint(self.xy))
 
     def inverted(self, heights: Mapping[str, int]) -> Picks:
         """Count y from the last row instead of the first: height - 1 - y, each micrograph by its own height."""
         rows = np.array([heights[name] for name in self.names], dtype=np.float64)
-        return Picks(self.names, np.stack([self.xy[:, 0], rows - 1 - self.xy[:, 1]], axis=1), self.scores)
+        return self.moved(np.stack([self.xy[:, 0], rows - 1 - self.xy[:, 1]], axis=1))
+
+    def without_probabilities(self) -> Picks:
+        """Leave out the probabilities: for programs that know no such column."""
+        return Picks(self.names, self.xy, self.scores)
 
     def above(self, threshold: float) -> Picks:
         """Keep picks with score > `threshold`; those without a score go."""

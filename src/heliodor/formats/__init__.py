@@ -92,7 +92,7 @@ def read_picks(
     if y == "up":
         if height is None:
             raise SettingsError("y counts from the last row: give the height of the micrographs, in pixels")
-        return Picks(picks.names, np.stack([picks.xy[:, 0], height - 1 - picks.xy[:, 1]], axis=1), picks.scores)
+        return picks.inverted(dict.fromkeys(picks.micrographs(), height))
     return picks
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".star",)
 NAME, X, Y = "_rlnMicrographName", "_rlnCoordinateX", "_rlnCoordinateY"
+PROBABILITY = "_heliodorProbability"  # RELION keeps columns that it does not know
 SCORES = ("_rlnAutopickFigureOfMerit", "_rlnParticleScore")
 _ENDINGS = ("_manualpick", "_autopick", "_topaz", "_pick", "_picks", "_particles", ".empiar_manual", ".cryoppp")
 _BARE = re.compile(r"""(?<!\S)(?![_#;])\S*[^\x00-\x7f\s]\S*""")
@@ -27,7 +28,9 @@ _PLAIN = re.compile(r"""(?!(?:data_|loop_|save_|stop_|global_))[A-Za-z0-9+\-/][^
 _NONE = -999.0  # RELION's mark for "no figure of merit"
 
 
-def read_columns(path: Path, columns: Sequence[str], also: Sequence[str] = (NAME, *SCORES)) -> dict[str, list[str]]:
+def read_columns(
+    path: Path, columns: Sequence[str], also: Sequence[str] = (NAME, *SCORES, PROBABILITY)
+) -> dict[str, list[str]]:
     """Columns, as text, of the first table that has all of `columns` (and `also` others, where it has them).
 
     Raises
@@ -79,11 +82,12 @@ def read(path: Path, name: str | None = None) -> Picks:
     try:
         xy = np.array([numbers(table, X), numbers(table, Y)]).T
         scores = next((numbers(table, tag) for tag in SCORES if tag in table), None)
+        probabilities = numbers(table, PROBABILITY) if PROBABILITY in table else None
     except ValueError as error:
         raise FormatError(f"{path}: {error}; mend that row") from error
     if scores is not None:
         scores[scores == _NONE] = np.nan
-    return Picks(table.get(NAME, [name or own_name(path)] * len(xy)), xy, scores)
+    return Picks(table.get(NAME, [name or own_name(path)] * len(xy)), xy, scores, probabilities)
 
 
 def numbers(table: dict[str, list[str]], tag: str) -> NDArray[np.float64]:
@@ -132,7 +136,7 @@ def write(
 
 
 def to_text(picks: Picks, *, with_names: bool, constants: Mapping[str, float] | None = None) -> str:
-    """STAR text: coordinates, figure of merit, and micrograph names where they are wanted."""
+    """STAR text: coordinates, figure of merit, probability if any has one, micrograph names where they are wanted."""
     names = {NAME: picks.names.tolist()} if with_names else {}
     scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
     table = {
@@ -140,6 +144,7 @@ def to_text(picks: Picks, *, with_names: bool, constants: Mapping[str, float] | 
         X: [f"{x:.3f}" for x in picks.xy[:, 0].tolist()],
         Y: [f"{y:.3f}" for y in picks.xy[:, 1].tolist()],
         SCORES[0]: [f"{score:.6f}" for score in scores.tolist()],
+        **({} if np.isnan(picks.probabilities).all() else {PROBABILITY: [f"{p:.6f}" for p in picks.probabilities]}),
         **{tag: [f"{value:g}"] * len(picks) for tag, value in (constants or {}).items()},
     }
     return table_text(table)

@@ -1,4 +1,4 @@
-"""Topaz's table: tab separated image_name, x_coord, y_coord, [score], columns in any order."""
+"""Topaz's table: tab separated image_name, x_coord, y_coord, [score, probability], columns in any order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".txt", ".tab", ".tsv", ".coord")
 NEEDED = ("image_name", "x_coord", "y_coord")
+_MEASURES = ("score", "probability")
 
 
 def read(path: Path, _name: str | None = None) -> Picks:
@@ -32,15 +33,16 @@ def read(path: Path, _name: str | None = None) -> Picks:
         if len(row) < len(header):
             raise FormatError(f"{path}, line {number}: {len(row)} columns where there should be {len(header)}; mend it")
     name, x, y = (header.index(word) for word in NEEDED)
-    score = header.index("score") if "score" in header else None
+    measures = [header.index(word) if word in header else None for word in _MEASURES]
     table = []
     for number, row in rows:
+        known = ("nan" if column is None else row[column] or "nan" for column in measures)
         try:
-            table.append((float(row[x]), float(row[y]), float("nan" if score is None else row[score] or "nan")))
+            table.append([float(word) for word in (row[x], row[y], *known)])
         except ValueError as error:
             raise FormatError(f"{path}, line {number}: a number is expected ({error}); mend that row") from error
-    values = np.array(table, dtype=np.float64).reshape(-1, 3)
-    return Picks([row[name] for _, row in rows], values[:, :2], values[:, 2])
+    values = np.array(table, dtype=np.float64).reshape(-1, 4)
+    return Picks([row[name] for _, row in rows], values[:, :2], values[:, 2], values[:, 3])
 
 
 def write(path: Path, picks: Picks, *, integers: bool = False, **_: Any) -> None:
@@ -49,12 +51,16 @@ def write(path: Path, picks: Picks, *, integers: bool = False, **_: Any) -> None
 
 
 def to_text(picks: Picks, *, integers: bool = False) -> str:
-    """Table as text; the score column is there if any pick has a score."""
-    scored = bool(len(picks) == 0 or (~np.isnan(picks.scores)).any())
-    lines = ["\t".join([*NEEDED, *(["score"] if scored else [])])]
-    for name, (x, y), score in zip(picks.names, picks.xy.tolist(), picks.scores.tolist(), strict=True):
+    """Table as text; the columns of scores and probabilities are there if any pick has one."""
+    columns = {"score": picks.scores, "probability": picks.probabilities}
+    kept = {word: column for word, column in columns.items() if (~np.isnan(column)).any()}
+    if not len(picks):
+        kept = {"score": picks.scores}  # a table without picks names the column all the same
+    lines = ["\t".join([*NEEDED, *kept])]
+    values = zip(*(column.tolist() for column in kept.values()), strict=True) if kept else [()] * len(picks)
+    for name, (x, y), measures in zip(picks.names, picks.xy.tolist(), values, strict=True):
         if any(c in name for c in "\t\n\r"):
             raise FormatError(f"the name {name!r} has a tab or line break, which this format cannot hold; rename it")
         place = f"{round(x)}\t{round(y)}" if integers else f"{x:.3f}\t{y:.3f}"
-        lines.append(f"{name}\t{place}" + (f"\t{score:.6f}" if scored else ""))
+        lines.append(f"{name}\t{place}" + "".join(f"\t{value:.6f}" for value in measures))
     return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
-from heliodor.picking.detect import Detector
+from heliodor.picking.calibration import Calibration
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heliodor.networks import Classifier
+    from heliodor.picking.detect import Detector
 
 RECORD = "run.json"
 
@@ -82,8 +83,8 @@ def pick(
         Centres in full-size pixels; names as in `heliodor.names.match_names`.
     settings : PickSettings
     out : path
-        Folder for picks.star, picks.txt, micrographs/, model.safetensors, training.tsv, run.json,
-        overview.png.
+        Folder for picks.star, picks.txt, micrographs/ (a STAR file for each), candidates.star, candidates.txt,
+        candidates/, model.safetensors, training.tsv, run.json, overview.png.
     negatives : Picks, optional
         Centres that are no particles.
     device : str
@@ -116,9 +117,9 @@ def pick(
     load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size)
     network, about = learn(folder, labeled, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
-    detector = replace(geometry.detector, threshold=about["threshold"])
-    failed = _pick_all(folder, network, detector, micrographs, load, device, workers, reporter)
-    picks = _collect(folder, [m for m in micrographs if str(m.path) not in failed])
+    failed = _score_all(folder, network, geometry.detector, micrographs, load, device, workers, reporter)
+    calibration = Calibration.of_model(about)
+    picks = _collect(folder, [m for m in micrographs if str(m.path) not in failed], about["threshold"], calibration)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
     result = {"estimates": about["estimates"], "picks": len(picks), "failed": failed, "seconds": seconds}
@@ -161,13 +162,22 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
 
 
 def _clear(folder: Path) -> None:
-    for name in (CHECKPOINT, MODEL, TABLE, RECORD, "picks.star", "picks.txt", "overview.png"):
+    files = (
+        CHECKPOINT,
+        MODEL,
+        TABLE,
+        RECORD,
+        "overview.png",
+        *(f"{kind}.{x}" for kind in ("picks", "candidates") for x in ("star", "txt")),
+    )
+    for name in files:
         (folder / name).unlink(missing_ok=True)
-    if (folder / "micrographs").is_dir():
-        shutil.rmtree(folder / "micrographs")
+    for kind in ("micrographs", "candidates"):
+        if (folder / kind).is_dir():
+            shutil.rmtree(folder / kind)
 
 
-def _pick_all(
+def _score_all(
     folder: Path,
     network: Classifier,
     detector: Detector,
@@ -177,10 +187,10 @@ def _pick_all(
     workers: int,
     reporter: Reporter,
 ) -> dict[str, str]:
-    """Pick what has not been picked; return the micrographs that could not be, and why."""
+    """Find the candidates of micrographs that have none yet; return the micrographs that could not be read, and why."""
     from heliodor.networks.scorers import scorers_of_network
 
-    todo = [m for m in micrographs if not _star_path(folder, m).is_file()]
+    todo = [m for m in micrographs if not _star_path(folder, "candidates", m).is_file()]
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
@@ -191,21 +201,32 @@ def _pick_all(
             failed[str(micrograph.path)] = str(result)
             reporter.warn(f"skipped: {result}")
             continue
-        picks = Picks.on(micrograph.name, *detector.maxima(result.scores)).scaled(result.scale)
-        write_text(_star_path(folder, micrograph), star.to_text(picks, with_names=False))
+        found = Picks.on(micrograph.name, *detector.maxima(result.scores)).scaled(result.scale)
+        write_text(_star_path(folder, "candidates", micrograph), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")
     return failed
 
 
-def _star_path(folder: Path, micrograph: MicrographFile) -> Path:
-    return folder / "micrographs" / f"{micrograph.name}.star"
+def _star_path(folder: Path, kind: str, micrograph: MicrographFile) -> Path:
+    return folder / kind / f"{micrograph.name}.star"
 
 
-def _collect(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
-    """Join the files of the micrographs into picks.txt (short names) and picks.star (paths)."""
-    parts = ((m.name, star.read(_star_path(folder, m))) for m in micrographs)
-    picks = Picks.join(Picks.on(name, part.xy, part.scores) for name, part in parts)
-    write_picks(folder / "picks.txt", picks)
-    write_picks(folder / "picks.star", picks.renamed({m.name: str(m.path) for m in micrographs}))
+def _collect(folder: Path, micrographs: Sequence[MicrographFile], threshold: float, calibration: Calibration) -> Picks:
+    """Write candidates with their probabilities and, of those above the threshold, the picks; return the picks.
+
+    The tables in .txt have short names, those in .star paths.
+    """
+    parts = []
+    for micrograph in micrographs:
+        found = star.read(_star_path(folder, "candidates", micrograph))
+        parts.append(Picks.on(micrograph.name, found.xy, found.scores, calibration(found.scores)))
+        picks = parts[-1].above(threshold).without_probabilities()
+        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks, with_names=False))
+    candidates = Picks.join(parts)
+    picks = candidates.above(threshold)
+    paths = {m.name: str(m.path) for m in micrographs}
+    for kind, table in (("candidates", candidates), ("picks", picks.without_probabilities())):
+        write_picks(folder / f"{kind}.txt", table)
+        write_picks(folder / f"{kind}.star", table.renamed(paths))
     return picks

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REACH = 8.0
 BINS = 1024
+_LEAST_BACKGROUND = 0.1  # crowded micrographs still show a third of their background
 STARTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 
 
@@ -34,12 +35,12 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Two Gaussians of one width: (mean, sd) is the brighter component, the background.
+    """Two Gaussians of one width: (mean, sd) is the brighter component, mostly the background.
 
     Attributes
     ----------
     mean, sd : float
-        Of the brighter component: what a pixel is normalized by.
+        Of the brighter component.
     dark_mean : float
         Of the other component (carbon, ice, particles).
     share : float
@@ -52,6 +53,11 @@ class Mixture:
     dark_mean: float
     share: float
     log_posterior: float
+
+    @property
+    def background(self) -> float:
+        """Mean of the background: the brighter component, unless that is only the bright rims of gold and ice."""
+        return self.mean if self.share >= _LEAST_BACKGROUND else self.dark_mean
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def normalize(
     statistics: dict[str, Any]
     if method == "gmm":
         mixture = fit_mixture(h, alpha=alpha, beta=beta, iterations=iterations)
-        mean, sd, statistics = mixture.mean, mixture.sd, asdict(mixture)
+        mean, sd, statistics = mixture.background, mixture.sd, asdict(mixture)
     elif method == "affine":
         mean = float(np.average(h.values, weights=h.counts))
         sd = float(np.sqrt(np.average((h.values - mean) ** 2, weights=h.counts)))

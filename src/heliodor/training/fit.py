@@ -35,6 +35,7 @@ def fit(
     match_radius: float,
     table: Path | None = None,
     checkpoint: Path | None = None,
+    start: Classifier | None = None,
     device: str = "auto",
     reporter: Reporter = SILENT,
     on_epoch: Callable[[Trainer], None] | None = None,
@@ -53,7 +54,8 @@ def fit(
         Tab separated, a row for each epoch, `COLUMNS`; nan where there is nothing to say.
     checkpoint : path, optional
         Rewritten after every epoch.
-    device : str
+    start, device
+        See `Trainer`.
     reporter : Reporter
     on_epoch : callable, optional
         Called with the trainer after every epoch.
@@ -63,7 +65,7 @@ def fit(
     Classifier
         On the CPU, in evaluation mode.
     """
-    trainer = Trainer(training, settings, device)
+    trainer = Trainer(training, settings, device, start=start)
     rows: list[dict[str, float]] = []
     if checkpoint is not None and checkpoint.is_file():
         trainer.load(checkpoint)

@@ -35,6 +35,8 @@ class Trainer:
     settings : TrainingSettings
     device : str
         See `heliodor.devices.device_of`.
+    start : Classifier, optional
+        Network of the same kind whose weights are the first ones. Default: weights drawn from the seed.
 
     Raises
     ------
@@ -42,7 +44,14 @@ class Trainer:
         No label lies on a micrograph.
     """
 
-    def __init__(self, examples: Sequence[Example], settings: TrainingSettings, device: str = "auto") -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        settings: TrainingSettings,
+        device: str = "auto",
+        *,
+        start: Classifier | None = None,
+    ) -> None:
         self.settings, self.device, self.epoch = settings, device_of(device), 0
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -50,6 +59,8 @@ class Trainer:
             self.decoder = (
                 Decoder(self.network.latent, self.network.receptive_field) if settings.autoencoder > 0 else None
             )
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network)
         self.sampler = TileSampler(
@@ -212,6 +223,7 @@ def train(
     examples: Sequence[Example],
     settings: TrainingSettings | None = None,
     *,
+    start: Classifier | None = None,
     device: str = "auto",
     on_epoch: Callable[[Trainer, dict[str, float]], None] | None = None,
     reporter: Reporter = SILENT,
@@ -222,7 +234,8 @@ def train(
     ----------
     examples : sequence of Example
     settings : TrainingSettings, optional
-    device : str
+    start, device
+        See `Trainer`.
     on_epoch : callable, optional
         Called after each epoch with the trainer and the row of the history, to which it may add.
     reporter : Reporter
@@ -238,7 +251,7 @@ def train(
     ------
     LabelError, SettingsError
     """
-    trainer = Trainer(examples, settings or TrainingSettings(), device)
+    trainer = Trainer(examples, settings or TrainingSettings(), device, start=start)
     history = []
     while not trainer.finished:
         row = trainer.run_epoch(reporter)

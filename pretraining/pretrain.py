@@ -1,0 +1,176 @@
+"""Train the networks that come with heliodor: on simulated micrographs of many particles, truth known.
+
+    python pretraining/pretrain.py --models MODELS --out work/ --network conv31
+
+See README.md beside this file. What is done stays done: a second call goes on where the first one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from conditions import draw
+from shapes import make_shape
+
+from heliodor.cli.console import PlainReporter
+from heliodor.files import atomic_path, make_directory
+from heliodor.networks import NetworkSettings, save_network
+from heliodor.picking.geometry import SPAN
+from heliodor.preprocess.normalize import normalize
+from heliodor.progress import Reporter
+from heliodor.simulation.load import load_particle
+from heliodor.simulation.micrograph import render
+from heliodor.simulation.projection import Projector
+from heliodor.simulation.scene import plan
+from heliodor.training.fit import write_table
+from heliodor.training.loop import Trainer
+from heliodor.training.settings import TrainingSettings
+from heliodor.training.tiles import Example
+
+# Entries of the Protein Data Bank (CC0), and maps simulated from PDB entries by polnet (Apache-2.0). No ferritin.
+MODELS = (
+    "1bxn", "1qvr", "3cf3", "3d2f", "3j9i", "4v4r_30S", "5a1a", "5gjv", "5ni1", "7cth",
+    "2uv8", "4cr2", "6rd4", "6utj",
+)  # fmt: skip
+FORBIDDEN = ("6z6u",)  # apoferritin: real apoferritin is the test
+RADIUS = 3.0  # of the disc of positive pixels
+
+
+def main() -> None:
+    """Simulate what is missing, then train."""
+    options = _options()
+    reporter = PlainReporter()
+    folder = make_directory(options.out)
+    cache = make_directory(folder / "micrographs")
+    chosen = [name for name in MODELS if name not in options.leave_out]
+    sources = [*chosen, *(f"shape{k:03d}" for k in range(options.shapes))]
+    _simulate(sources, options, cache, reporter)
+    train(sources, options, cache, reporter)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=Path, required=True, help="folder(s below it) with the models, by PDB entry")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--network", default="conv31")
+    parser.add_argument("--units", type=int, default=32)
+    parser.add_argument("--leave-out", nargs="*", default=[], help="models that the network must not see")
+    parser.add_argument("--shapes", type=int, default=40, help="random particles beside the models")
+    parser.add_argument("--each", type=int, default=24, help="micrographs of every particle")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epoch-size", type=int, default=500, help="minibatches")
+    parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+# ---------------------------------------------------------------------------------------------------- micrographs
+
+
+def _simulate(sources: list[str], options: argparse.Namespace, cache: Path, reporter: Reporter) -> None:
+    todo = [name for name in sources if not _path(cache, name, options.each - 1).is_file()]
+    with ProcessPoolExecutor(options.workers) as pool:
+        done = (
+            pool.map(simulate, todo, *zip(*[(options.models, options.each, cache)] * len(todo), strict=True))
+            if todo
+            else ()
+        )
+        for _ in reporter.track(done, len(todo), "simulating particles"):
+            pass
+
+
+def simulate(name: str, models: Path, count: int, cache: Path) -> None:
+    """Simulate the micrographs of one particle into the cache; its name decides all random numbers."""
+    projector = _projector(name, models)
+    for index in range(count):
+        path = _path(cache, name, index)
+        if path.is_file():
+            continue
+        seed = int.from_bytes(hashlib.sha256(f"{name} {index}".encode()).digest()[:6], "big")
+        settings = draw(projector, seed)
+        scene = plan(settings, projector.diameter, 0)
+        counts, _ = render(scene, projector, settings, 0)
+        pixels, _ = normalize(counts, "gmm")
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, pixels=pixels.astype(np.float16), xy=scene.xy.astype(np.float32))
+
+
+def _projector(name: str, models: Path) -> Projector:
+    if name.startswith("shape"):
+        seed = int(name.removeprefix("shape"))
+        return make_shape(seed, float(np.exp(np.random.default_rng(seed).uniform(np.log(80), np.log(320)))))
+    found = sorted(models.rglob(f"{name}.*"))
+    if not found:
+        raise SystemExit(f"{models}: no file {name}.*; see README.md for where to get it")
+    finest = load_particle(found[0], 8.0).diameter / SPAN / 1.5
+    return load_particle(found[0], finest)
+
+
+def _path(cache: Path, name: str, index: int) -> Path:
+    return cache / f"{name}_{index:03d}.npz"
+
+
+def load_examples(sources: list[str], count: int, cache: Path) -> list[Example]:
+    """Read micrographs from the cache; each particle is a source of its own and gets the same share of the tiles."""
+    examples = []
+    for name in sources:
+        for index in range(count):
+            path = _path(cache, name, index)
+            with np.load(path) as data:
+                pixels, xy = data["pixels"].astype(np.float32), data["xy"].astype(np.float64)
+            examples.append(Example(path.stem, pixels, xy, np.empty((0, 2)), name))
+    return examples
+
+
+# ------------------------------------------------------------------------------------------------------- training
+
+
+def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter: Reporter) -> None:
+    """Train on all pixels' truth, and write the network."""
+    left_out = f"-without-{'-'.join(options.leave_out)}" if options.leave_out else ""
+    name = f"{options.network}_u{options.units}{left_out}"
+    result, checkpoint = options.out / f"{name}.safetensors", options.out / f"{name}.checkpoint.pt"
+    if result.is_file():
+        reporter.note(f"trained already: {result}")
+        return
+    examples = load_examples(sources, options.each, cache)
+    settings = TrainingSettings(
+        network=NetworkSettings(model=options.network, units=options.units),
+        method="PN",
+        pi=0.1,
+        label_radius=RADIUS,
+        learning_rate=2e-3,
+        epochs=options.epochs,
+        epoch_size=options.epoch_size,
+        outputs=12,
+        label_tiles=8,
+        random_tiles=16,
+        average=0.998,
+        seed=options.seed,
+    )
+    trainer, rows = Trainer(examples, settings, options.device), []
+    if checkpoint.is_file():
+        trainer.load(checkpoint)
+        rows = json.loads(checkpoint.with_suffix(".json").read_text())[: trainer.epoch]
+    while not trainer.finished:
+        row = trainer.run_epoch(reporter)
+        rows.append({**row, "held_out_ap": float("nan")})
+        checkpoint.with_suffix(".json").write_text(json.dumps(rows))
+        trainer.save(checkpoint)
+        reporter.note(
+            f"epoch {row['epoch']}: loss {row['loss']:.4f}, recall {row['recall']:.3f}, {row['seconds']:.0f} s"
+        )
+    about = {"pretrained_on": sources, "left_out": options.leave_out, "span": SPAN, "training": asdict(settings)}
+    save_network(result, trainer.result(), about)
+    write_table(options.out / f"{name}.tsv", rows)
+
+
+if __name__ == "__main__":
+    main()
