@@ -27,7 +27,7 @@ MOST_LABELS = {"t20s-noisy": 1000, "bgal-noisy": 1000, "rod-noisy": 1000, "apofe
 def tasks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """All runs, draw by draw, so that what has been done at any time covers all sets and objectives.
 
-    The autoencoder's weights are compared with GE-binomial, as in the paper; 10/N is 1 for 10 labels.
+    The weights of the autoencoder are compared with GE-binomial, as in the paper.
     """
     for draw in range(options.draws):
         for count in options.labels:
@@ -35,8 +35,10 @@ def tasks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 if count > MOST_LABELS[name]:
                     continue
                 for method in options.methods:
-                    for weight in options.autoencoder:
-                        if weight == "0" or (method == "GE-binomial" and not (weight == "10/N" and count == 10)):
+                    # 10/N is 1 for ten labels.
+                    weights = ("1" if weight == "10/N" and count == 10 else weight for weight in options.autoencoder)
+                    for weight in dict.fromkeys(weights):
+                        if weight == "0" or method == "GE-binomial":
                             yield dict(zip(KEYS, (name, method, count, weight, draw, options.updates), strict=True))
 
 
