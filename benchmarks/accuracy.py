@@ -47,7 +47,7 @@ def run_task(task: dict[str, Any], data: DataSet, options: argparse.Namespace) -
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     executable = options.heliodor if task["program"] in OURS else options.topaz
-    return run_and_score(task["program"], executable, Job(*place, options.topaz_training, data.empty))
+    return run_and_score(task["program"], executable, Job(*place, options.topaz_training, data.empty, all_picked=False))
 
 
 def make_sets(options: argparse.Namespace) -> dict[str, DataSet]:

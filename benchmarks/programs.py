@@ -77,6 +77,8 @@ class Job:
     topaz : TopazTraining
     empty : tuple of str
         Micrographs without any particle, to be picked as well.
+    all_picked : bool
+        topaz-em picks the training micrographs too, as heliodor always does.
     """
 
     data: Path
@@ -88,6 +90,7 @@ class Job:
     particle: Particle
     topaz: TopazTraining = TopazTraining()
     empty: tuple[str, ...] = ()
+    all_picked: bool = True
 
     @property
     def names(self) -> list[str]:
@@ -198,6 +201,7 @@ def _small_pixels(job: Job) -> int:
 def _run_topaz(program: str, job: Job, prior: list[str], settings: dict[str, float]) -> Outcome:
     cpu, factor = ["-d", "-1", "-j", str(job.threads)], str(job.particle.factor)
     small = [f"small/{name}.mrc" for name in job.names]
+    picked = small if job.all_picked else small[len(job.split.train) :]
     write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
     listed = [f"{name}\t{path}" for name, path in zip(job.split.train, small, strict=False)]
     (job.folder / "train.txt").write_text("\n".join(["image_name\tpath", *listed]) + "\n")
@@ -212,7 +216,7 @@ def _run_topaz(program: str, job: Job, prior: list[str], settings: dict[str, flo
     for radius in job.particle.exclusion_radii:
         variant = f"extract-r{radius}"
         extract = [program, "extract", "-m", f"model_epoch{job.topaz.epochs}.sav", "-r", str(radius), "-t", "-6"]
-        extract += ["-x", factor, *cpu, "-o", f"picks-r{radius}.txt", *small]
+        extract += ["-x", factor, *cpu, "-o", f"picks-r{radius}.txt", *picked]
         steps.append(job.measure(variant, extract))
         variants[variant] = job.folder / f"picks-r{radius}.txt"
     return Outcome(variants, steps, steps[2].wall_s, {**settings, **asdict(job.topaz)})
