@@ -58,11 +58,12 @@ class Ranking:
 
     def calibration_error(self, bins: int = 10) -> float | None:
         """Return the expected calibration error over bins of equal width; None without probabilities."""
-        if self.probabilities is None or not len(self.hits):
+        known = np.zeros(len(self.hits), dtype=bool) if self.probabilities is None else np.isfinite(self.probabilities)
+        if not known.any():
             return None
-        which = np.minimum((self.probabilities * bins).astype(int), bins - 1)
-        gaps = np.bincount(which, self.probabilities - self.hits, bins)
-        return float(np.abs(gaps).sum() / len(self.hits))
+        claimed, hits = self.probabilities[known], self.hits[known]
+        which = np.minimum((claimed * bins).astype(int), bins - 1)
+        return float(np.abs(np.bincount(which, claimed - hits, bins)).sum() / len(hits))
 
 
 def rank(picks: Labels, labels: Labels, micrographs: list[str], match_radius: float) -> Ranking:
