@@ -30,7 +30,7 @@ def _score(outcome: Outcome, job: Job) -> dict[str, Any]:
         "empty_picks": [len(given.rows_of(name)) for name in job.empty],
         "truth": sum(len(job.labels.of(name)) for name in job.split.train) / len(job.split.train),
         "calibration_error": rankings[best].calibration_error(),
-        "calibration_error_of_picks": picks.calibration_error(),
+        "calibration_error_of_picks": rankings[best].calibration_error(len(picks.hits)),
         "variant": best,
         "variant_aps": {name: summary["ap"] for name, summary in summaries.items()},
         **outcome.row(best),

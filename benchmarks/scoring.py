@@ -56,12 +56,17 @@ class Ranking:
         values = [float(part[count - 1]) if count else 0.0 for part in self.curve()]
         return dict(zip(("precision", "recall", "f1"), values, strict=True))
 
-    def calibration_error(self, bins: int = 10) -> float | None:
-        """Return the expected calibration error over bins of equal width; None without probabilities."""
-        known = np.zeros(len(self.hits), dtype=bool) if self.probabilities is None else np.isfinite(self.probabilities)
-        if not known.any():
+    def calibration_error(self, count: int | None = None, bins: int = 10) -> float | None:
+        """Return the expected calibration error of the `count` best picks, or of all, over bins of equal width.
+
+        None where there are no probabilities.
+        """
+        if self.probabilities is None:
             return None
-        claimed, hits = self.probabilities[known], self.hits[known]
+        claimed, hits = self.probabilities[:count], self.hits[:count]
+        claimed, hits = claimed[np.isfinite(claimed)], hits[np.isfinite(claimed)]
+        if not len(hits):
+            return None
         which = np.minimum((claimed * bins).astype(int), bins - 1)
         return float(np.abs(np.bincount(which, claimed - hits, bins)).sum() / len(hits))
 

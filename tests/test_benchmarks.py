@@ -48,6 +48,8 @@ def test_ranking_with_probabilities(tmp_path):
     assert ranking.hits.tolist() == [True, False, True, False]
     assert ranking.summary()["ap"] == pytest.approx((1 + 2 / 3) / 2)
     assert ranking.calibration_error() == pytest.approx((0.05 + 0.85 + 0.85) / 3)
+    assert ranking.calibration_error(1) == pytest.approx(0.05)
+    assert ranking.calibration_error(0) is None
 
 
 def test_a_program_that_finds_nothing_scores_nothing(tmp_path):
