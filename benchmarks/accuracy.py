@@ -13,18 +13,17 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from accuracy_tables import report
 from datasets import DataSet, apoferritin, chosen_names, simulate
 from programs import OURS, PROGRAMS, Job, TopazTraining, has_general_network, version_of
-from rows import Row, Rows, spread
+from rows import Row, Rows, Task, spread
 from runs import run_and_score
 
 KEYS = ("program", "version", "training", "set", "labels", "draw")
 
 
-def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.Namespace) -> Iterator[Task]:
     """All runs, draw by draw, so that what has been done at any time covers all sets."""
     for draw in range(options.draws):
         for name, data in sets.items():
@@ -41,7 +40,7 @@ def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.
                     yield dict(zip(KEYS, (program, versions[program], training, name, labels, draw), strict=True))
 
 
-def run_task(task: dict[str, Any], data: DataSet, options: argparse.Namespace) -> Row:
+def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
     """Run one program on one split, in a folder of its own."""
     folder = options.out / "work" / "-".join(str(task[key]) for key in ("program", "set", "labels", "draw"))
     split = data.split(task["draw"], task["labels"])

@@ -37,7 +37,7 @@ def run_all(data: DataSet, options: argparse.Namespace, results: Rows) -> None:
             skipped = name not in OURS and options.topaz_folds == "one" and split.fold != split.draw % options.folds
             key = {"program": name, "version": versions[name], "labels": split.labels, "draw": split.draw}
             key["fold"] = split.fold
-            if skipped or results.has(key):
+            if skipped or not results.missing([key]):
                 continue
             run = f"{name}-labels{split.labels}-draw{split.draw}-fold{split.fold}"
             print(run, end=": ", flush=True)

@@ -6,7 +6,7 @@ import argparse
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -30,7 +30,7 @@ from heliodor.training.loop import train
 from heliodor.training.objectives import POSITIVE
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
-from rows import Row, Rows, spread
+from rows import Row, Rows, Task, spread
 
 LABEL_RADIUS = 3.0
 EXCLUSION_RADIUS = 9.0  # small pixels, 0.9 of a particle's radius: what `pick` derives
@@ -143,8 +143,8 @@ def parse(parser: argparse.ArgumentParser, sets: Iterable[str]) -> argparse.Name
 def train_all(
     options: argparse.Namespace,
     rows: Rows,
-    tasks: Iterable[Mapping[str, Any]],
-    work: Callable[[Mapping[str, Any], Place], Row],
+    tasks: Iterable[Task],
+    work: Callable[[Task, Place], Row],
     tell: Callable[[Row], str],
 ) -> int:
     """Do what is missing, in processes of their own; return how many failed. Ends the program if nothing is there."""

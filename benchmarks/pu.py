@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from prepared import Place, add_arguments, parse, prepared, train_all
 from pu_tables import draw_figure, report
-from rows import Row, Rows
+from rows import Row, Rows, Task
 
 KEYS = ("set", "method", "labels", "autoencoder", "draw", "updates")
 METHODS = ("PN", "PU", "GE-KL", "GE-binomial")
@@ -24,7 +23,7 @@ WEIGHTS = ("0", "1", "10/N")
 MOST_LABELS = {"t20s-noisy": 1000, "bgal-noisy": 1000, "rod-noisy": 1000, "apoferritin": 250}
 
 
-def tasks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def tasks(options: argparse.Namespace) -> Iterator[Task]:
     """All runs, draw by draw, so that what has been done at any time covers all sets and objectives.
 
     The weights of the autoencoder are compared with GE-binomial, as in the paper.
@@ -42,7 +41,7 @@ def tasks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                             yield dict(zip(KEYS, (name, method, count, weight, draw, options.updates), strict=True))
 
 
-def run_task(task: Mapping[str, Any], place: Place) -> Row:
+def run_task(task: Task, place: Place) -> Row:
     """Train one network and test it."""
     weight = {"0": 0.0, "1": 1.0, "10/N": 10 / task["labels"]}[task["autoencoder"]]
     settings = {"method": task["method"], "autoencoder": weight, "epochs": 10, "epoch_size": task["updates"] // 10}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+Task = Mapping[str, Any]  # the keys of a row
 
 
 @dataclass
@@ -31,22 +32,23 @@ class Rows:
         """All runs so far."""
         return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.is_file() else []
 
-    def has(self, key: Mapping[str, Any]) -> bool:
-        """Whether a run is there."""
-        return self._identity(key) in {self._identity(row) for row in self.all()}
+    def missing(self, tasks: Iterable[Task]) -> list[Task]:
+        """Return those of the tasks that are not there."""
+        known = {self._identity(row) for row in self.all()}
+        return [task for task in tasks if self._identity(task) not in known]
 
     def add(self, row: Row) -> None:
         """Append a run."""
         with self.path.open("a") as stream:
             stream.write(json.dumps(row) + "\n")
 
-    def _identity(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _identity(self, row: Task) -> tuple[Any, ...]:
         return tuple(row[key] for key in self.keys)
 
 
 def spread(
     rows: Rows,
-    tasks: Iterable[Mapping[str, Any]],
+    tasks: Iterable[Task],
     work: Callable[..., Row],
     executor: Executor,
     tell: Callable[..., str],
@@ -70,7 +72,7 @@ def spread(
     int
         How many failed.
     """
-    futures = {executor.submit(work, task): task for task in tasks if not rows.has(task)}
+    futures = {executor.submit(work, task): task for task in rows.missing(tasks)}
     failed = 0
     try:
         for done, future in enumerate(as_completed(futures), 1):

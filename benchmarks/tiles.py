@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from prepared import Place, add_arguments, parse, prepared, train_all
-from rows import Row, Rows
+from rows import Row, Rows, Task
 
 KEYS = ("set", "labels", "kind", "updates", "seed")
 SETS = ("t20s-noisy-junk", "apoferritin")
@@ -27,7 +27,7 @@ KINDS = {
 }
 
 
-def tasks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def tasks(options: argparse.Namespace) -> Iterator[Task]:
     """All runs, short ones first."""
     for updates in options.updates:
         for seed in range(options.seeds):
@@ -37,7 +37,7 @@ def tasks(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                         yield dict(zip(KEYS, (name, count, kind, updates, seed), strict=True))
 
 
-def run_task(task: Mapping[str, Any], place: Place) -> Row:
+def run_task(task: Task, place: Place) -> Row:
     """Train one network and test it."""
     settings = {"epochs": 10, "epoch_size": task["updates"] // 10, **KINDS[task["kind"]]}
     return prepared(task["set"], *place).train_and_test(task["labels"], task["seed"], **settings)
