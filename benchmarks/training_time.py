@@ -24,8 +24,9 @@ from scoring import rank
 from splits import Labels, Split, read_labels, write_labels
 
 BUDGETS = (50, 100, 200, 400, 800, 1600, 3200)  # minibatches of heliodor
-EPOCHS = 10
+TOPAZ_EPOCHS = 10  # of 1,000 updates: its default
 LABELS = 100
+EXCLUSION_RADIUS = 9  # small pixels, of heliodor: what `pick` derives for a particle 20 of them wide
 
 
 def measure_training(
@@ -99,7 +100,8 @@ class _Run:
         aps = []
         for radius in self.data.particle.exclusion_radii:
             output = f"topaz-r{radius}.txt"
-            extract = ["extract", "-m", f"topaz_epoch{EPOCHS}.sav", "-r", str(radius), "-t", "-6", *cpu, "-o", output]
+            extract = ["extract", "-m", f"topaz_epoch{TOPAZ_EPOCHS}.sav", "-r", str(radius), "-t", "-6", *cpu]
+            extract += ["-o", output]
             self._once(f"topaz-extract-r{radius}", "topaz", [*extract, *(self.small[name] for name in self.split.test)])
             aps.append(self._ap(output))
         return {**step, "updates": 10_000, "ap": max(aps)}
@@ -109,19 +111,24 @@ class _Run:
         for updates in BUDGETS:
             prefix = f"heliodor{updates}"
             train = ["train", "--train-images", "train.txt", "--train-targets", "labels.txt", "-n", f"{count:.3f}"]
-            train += ["-r", str(LABEL_RADIUS), "-m", self.model, "--num-epochs", str(EPOCHS)]
-            train += [
-                "--epoch-size",
-                str(updates // EPOCHS),
-                "--label-tiles",
-                "8",
-                "--random-tiles",
-                "40",
-            ]  # as in pick
+            train += ["-r", str(LABEL_RADIUS), "-m", self.model, "--num-epochs", "1", "--epoch-size", str(updates)]
+            train += ["--label-tiles", "8", "--random-tiles", "40"]  # as `pick` does
             train += ["--save-prefix", prefix, "-d", "-1", "-j", str(self.threads)]
             step = self._once(f"heliodor-train-{updates}", "heliodor", train)
-            model = f"{prefix}_epoch{EPOCHS}.safetensors"
-            extract = ["extract", "-m", model, "-r", "9", "-t", "-6", "-d", "-1", "-o", f"{prefix}.txt"]
+            model = f"{prefix}_epoch1.safetensors"
+            extract = [
+                "extract",
+                "-m",
+                model,
+                "-r",
+                str(EXCLUSION_RADIUS),
+                "-t",
+                "-6",
+                "-d",
+                "-1",
+                "-o",
+                f"{prefix}.txt",
+            ]
             test = [self.small[name] for name in self.split.test]
             self._once(f"heliodor-extract-{updates}", "heliodor", [*extract, *test])
             yield {**step, "updates": updates, "ap": self._ap(f"{prefix}.txt")}
