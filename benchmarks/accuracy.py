@@ -27,17 +27,16 @@ def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.
     """All runs, draw by draw, so that what has been done at any time covers all sets."""
     for draw in range(options.draws):
         for name, data in sets.items():
+            if "extract" in options.programs:  # it takes no labels
+                yield dict(zip(KEYS, ("extract", versions["extract"], "", name, 0, draw), strict=True))
+            available = sum(len(data.labels.of(micrograph)) for micrograph in data.split(draw, 0).train)
             for count in options.labels:
-                available = sum(len(data.labels.of(micrograph)) for micrograph in data.split(draw, 1).train)
                 if available < count:
-                    print(f"{name}, draw {draw}: {available} particles to label, not {count}: left out")
+                    print(f"{name}, draw {draw}: {available} particles to label, not {count}: left out", flush=True)
                     continue
-                for program in options.programs:
-                    if program == "extract" and count != options.labels[0]:
-                        continue  # it takes no labels: one run tells all
+                for program in (program for program in options.programs if program != "extract"):
                     training = "" if program in OURS else " ".join(options.topaz_training.words)
-                    labels = 0 if program == "extract" else count
-                    yield dict(zip(KEYS, (program, versions[program], training, name, labels, draw), strict=True))
+                    yield dict(zip(KEYS, (program, versions[program], training, name, count, draw), strict=True))
 
 
 def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
@@ -105,7 +104,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         sets = make_sets(options)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, RuntimeError, ValueError) as error:
         sys.exit(str(error))
     if "extract" in options.programs and not has_general_network(options.heliodor):
         options.programs.remove("extract")

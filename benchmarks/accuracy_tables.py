@@ -69,9 +69,10 @@ def _errors(rows: list[Row]) -> list[str]:
     """How large the error of heliodor is beside that of each other program, over the draws that both were run on."""
     groups = _groups(rows)
     others = list(dict.fromkeys(name for _, name in groups if not name.startswith(("heliodor", "extract"))))
-    ours = next((name for _, name in groups if name.startswith("heliodor")), None)
-    if ours is None or not others:
+    versions = [name_of(row) for row in rows if row["program"] == "heliodor"]
+    if not versions or not others:
         return []
+    ours = versions[-1]
     lines = [[f"(1 - AP) of {ours} over that of", *others], ["---"] * (len(others) + 1)]
     for data in dict.fromkeys(data for data, _ in groups):
         line = [data]

@@ -136,6 +136,8 @@ def simulate(
     ------
     FileNotFoundError
         The model is not there.
+    RuntimeError
+        The set cannot be made.
     """
     chosen = SIMULATED[name]
     model = make_rod(folder / "rod.mrc") if chosen.model == "rod" else models / chosen.model
@@ -147,24 +149,20 @@ def simulate(
     low, high = (str(number) for number in chosen.particles)
     wanted = [(full, count, [low, high], chosen.seed, "p"), (none, empty, ["0"], chosen.seed + 5000, "empty")]
     for place, number, particles, seed, prefix in wanted:
-        if 0 < number != len(list((place / "micrographs").glob("*.mrc"))):
-            words = [
-                "-n",
-                str(number),
-                "--particles",
-                *particles,
-                "--seed",
-                str(seed),
-                "--prefix",
-                prefix,
-                "-o",
-                str(place),
-            ]
-            subprocess.run([*common, *words], check=True, stderr=subprocess.DEVNULL)
+        made = len(list((place / "micrographs").glob("*.mrc")))
+        if number and (made != number or not (place / "particles.txt").is_file()):  # the truth is written last
+            words = ["-n", str(number), "--particles", *particles, "--seed", str(seed), "--prefix", prefix]
+            _run([*common, *words, "-o", str(place)])
     files = {path.stem: path for place in (full, none) for path in sorted((place / "micrographs").glob("*.mrc"))}
     labels = read_labels(full / "particles.txt")
     without = tuple(stem for stem in files if stem.startswith("empty"))
     return DataSet(name, folder / name, files, labels, chosen.particle, folds, without)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"exit code {done.returncode}: {' '.join(command)}\n{done.stderr.strip()}")
 
 
 def make_rod(path: Path) -> Path:

@@ -152,7 +152,7 @@ def train_all(
     try:
         for name in options.sets:  # made here, lest several processes make them at once
             prepared(name, *place)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, RuntimeError) as error:
         sys.exit(str(error))
     pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))
     failed = spread(rows, tasks, partial(work, place=place), pool, tell)

@@ -19,10 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import apoferritin
 from processes import Step, measure
 from speed_tables import report
-from training_time import measure_training
 
 TOPAZ = "topaz-em==0.3.20"
 HERE = Path(__file__).parent
@@ -86,6 +84,10 @@ TRAINING = {f"train-{model}": model for model in ("conv31", "resnet8")}  # --row
 
 def training_row(key: str, programs: dict[str, str], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Measure how long training takes until it is as good as topaz-em's; see training_time.py."""
+    # Here, since numpy in this process would count as memory of all processes that it starts.
+    from datasets import apoferritin
+    from training_time import measure_training
+
     model = TRAINING[key]
     runs = measure_training(model, programs, apoferritin(options.data), options.draws, options.threads, folder)
     name = f"`train` {model}, 100 labels, until the average precision of topaz-em's 10,000 updates"
