@@ -89,7 +89,9 @@ def training_row(key: str, programs: dict[str, str], options: argparse.Namespace
     from training_time import measure_training
 
     model = TRAINING[key]
-    runs = measure_training(model, programs, apoferritin(options.data), options.draws, options.threads, folder)
+    runs = measure_training(
+        model, programs, apoferritin(options.data.resolve()), options.draws, options.threads, folder
+    )
     name = f"`train` {model}, 100 labels, until the average precision of topaz-em's 10,000 updates"
     return {"name": name, "target": 20, "threads": options.threads, "runs": runs}
 
