@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -113,7 +113,7 @@ def prepared(name: str, models: Path, folder: Path, program: str, real: Path | N
         if real is None:
             raise FileNotFoundError("apoferritin needs --data; see README.md")
         return prepare(apoferritin(real))
-    return prepare(simulate(name, models, folder, program, folds=3, count=24, empty=0))
+    return prepare(simulate(name, models, folder / "training", program, folds=3, count=24, empty=0))
 
 
 Place = tuple[Path, Path, str, "Path | None"]  # what `prepared` takes besides the name
@@ -140,22 +140,47 @@ def parse(parser: argparse.ArgumentParser, sets: Iterable[str]) -> argparse.Name
     return options
 
 
-def train_all(
-    options: argparse.Namespace,
-    rows: Rows,
-    tasks: Iterable[Task],
-    work: Callable[[Task, Place], Row],
-    tell: Callable[[Row], str],
-) -> int:
-    """Do what is missing, in processes of their own; return how many failed. Ends the program if nothing is there."""
-    place: Place = (options.models.resolve(), options.out.resolve() / "training-sets", options.heliodor, options.data)
-    try:
-        for name in options.sets:  # made here, lest several processes make them at once
-            prepared(name, *place)
-    except (FileNotFoundError, RuntimeError) as error:
-        sys.exit(str(error))
-    pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))
-    failed = spread(rows, tasks, partial(work, place=place), pool, tell)
-    if not rows.all():
-        sys.exit("nothing was trained")
-    return failed
+@dataclass(frozen=True)
+class Benchmark:
+    """What tells one of these benchmarks from the others.
+
+    Parameters
+    ----------
+    name : str
+        Of its files: NAME.jsonl, NAME.md, NAME.png.
+    keys : tuple of str
+        Of its rows, see `rows.Rows`.
+    train : callable
+        Does one task; is found by name in other processes.
+    tell : callable
+        Makes of one row a line for people.
+    report, draw : callable
+        Make Markdown of all rows, and a figure.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    train: Callable[[Task, Place], Row]
+    tell: Callable[[Row], str]
+    report: Callable[[list[Row]], str]
+    draw: Callable[[list[Row], Path], None]
+
+    def run(self, options: argparse.Namespace, tasks: Iterable[Task]) -> NoReturn:
+        """Do what is missing, in processes of their own, write table and figure; exit code 1 where a run failed."""
+        options.out.mkdir(parents=True, exist_ok=True)
+        place: Place = (options.models.resolve(), options.out.resolve() / "sets", options.heliodor, options.data)
+        try:
+            for name in options.sets:  # made here, lest several processes make them at once
+                prepared(name, *place)
+        except (FileNotFoundError, RuntimeError) as error:
+            sys.exit(str(error))
+        rows = Rows(options.out / f"{self.name}.jsonl", self.keys)
+        pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))
+        failed = spread(rows, tasks, partial(self.train, place=place), pool, self.tell)
+        if not rows.all():
+            sys.exit("nothing was trained")
+        text = self.report(rows.all())
+        (options.out / f"{self.name}.md").write_text(text)
+        self.draw(rows.all(), options.out / f"{self.name}.png")
+        print(f"\n{text}", end="")
+        sys.exit(1 if failed else 0)

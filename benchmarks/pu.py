@@ -10,12 +10,11 @@ there is not trained again; options choose a part. The protocol is in README.md 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 
-from prepared import Place, add_arguments, parse, prepared, train_all
+from prepared import Benchmark, Place, add_arguments, parse, prepared
 from pu_tables import draw_figure, report
-from rows import Row, Rows, Task
+from rows import Row, Task
 
 KEYS = ("set", "method", "labels", "autoencoder", "draw", "updates")
 METHODS = ("PN", "PU", "GE-KL", "GE-binomial")
@@ -70,18 +69,6 @@ def tell(row: Row) -> str:
     return f"AP of regions {row['ap_regions']:.3f}, of particles {row['ap_particles']:.3f}, {row['cpu_s']:.0f} s"
 
 
-def main() -> None:
-    """Train what is missing, then write tables and figure; exit code 1 where a run failed."""
-    options = parse_arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = Rows(options.out / "pu.jsonl", KEYS)
-    failed = train_all(options, rows, tasks(options), run_task, tell)
-    text = report(rows.all())
-    (options.out / "pu.md").write_text(text)
-    draw_figure(rows.all(), options.out / "pu.png")
-    print(f"\n{text}", end="")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    options = parse_arguments()
+    Benchmark("pu", KEYS, run_task, tell, report, draw_figure).run(options, tasks(options))

@@ -9,14 +9,13 @@ runs/tiles.png from runs/tiles.jsonl. What is there is not trained again. The pr
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from prepared import Place, add_arguments, parse, prepared, train_all
-from rows import Row, Rows, Task
+from prepared import Benchmark, Place, add_arguments, parse, prepared
+from rows import Row, Task
 
 KEYS = ("set", "labels", "kind", "updates", "seed")
 SETS = ("t20s-noisy-junk", "apoferritin")
@@ -101,18 +100,6 @@ def tell(row: Row) -> str:
     return f"AP {row['ap_particles']:.3f} after {row['cpu_s']:.0f} s"
 
 
-def main() -> None:
-    """Train what is missing, then write table and figure; exit code 1 where a run failed."""
-    options = parse_arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = Rows(options.out / "tiles.jsonl", KEYS)
-    failed = train_all(options, rows, tasks(options), run_task, tell)
-    text = report(rows.all())
-    (options.out / "tiles.md").write_text(text)
-    draw_figure(rows.all(), options.out / "tiles.png")
-    print(f"\n{text}", end="")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    options = parse_arguments()
+    Benchmark("tiles", KEYS, run_task, tell, report, draw_figure).run(options, tasks(options))
