@@ -26,9 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m",
         "--model",
-        required=True,
-        help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em; 'none': the inputs are score maps",
+        default=None,
+        help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em; 'none': the inputs are score "
+        "maps; default: the network that comes with heliodor, for any particle",
     )
+    parser.add_argument(
+        "--diameter", type=float, default=None, help="in angstrom, for the network that comes with heliodor"
+    )
+    parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers have none")
     parser.add_argument("-r", "--radius", type=float, default=None, help="exclusion radius, in pixels of the inputs")
     parser.add_argument("-t", "--threshold", type=float, default=None, help="lowest score; default the model's, or -6")
     parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
@@ -55,10 +60,10 @@ def run(options: argparse.Namespace) -> int:
 
     if options.per_micrograph and options.output is None:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
-    scorers, about = _model(options)
+    micrographs = find_micrographs(options.micrographs)
+    scorers, about = _model(options, micrographs)
     detector = _detector(options, about)
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
-    micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
     failed = 0
     with _journal(options, [asdict(detector), asdict(load)], micrographs) as journal:
@@ -88,10 +93,18 @@ def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequ
     return Journal(Path(options.output) if options.output else None, deciding, micrographs)
 
 
-def _model(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:
+def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -> tuple[list[Scorer], dict[str, Any]]:
     from heliodor.cli.options import scorers_of_options
+    from heliodor.networks.pretrained import GENERAL
+    from heliodor.picking.general import facts_for
 
-    return ([], {}) if options.model == "none" else scorers_of_options(options)
+    if options.model == "none":
+        return [], {}
+    if options.model is not None:
+        return scorers_of_options(options)
+    options.model = str(GENERAL)
+    scorers, facts = scorers_of_options(options)
+    return scorers, facts_for(facts, micrographs[0], options.diameter, options.angpix, raw=options.raw)
 
 
 def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:

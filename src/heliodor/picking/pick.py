@@ -15,7 +15,8 @@ from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
-from heliodor.picking.calibration import Calibration
+from heliodor.picking.cut import Cut
+from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
@@ -62,7 +63,7 @@ class PickResult:
 
 def pick(
     micrographs: Sequence[MicrographFile],
-    labels: Picks,
+    labels: Picks | None,
     settings: PickSettings,
     out: str | os.PathLike[str],
     *,
@@ -79,8 +80,8 @@ def pick(
     Parameters
     ----------
     micrographs : sequence of MicrographFile
-    labels : Picks
-        Centres in full-size pixels; names as in `heliodor.names.match_names`.
+    labels : Picks, optional
+        Centres in full-size pixels; names as in `heliodor.names.match_names`. None: the pretrained network picks.
     settings : PickSettings
     out : path
         Folder for picks.star, picks.txt, micrographs/ (a STAR file for each), candidates.star, candidates.txt,
@@ -100,10 +101,11 @@ def pick(
     LabelError, MicrographError, SettingsError, OutputError
     """
     started = time.perf_counter()
-    labels, labeled = resolve_labels(labels, micrographs)
     none = Picks([], np.empty((0, 2)))
+    labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
     negatives = resolve_labels(negatives, micrographs)[0] if negatives is not None else none
-    check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
+    if len(labels):
+        check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
     geometry = _geometry(settings, _pixel_size(labeled[0].path, settings))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
@@ -111,15 +113,17 @@ def pick(
     files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path)} for m in micrographs]
     record = {**surroundings(), **deciding, "device": device, "workers": workers, "micrographs": files}
     write_record(folder / RECORD, record)
-    reporter.note(f"{len(labels)} labels on {len(labeled)} of {len(micrographs)} micrographs")
+    labeled_count = len(labeled) if len(labels) else 0
+    reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
 
     load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size)
-    network, about = learn(folder, labeled, labels, negatives, settings, geometry, load, device, reporter)
+    prepare = learn if len(labels) else general
+    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
     failed = _score_all(folder, network, geometry.detector, micrographs, load, device, workers, reporter)
-    calibration = Calibration.of_model(about)
-    picks = _collect(folder, [m for m in micrographs if str(m.path) not in failed], about["threshold"], calibration)
+    picked = [m for m in micrographs if str(m.path) not in failed]
+    picks = _collect(folder, picked, Cut.of_model(about, given=settings.threshold is not None))
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
     result = {"estimates": about["estimates"], "picks": len(picks), "failed": failed, "seconds": seconds}
@@ -212,21 +216,21 @@ def _star_path(folder: Path, kind: str, micrograph: MicrographFile) -> Path:
     return folder / kind / f"{micrograph.name}.star"
 
 
-def _collect(folder: Path, micrographs: Sequence[MicrographFile], threshold: float, calibration: Calibration) -> Picks:
-    """Write candidates with their probabilities and, of those above the threshold, the picks; return the picks.
+def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut) -> Picks:
+    """Write candidates with their probabilities and, of those, the picks; return the picks.
 
     The tables in .txt have short names, those in .star paths.
     """
-    parts = []
+    parts, picks = [], []
     for micrograph in micrographs:
         found = star.read(_star_path(folder, "candidates", micrograph))
-        parts.append(Picks.on(micrograph.name, found.xy, found.scores, calibration(found.scores)))
-        picks = parts[-1].above(threshold).without_probabilities()
-        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks, with_names=False))
-    candidates = Picks.join(parts)
-    picks = candidates.above(threshold)
+        candidates = Picks.on(micrograph.name, found.xy, found.scores, cut.probabilities(found.scores))
+        parts.append(candidates)
+        picks.append(candidates.select(cut.keeps(candidates)).without_probabilities())
+        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks[-1], with_names=False))
     paths = {m.name: str(m.path) for m in micrographs}
-    for kind, table in (("candidates", candidates), ("picks", picks.without_probabilities())):
+    tables = {"candidates": Picks.join(parts), "picks": Picks.join(picks)}
+    for kind, table in tables.items():
         write_picks(folder / f"{kind}.txt", table)
         write_picks(folder / f"{kind}.star", table.renamed(paths))
-    return picks
+    return tables["picks"]

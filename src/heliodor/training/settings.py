@@ -40,6 +40,9 @@ class TrainingSettings:
         Tiles per minibatch around labels, and from anywhere.
     average : float
         Decay of the running average of the weights, per minibatch; 0: none.
+    start_share : float
+        Of a network that training starts from: the result is this share of its weights, and the rest of the trained
+        ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"), in [0, 1].
     seed : int
     """
 
@@ -57,6 +60,7 @@ class TrainingSettings:
     label_tiles: int = 8
     random_tiles: int = 40
     average: float = 0.98
+    start_share: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +73,8 @@ class TrainingSettings:
         for name in ("label_radius", "autoencoder", "l2", "learning_rate"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} must not be negative. Got {getattr(self, name)} instead.")
+        if not 0 <= self.start_share <= 1:
+            raise SettingsError(f"start_share must be in [0, 1]. Got {self.start_share} instead.")
 
     def weight(self, unlabeled: int) -> float:
         """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.
