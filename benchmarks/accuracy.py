@@ -16,7 +16,7 @@ from pathlib import Path
 
 from accuracy_tables import report
 from datasets import DataSet, apoferritin, chosen_names, simulate
-from programs import OURS, PROGRAMS, Job, TopazTraining, has_general_network, version_of
+from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of, why_no_general_network
 from rows import Row, Rows, Task, spread
 from runs import run_and_score
 
@@ -27,14 +27,14 @@ def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.
     """All runs, draw by draw, so that what has been done at any time covers all sets."""
     for draw in range(options.draws):
         for name, data in sets.items():
-            if "extract" in options.programs:  # it takes no labels
-                yield dict(zip(KEYS, ("extract", versions["extract"], "", name, 0, draw), strict=True))
+            for program in (program for program in options.programs if program in UNLABELLED):
+                yield dict(zip(KEYS, (program, versions[program], "", name, 0, draw), strict=True))
             available = sum(len(data.labels.of(micrograph)) for micrograph in data.split(draw, 0).train)
             for count in options.labels:
                 if available < count:
                     print(f"{name}, draw {draw}: {available} particles to label, not {count}: left out", flush=True)
                     continue
-                for program in (program for program in options.programs if program != "extract"):
+                for program in (program for program in options.programs if program not in UNLABELLED):
                     training = "" if program in OURS else " ".join(options.topaz_training.words)
                     yield dict(zip(KEYS, (program, versions[program], training, name, count, draw), strict=True))
 
@@ -58,6 +58,17 @@ def make_sets(options: argparse.Namespace) -> dict[str, DataSet]:
         else:
             sets[name] = simulate(name, options.models, options.out / "sets", options.heliodor)
     return sets
+
+
+def leave_out_unlabelled(sets: dict[str, DataSet], options: argparse.Namespace) -> None:
+    """Take the programs that need no labels out of the list, and say so, where this heliodor has none."""
+    if not set(options.programs) & set(UNLABELLED):
+        return
+    data = next(iter(sets.values()))
+    reason = why_no_general_network(options.heliodor, next(iter(data.files.values())), data.particle)
+    if reason is not None:
+        print(f"{' and '.join(UNLABELLED)} are left out: {reason}", flush=True)
+        options.programs = [name for name in options.programs if name not in UNLABELLED]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -106,9 +117,7 @@ def main() -> None:
         sets = make_sets(options)
     except (FileNotFoundError, RuntimeError, ValueError) as error:
         sys.exit(str(error))
-    if "extract" in options.programs and not has_general_network(options.heliodor):
-        options.programs.remove("extract")
-        print("extract is left out: this heliodor has no general network that picks without labels", flush=True)
+    leave_out_unlabelled(sets, options)
     executables = {name: options.heliodor if name in OURS else options.topaz for name in options.programs}
     versions = {name: version_of(executable) for name, executable in executables.items()}
     rows = Rows(options.out / "accuracy.jsonl", KEYS)

@@ -31,7 +31,7 @@ MEASURES: dict[str, tuple[Measure, str]] = {
 def report(rows: list[Row]) -> str:
     """Make a table of all measures, and one of the ratios of error, for each number of labels."""
     parts = []
-    general = [row for row in rows if row["program"] == "extract"]
+    general = [row for row in rows if row["labels"] == 0]
     for labels in sorted({row["labels"] for row in rows} - {0}, reverse=True):
         chosen = [row for row in rows if row["labels"] == labels] + general
         parts += [f"## {labels} labels", _measures(chosen), *_errors(chosen)]
@@ -66,18 +66,18 @@ def _measures(rows: list[Row]) -> str:
 
 
 def _errors(rows: list[Row]) -> list[str]:
-    """How large the error of heliodor is beside that of each other program, over the draws that both were run on."""
+    """How large the error of each heliodor is beside that of each topaz-em, over the draws that both were run on."""
     groups = _groups(rows)
-    others = list(dict.fromkeys(name for _, name in groups if not name.startswith(("heliodor", "extract"))))
-    versions = [name_of(row) for row in rows if row["program"] == "heliodor"]
-    if not versions or not others:
+    others = list(dict.fromkeys(name for _, name in groups if name.startswith("topaz")))
+    if not others or all(name in others for _, name in groups):
         return []
-    ours = versions[-1]
-    lines = [[f"(1 - AP) of {ours} over that of", *others], ["---"] * (len(others) + 1)]
-    for data in dict.fromkeys(data for data, _ in groups):
-        line = [data]
+    lines = [["set", "(1 - AP) of", *(f"over that of {other}" for other in others)], ["---"] * (len(others) + 2)]
+    for (data, ours), own in groups.items():
+        if ours in others:
+            continue
+        mine = {row["draw"]: 1 - row["ap"] for row in own}
+        line = [data, ours]
         for other in others:
-            mine = {row["draw"]: 1 - row["ap"] for row in groups.get((data, ours), [])}
             theirs = {row["draw"]: 1 - row["ap"] for row in groups.get((data, other), [])}
             shared = sorted(draw for draw in mine.keys() & theirs.keys() if theirs[draw] > 0)
             line.append(_spread([mine[draw] / theirs[draw] for draw in shared], ".2f"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 from collections.abc import Callable, Mapping
@@ -138,13 +139,29 @@ class Outcome:
 
 
 def run_heliodor(program: str, job: Job) -> Outcome:
-    """Labels in, picks out in one command, everything derived.
+    """Labels in, picks out in one command, everything derived."""
+    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
+    return _run_pick(program, job, ["--labels", "labels.txt"])
+
+
+def run_heliodor_scratch(program: str, job: Job) -> Outcome:
+    """Train as `run_heliodor` does, but from nothing: pretrained weights may have seen this very protein."""
+    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
+    return _run_pick(program, job, ["--labels", "labels.txt", "--no-pretrained"])
+
+
+def run_general(program: str, job: Job) -> Outcome:
+    """Pick with the network that comes with heliodor, without any label."""
+    return _run_pick(program, job, [])
+
+
+def _run_pick(program: str, job: Job, words: list[str]) -> Outcome:
+    """Run `heliodor pick`.
 
     Picks end at a threshold that the command derives. The whole ranking, for the average precision, is
     candidates.txt; a version that writes none scores the micrographs again, and the cost of that is not counted.
     """
-    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
-    command = [program, "pick", *job.micrographs, "--labels", "labels.txt", "--diameter", f"{job.particle.diameter:g}"]
+    command = [program, "pick", *job.micrographs, "--diameter", f"{job.particle.diameter:g}", *words]
     command += ["--device", "cpu", "--threads", str(job.threads), "-o", "picked"]
     step = job.measure("pick", command)
     ranking = job.folder / "picked" / "candidates.txt"
@@ -157,13 +174,16 @@ def run_heliodor(program: str, job: Job) -> Outcome:
     return Outcome({"ranking": ranking}, [step], result["seconds"]["training"], result["estimates"], picks)
 
 
-def run_general(program: str, job: Job) -> Outcome:
-    """Pick with the general network of heliodor, which needs no label."""
-    common = [program, "extract", "--raw", "--diameter", f"{job.particle.diameter:g}", "-d", "-1"]
-    common += ["-j", str(job.threads), *job.micrographs]
+def run_extract(program: str, job: Job) -> Outcome:
+    """Extract with the network that comes with heliodor, without any label, at that network's own threshold."""
+    common = [*_extract(program, job.particle), "-j", str(job.threads), *job.micrographs]
     steps = [job.measure("extract", [*common, "-o", "picks.txt"])]
     job.measure("ranking", [*common, "-t", "-6", "-o", "ranking.txt"])
     return Outcome({"ranking": job.folder / "ranking.txt"}, steps, 0.0, {}, job.folder / "picks.txt")
+
+
+def _extract(program: str, particle: Particle) -> list[str]:
+    return [program, "extract", "--raw", "--diameter", f"{particle.diameter:g}", "-d", "-1"]
 
 
 def run_topaz(program: str, job: Job) -> Outcome:
@@ -224,17 +244,21 @@ def _run_topaz(program: str, job: Job, prior: list[str], settings: dict[str, flo
 
 PROGRAMS: dict[str, Callable[[str, Job], Outcome]] = {
     "heliodor": run_heliodor,
-    "extract": run_general,
+    "heliodor-scratch": run_heliodor_scratch,
+    "general": run_general,
+    "extract": run_extract,
     "topaz": run_topaz,
     "topaz-n": run_topaz_documented,
 }
-OURS = ("heliodor", "extract")
+UNLABELLED = ("general", "extract")
+OURS = ("heliodor", "heliodor-scratch", *UNLABELLED)
 
 
-def has_general_network(program: str) -> bool:
-    """Whether this heliodor picks without labels: then `extract` takes a diameter instead of a model."""
-    text = subprocess.run([program, "extract", "--help"], capture_output=True, text=True, check=True).stdout
-    return "--diameter" in text
+def why_no_general_network(program: str, micrograph: Path, particle: Particle) -> str | None:
+    """Pick one micrograph without labels; return why this heliodor cannot, or None if it can."""
+    command = [*_extract(program, particle), str(micrograph), "-o", os.devnull]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
 def version_of(program: str) -> str:

@@ -19,10 +19,11 @@ def run_and_score(name: str, executable: str, job: Job) -> dict[str, Any]:
 
 
 def _score(outcome: Outcome, job: Job) -> dict[str, Any]:
-    rankings = {name: _ranking(read_labels(path), job) for name, path in outcome.variants.items()}
+    tables = {name: read_labels(path) for name, path in outcome.variants.items()}
+    rankings = {name: _ranking(table, job) for name, table in tables.items()}
     summaries = {name: ranking.summary() for name, ranking in rankings.items()}
     best = max(summaries, key=lambda name: summaries[name]["ap"])
-    given = read_labels(outcome.picks or outcome.variants[best])
+    given = tables[best] if outcome.picks is None else read_labels(outcome.picks).with_probabilities_of(tables[best])
     picks = _ranking(given, job)
     return {
         **summaries[best],
@@ -30,7 +31,7 @@ def _score(outcome: Outcome, job: Job) -> dict[str, Any]:
         "empty_picks": [len(given.rows_of(name)) for name in job.empty],
         "truth": sum(len(job.labels.of(name)) for name in job.split.train) / len(job.split.train),
         "calibration_error": rankings[best].calibration_error(),
-        "calibration_error_of_picks": rankings[best].calibration_error(len(picks.hits)),
+        "calibration_error_of_picks": picks.calibration_error(),
         "variant": best,
         "variant_aps": {name: summary["ap"] for name, summary in summaries.items()},
         **outcome.row(best),

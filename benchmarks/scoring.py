@@ -56,15 +56,12 @@ class Ranking:
         values = [float(part[count - 1]) if count else 0.0 for part in self.curve()]
         return dict(zip(("precision", "recall", "f1"), values, strict=True))
 
-    def calibration_error(self, count: int | None = None, bins: int = 10) -> float | None:
-        """Return the expected calibration error of the `count` best picks, or of all, over bins of equal width.
-
-        None where there are no probabilities.
-        """
+    def calibration_error(self, bins: int = 10) -> float | None:
+        """Return the expected calibration error over bins of equal width; None where there are no probabilities."""
         if self.probabilities is None:
             return None
-        claimed, hits = self.probabilities[:count], self.hits[:count]
-        claimed, hits = claimed[np.isfinite(claimed)], hits[np.isfinite(claimed)]
+        known = np.isfinite(self.probabilities)
+        claimed, hits = self.probabilities[known], self.hits[known]
         if not len(hits):
             return None
         which = np.minimum((claimed * bins).astype(int), bins - 1)

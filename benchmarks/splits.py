@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,16 @@ class Labels:
     def of(self, name: str) -> np.ndarray:
         """Centres (M, 2) on one micrograph."""
         return self.xy[self.rows_of(name)]
+
+    def with_probabilities_of(self, others: Labels) -> Labels:
+        """Give each the probability of the same place among the others."""
+        if others.probabilities is None:
+            return self
+        known = dict(zip(others._places(), others.probabilities, strict=True))
+        return replace(self, probabilities=np.array([known.get(place, np.nan) for place in self._places()]))
+
+    def _places(self) -> list[tuple[str, float, float]]:
+        return [(name, *xy) for name, xy in zip(self.names, self.xy.tolist(), strict=True)]
 
 
 def read_labels(path: Path) -> Labels:
