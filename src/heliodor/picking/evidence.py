@@ -116,7 +116,7 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
-    weight = min(1.0, false / max(len(evidence.decoys), 1))
+    weight = false / max(len(evidence.decoys), 1)
     ranks = weight * np.arange(1, len(evidence.decoys) + 1)
     clear = (ranks > _MIXED * wanted) & (ranks < _BULK * false)
     if not clear.any():
