@@ -13,8 +13,9 @@ from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
 from heliodor.picking.count import estimate_count
 from heliodor.picking.detect import Detector
-from heliodor.training.fit import fit, read_table
+from heliodor.training.fit import fit
 from heliodor.training.folds import k_fold
+from heliodor.training.history import read_table
 from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
 from heliodor.training.loop import Trainer, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED

@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "simulate": "make micrographs from an atomic model or a density map",
     },
     "How good is it": {
+        "report": "write the report of a run again: one HTML file to look at",
         "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
     },
 }

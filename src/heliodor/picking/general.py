@@ -21,7 +21,7 @@ from heliodor.picking.geometry import SPAN, derive_geometry
 from heliodor.picking.learn import MODEL
 from heliodor.picking.sample import draw_sample
 from heliodor.picking.scoring import score_map
-from heliodor.picking.threshold import choose_threshold
+from heliodor.picking.threshold import about_evidence, choose_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +98,7 @@ def general(
         "threshold": threshold,
         "junk_limits": limits,
         "estimates": {"expected_particles": expected, "particles_in_sample": expected, "threshold": threshold},
+        "evidence": about_evidence(evidence, calibration, expected),
         **calibration.about(),
     }
     save_network(folder / MODEL, network, about)

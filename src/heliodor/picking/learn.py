@@ -16,7 +16,7 @@ from heliodor.picking.calibration import calibrate
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.sample import gather_sample
-from heliodor.picking.threshold import choose_threshold
+from heliodor.picking.threshold import about_evidence, choose_threshold
 from heliodor.training.fit import fit
 from heliodor.training.labels import prior
 from heliodor.training.settings import TrainingSettings
@@ -127,6 +127,7 @@ def learn(
             "particles_in_sample": here,
             "threshold": threshold,
         },
+        "evidence": about_evidence(evidence, calibration, here),
         **calibration.about(),
     }
     save_network(folder / MODEL, network, about)

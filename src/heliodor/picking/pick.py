@@ -16,17 +16,18 @@ from heliodor.formats import star, write_picks
 from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
+from heliodor.picking.calibration import KEY
 from heliodor.picking.cut import Cut
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
-from heliodor.picking.overview import draw_overview
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import claim, surroundings, write_record
+from heliodor.record import RUN, claim, surroundings, write_record
+from heliodor.report.write import REPORT, write_report
 from heliodor.training.check import check_labels, resolve_labels
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     from heliodor.networks import Classifier
     from heliodor.picking.detect import Detector
-
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def pick(
     settings : PickSettings
     out : path
         Folder for picks.star, picks.txt, micrographs/ (a STAR file for each), candidates.star, candidates.txt,
-        candidates/, model.safetensors, training.tsv, run.json, overview.png.
+        candidates/, model.safetensors, training.tsv, run.json, report.html.
     negatives : Picks, optional
         Centres that are no particles.
     device : str
@@ -113,10 +112,11 @@ def pick(
     geometry = _geometry(settings, _pixel_size(labeled[0].path, settings))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
-    claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path)} for m in micrographs]
-    record = {**surroundings(), **deciding, "device": device, "workers": workers, "micrographs": files}
-    write_record(folder / RECORD, record)
+    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path), "defocus": m.defocus} for m in micrographs]
+    machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
+    record = {**surroundings(), **deciding, **machine, "micrographs": files}
+    write_record(folder / RUN, record)
     labeled_count = len(labeled) if len(labels) else 0
     reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
@@ -139,10 +139,11 @@ def pick(
         "failed": failed,
         "flags": flags,
         "seconds": seconds,
+        KEY: about[KEY],
+        "evidence": about["evidence"],
     }
-    write_record(folder / RECORD, {**record, "result": result})
-    images = [(small, scale, inspect.junk(small.pixels)) for small, scale in map(load, picked[:3])]
-    draw_overview(folder / "overview.png", images, picks, labels, geometry, folder / TABLE)
+    write_record(folder / RUN, {**record, "result": result})
+    write_report(folder, reporter=reporter)
     return PickResult(picks, failed, geometry, about["threshold"], flags, seconds)
 
 
@@ -183,8 +184,8 @@ def _clear(folder: Path) -> None:
         CHECKPOINT,
         MODEL,
         TABLE,
-        RECORD,
-        "overview.png",
+        RUN,
+        REPORT,
         *(f"{kind}.{x}" for kind in ("picks", "candidates") for x in ("star", "txt")),
     )
     for name in files:

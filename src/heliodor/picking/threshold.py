@@ -46,3 +46,23 @@ def choose_threshold(
     if not kept:
         return float(evidence.scores[0])
     return float((evidence.scores[kept - 1] + evidence.scores[kept]) / 2)
+
+
+def about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
+    """Return what the cut rests on, for the record of a run: the sample, its decoys, and three ways to cut.
+
+    The three are the best expected F1, as many picks as particles are expected, and a probability of one half.
+    """
+    rank = min(len(evidence.scores), round(particles * evidence.micrographs))
+    half = np.flatnonzero(calibration(evidence.scores) >= 0.5)
+    return {
+        "micrographs": evidence.micrographs,
+        "particles_expected_on_each": particles,
+        "detections": len(evidence.scores),
+        "decoys_found": len(evidence.decoys),
+        "false_per_decoy": evidence.weight,
+        "shift_of_decoys": evidence.shift,
+        "cut_at_best_expected_f1": choose_threshold(evidence, calibration, particles),
+        "cut_at_expected_count": float(evidence.scores[rank - 1]) if rank else None,
+        "cut_at_probability_half": float(evidence.scores[half[-1]]) if len(half) else None,
+    }
