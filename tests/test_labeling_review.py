@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from heliodor import Picks, read_picks, write_picks
+from heliodor.cli import main
 from heliodor.cli.console import JsonReporter
 from heliodor.errors import LabelError, SettingsError
 from heliodor.find import find_micrographs
@@ -121,6 +122,36 @@ def test_picks_without_scores_cannot_be_ranked(dataset, tmp_path):
             ask()
     assert app.review.export(10.0, app.threshold)["picks"] == 3
     app.close()
+
+
+def test_a_threshold_belongs_to_its_picks(app, dataset, tmp_path):
+    app.choose_threshold(0.5)
+    assert app.threshold == 0.5
+    app.close()
+    write_picks(tmp_path / "others.txt", Picks.on("001", dataset[1]["001"], np.arange(12.0)))
+    for name, threshold in (("picks.txt", 0.5), ("others.txt", -0.01)):
+        again = App(app.micrographs, tmp_path / "l.txt", picks=tmp_path / name)
+        again._reading.join()
+        assert again.threshold == threshold
+        again.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--diameter", "-3"], "--diameter must be"),
+        (["--picks", "nowhere"], "nowhere: there is no such"),
+        (["--pick-options=--nonsense"], "--pick-options: error"),
+        (["--labels", "l.box"], "heliodor convert"),
+        (["--host", "not an address"], "--host"),
+    ],
+)
+def test_command_line_errors_are_one_line(dataset, tmp_path, monkeypatch, capsys, words, part):
+    monkeypatch.chdir(tmp_path)
+    assert main(["label", str(dataset[0]), *words]) == 2
+    said = capsys.readouterr().err
+    assert part in said
+    assert said.count("\n") == 1
 
 
 def status(app):
