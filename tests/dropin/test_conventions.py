@@ -108,18 +108,22 @@ def test_ways_to_write_an_option(tmp_path):
         ("extract -r 5 --no-such-flag x.mrc", "unrecognized arguments: --no-such-flag"),
         ("train --train-images x --train-targets y -n 4 --num-epochs 1.5", "not a whole number"),
         ("train --train-images x --train-targets y", "give -n"),
-        ("train --train-images x --train-targets y -n 4 --pooling avg", "invalid choice"),
-        ("train --train-images x --train-targets y -n 4 --autoencoder 1 --ngf 64", "--ngf 64"),
+        ("train --train-images x --train-targets y -n 4 --pooling avg", "take max"),
+        (
+            "train --train-images x --train-targets y -n 4 -m conv31 --pooling max",
+            "pooling is for resnet8 and resnet16",
+        ),
         ("train --train-images x --train-targets y -n 4 -k 2 --test-images x --test-targets y", "--k-fold"),
         ("extract x.mrc", "give the radius"),
         ("extract -r 5 --dims 3 x.mrc", "tomograms"),
         ("extract -r 5 nowhere.mrc", "nowhere.mrc: there is no such file"),
         ("convert --invert-y small.txt", "--imagedir"),
         ("convert --to box -o x.box small.txt", "--boxsize"),
+        ("convert --to box small.txt", "give a folder"),
         ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
         ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
         ("gui", "label in RELION"),
-        ("denoise small --hdf x.hdf", "--dir-a"),
+        ("denoise small --hdf x.hdf", "hdf"),
         ("denoise small --device x", "number of a GPU"),
         ("denoise3d x.mrc --N-train 5", "not provided"),
         ("exract", "did you mean 'extract'?"),
@@ -159,6 +163,43 @@ def test_convert_star_with_metadata_and_back(work, capsys):
     assert "_rlnDefocusU" in capsys.readouterr().out
 
 
+def test_star_to_star_keeps_columns_and_names(work, capsys):
+    """As in Topaz: RELION's paths and what else it knows of a particle."""
+    Path("p.star").write_text(
+        "data_optics\n\nloop_\n_rlnOpticsGroup #1\n1\n\ndata_particles\n\nloop_\n_rlnMicrographName #1\n"
+        "_rlnCoordinateX #2\n_rlnCoordinateY #3\n_rlnClassNumber #4\n_rlnAutopickFigureOfMerit #5\n"
+        f"MotionCorr/job002/{NAMES[0]}.mrc 14.4 26.6 3 -1.5\nMotionCorr/job002/{NAMES[1]}.mrc 30.2 40 4 2.5\n"
+    )
+    topaz("convert p.star --threshold 0 -x 2 --voltage 300")  # to standard output, in the format of the input
+    Path("q.star").write_text(capsys.readouterr().out)
+    topaz("convert p.star p.star -o twice.star")
+    rows = [line.split() for line in Path("q.star").read_text().splitlines() if "/" in line]
+    assert rows == [[f"MotionCorr/job002/{NAMES[1]}.mrc", "60", "80", "4", "2.5", "300"]]
+    assert [line.split()[1] for line in Path("twice.star").read_text().splitlines() if "/" in line] == [
+        "14.4",
+        "30.2",
+    ] * 2
+    topaz("convert p.star -o t.star --invert-y --imagedir small --image-ext mrc")
+    height = mrcfile.read(f"small/{NAMES[0]}.mrc").shape[0]
+    y = [int(line.split()[2]) for line in Path("t.star").read_text().splitlines() if "/" in line]
+    assert y == [round(height - 1 - 26.6), height - 1 - 40]
+    topaz("star_particles_threshold p.star -t 0 -o kept.star")
+    assert f"{NAMES[1]}.mrc 30.2 40 4 2.5" in Path("kept.star").read_text()
+    assert NAMES[0] not in Path("kept.star").read_text()
+
+
+def test_a_threshold_leaves_labels_without_scores(work, capsys):
+    """As cryoSPARC calls it on labels of a person."""
+    topaz("convert --down-scale 2 --threshold 0 -o processed.txt small.txt")
+    assert len(table(Path("processed.txt"))) == len(table(Path("small.txt")))
+    topaz("split --threshold 0 -o parts small.txt")
+    assert sum(len(table(p)) - 1 for p in Path("parts").iterdir()) == len(table(Path("small.txt"))) - 1
+    topaz("convert --to csv -o v.csv small.txt")
+    capsys.readouterr()
+    topaz("convert v.csv")
+    assert capsys.readouterr().out == Path("v.csv").read_text()
+
+
 def test_boxes_there_and_back_turned_around_and_scaled(work):
     topaz("coordinates_to_boxes small.txt --destdir boxes --boxsize 10 --invert-y --imagedir small --image-ext mrc")
     topaz(
@@ -171,6 +212,18 @@ def test_boxes_there_and_back_turned_around_and_scaled(work):
     Path("float.box").write_text("1.5 2.5 10.0 10.0\n")
     topaz("convert -o float.txt float.box")
     assert table(Path("float.txt"))[1][:3] == ["float", "6", "8"]
+
+
+def test_split_names_files_by_the_micrograph_alone(work):
+    """Not by its folder, as RELION's names have it; and VIA's csv stays VIA's."""
+    Path("p.star").write_text("data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n"
+                              "MotionCorr/job002/a.b.mrc 1.4 2.6\nMotionCorr/job002/001.mrc 3 4\n")  # fmt: skip
+    topaz("split p.star -o parts")
+    assert sorted(p.name for p in Path("parts").iterdir()) == ["001.star", "a.b.star"]
+    assert "a.b.mrc 1.000 3.000" in Path("parts/a.b.star").read_text()
+    topaz("convert -o p.csv p.star")
+    topaz("split p.csv -o csv")
+    assert records("csv/001.csv", ",")[0]["filename"] == "001.png"
 
 
 def test_eman2_json_and_split(work):
@@ -261,7 +314,10 @@ TRAIN = "train --train-images small --train-targets small.txt -n 170 -r 2 -d -1 
         ("--method PN", "epoch iter split loss precision tpr fpr auprc"),
         ("--method PU", "epoch iter split loss precision tpr fpr auprc"),
         ("--method GE-KL --natural", "epoch iter split loss ge_penalty precision tpr fpr auprc"),
-        ("--autoencoder 1", "epoch iter split loss ge_penalty recon_error precision tpr fpr auprc"),
+        (
+            "--autoencoder 1 --ngf 4 -m resnet6 --no-pretrained",
+            "epoch iter split loss ge_penalty recon_error precision tpr fpr auprc",
+        ),
     ],
 )
 def test_columns_of_the_curve(work, capsys, more, columns):
