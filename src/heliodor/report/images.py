@@ -25,7 +25,7 @@ LARGEST = 720  # pixels along the longer side of a micrograph's picture
 _QUALITY = 70
 _TILE, _GAP = 54, 2  # pixels along a window's picture, and between two
 SHEET_STEP = _TILE + _GAP
-_WINDOWS, _REJECTED = 300, 32  # picks, and best detections below the threshold, kept of one micrograph
+_WINDOWS, _REJECTED = 300, 32  # picks, and the best detections that are none, kept of one micrograph
 _MARGIN = 1.6  # side of a window, in particle diameters
 _SMOOTH = 0.8  # pixels: the eye, unlike the network, is misled by the noise of single pixels
 
@@ -46,7 +46,9 @@ class View:
         Around picks and around the best that are none, downsampled and normalized as for the network, a little
         smoothed.
     scores : (N,) float array
-        Of these, best first.
+        Of these.
+    picked : (N,) bool array
+        Which of these are picks.
     contrast : float
         Mean over the picks of a ring around the particle minus its disc, in standard deviations of the
         background; NaN without picks.
@@ -57,11 +59,16 @@ class View:
     scale: tuple[float, float]
     windows: Array
     scores: NDArray[np.float64]
+    picked: NDArray[np.bool_]
     contrast: float
 
 
 def view(
-    micrograph: Micrograph, scale: tuple[float, float], found: Picks, threshold: float, geometry: Geometry
+    micrograph: Micrograph,
+    scale: tuple[float, float],
+    found: Picks,
+    picked: NDArray[np.bool_],
+    geometry: Geometry,
 ) -> View:
     """Take what is shown of a micrograph.
 
@@ -73,8 +80,8 @@ def view(
         Full-size pixels per pixel of it, x and y.
     found : Picks
         Detections on this micrograph, best first, in full-size pixels.
-    threshold : float
-        Picks are those with a score above it.
+    picked : (N,) bool array
+        Which of them are picks.
     geometry : Geometry
     """
     from scipy.ndimage import gaussian_filter
@@ -82,12 +89,13 @@ def view(
     pixels = gaussian_filter(micrograph.pixels, _SMOOTH)
     side = 2 * round(_MARGIN * geometry.span / 2)
     windows, inside = cut(pixels, found.xy / scale, side)
-    scores = found.scores[inside]
-    picked = int((scores > threshold).sum())
-    kept = np.append(even(picked, _WINDOWS), np.arange(picked, min(picked + _REJECTED, len(scores))))
+    scores, picked = found.scores[inside], picked[inside]
+    picks, others = np.flatnonzero(picked), np.flatnonzero(~picked)
+    kept = np.append(picks[even(len(picks), _WINDOWS)], others[:_REJECTED])
     rows, columns = pixels.shape
     size = (columns * scale[0], rows * scale[1])
-    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], _contrast(windows[:picked], geometry.span))
+    contrast = _contrast(windows[picks], geometry.span)
+    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], picked[kept], contrast)
 
 
 def _contrast(windows: Array, span: float) -> float:

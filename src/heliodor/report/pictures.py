@@ -59,7 +59,7 @@ def read_views(
         if isinstance(result, MicrographError):
             unreadable[row] = str(result)
         else:
-            views[row] = view(*result, detections[row], run.threshold, run.geometry)
+            views[row] = view(*result, *detections[row], run.geometry)
     return views, unreadable
 
 
@@ -181,8 +181,9 @@ def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
     rows = [row for row in tally.spread(READ) if row in views]
     cut = np.concatenate([views[row].windows for row in rows]) if rows else np.empty((0, 1, 1))
     scores = np.concatenate([views[row].scores for row in rows]) if rows else np.empty(0)
+    picked = np.concatenate([views[row].picked for row in rows]) if rows else np.empty(0, dtype=bool)
     order = np.argsort(-scores, kind="stable")
-    kept, rejected = order[scores[order] > run.threshold], order[scores[order] <= run.threshold]
+    kept, others = order[picked[order]], order[~picked[order]]
     if not len(kept):
         return [tag("p", "There is no pick with a whole window on the micrographs that were read.")]
     width = cut.shape[1] * run.geometry.pixel_size * run.geometry.factor
@@ -199,8 +200,8 @@ def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
         *_sheet("Windows at even steps of rank", cut, scores, kept[even(len(kept), _COLUMNS * _ROWS)]),
         *_sheet("The lowest picks, where junk would be", cut, scores, kept[-last:]),
     ]
-    if len(rejected):
-        parts += _sheet("Just below the threshold, not picked", cut, scores, rejected[:last])
+    if len(others):
+        parts += _sheet("The best that were not picked", cut, scores, others[:last])
     return parts
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import read_picks, star
 from heliodor.names import MicrographFile, match_names
-from heliodor.picking.calibration import Calibration
+from heliodor.picking.cut import Cut
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.load import Loader
 from heliodor.picks import Picks
@@ -71,6 +71,18 @@ class Run:
         return float(self.result["estimates"]["threshold"])
 
     @cached_property
+    def cut(self) -> Cut:
+        """What makes candidates picks; only of a run that kept its candidates."""
+        about = {**self.result, "threshold": self.threshold}
+        return Cut.of_model(about, given=self.record["settings"]["threshold"] is not None)
+
+    @property
+    def expected(self) -> float:
+        """Particles expected on an average micrograph."""
+        estimates = self.result["estimates"]
+        return float(estimates.get("particles_in_sample", estimates["expected_particles"]))
+
+    @cached_property
     def failed(self) -> dict[str, str]:
         """Name of a micrograph that was skipped -> why."""
         paths = {entry["path"]: entry["name"] for entry in self.record["micrographs"]}
@@ -99,7 +111,7 @@ class Run:
         if not folder.is_dir():
             return None
         found = star.read(folder / f"{name}.star")
-        return Picks.on(name, found.xy, found.scores, Calibration.of_model(self.result)(found.scores))
+        return Picks.on(name, found.xy, found.scores, self.cut.probabilities(found.scores))
 
     @property
     def load(self) -> Loader:

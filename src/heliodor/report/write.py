@@ -80,8 +80,8 @@ def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) 
     parts = [
         ("Micrographs", pictures.micrographs(run, tally, detections, views, shown)),
         ("Picks", pictures.windows(run, tally, views)),
-        ("Scores and threshold", scores.scores(run, detections.join(sample), len(sample))),
-        *([("Against labels", comparison(run, detections.join(labeled), labels))] if labels is not None else []),
+        ("Scores and threshold", scores.scores(run, *detections.join(sample), len(sample))),
+        *([("Against labels", comparison(run, *detections.join(labeled), labels))] if labels is not None else []),
         ("Over the set", charts.over_the_set(run, tally, shown)),
         ("Training", charts.training(run)),
         ("Micrographs with trouble", summary.trouble(run, unreadable)),
