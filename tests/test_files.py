@@ -25,6 +25,15 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_long_names_that_begin_alike_never_share_a_temporary_file(tmp_path):
+    names = ["FoilHole_" + "é" * 110 + end for end in ("_1.mrc", "_2.mrc")]
+    with atomic_path(tmp_path / names[0]) as one, atomic_path(tmp_path / names[1]) as two:
+        assert one != two
+        one.write_text("1")
+        two.write_text("2")
+    assert [(tmp_path / name).read_text() for name in names] == ["1", "2"]
+
+
 def test_a_full_disk_is_one_line_with_its_mend(tmp_path):
     path = tmp_path / "x.txt"
     write_text(path, "old")

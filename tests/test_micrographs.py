@@ -13,7 +13,7 @@ from PIL import Image
 
 from heliodor.errors import FormatError, MicrographError, OutputError, SettingsError
 from heliodor.find import find_micrographs
-from heliodor.micrographs import Micrograph, read_header, read_micrograph, write_micrograph
+from heliodor.micrographs import Micrograph, read_frames, read_header, read_micrograph, write_micrograph
 
 PIXELS = np.arange(35, dtype=np.float32).reshape(5, 7)
 DTYPES = {0: np.int8, 1: np.int16, 2: np.float32, 6: np.uint16, 12: np.float16}
@@ -137,21 +137,34 @@ def test_written_mrc_is_valid_and_carries_its_pixel_size(tmp_path, size):
     assert [p.name for p in path.parent.iterdir()] == ["x.mrc"]
 
 
-def test_written_tiff_is_exact_and_png_is_clipped_at_three(tmp_path):
+def test_written_tiff_is_exact_and_pictures_are_clipped_at_three(tmp_path):
     pixels = np.array([[-9, -3, 0], [1.5, 3, 70]], np.float32)
-    for kind in ("tiff", "png"):
+    for kind in ("tiff", "png", "jpg"):
         write_micrograph(tmp_path / f"x.{kind}", Micrograph(pixels, 1.0, "x"))
     np.testing.assert_array_equal(read_micrograph(tmp_path / "x.tiff").pixels, pixels)
     np.testing.assert_array_equal(read_micrograph(tmp_path / "x.png").pixels, [[0, 0, 128], [191, 255, 255]])
+    np.testing.assert_allclose(read_micrograph(tmp_path / "x.jpg").pixels, [[0, 0, 128], [191, 255, 255]], atol=12)
 
 
 def test_what_cannot_be_written(tmp_path):
     micrograph = Micrograph(PIXELS, None, "x")
-    with pytest.raises(SettingsError, match=r"cannot write '\.jpg'.*choose \.mrc, \.tiff or \.png"):
-        write_micrograph(tmp_path / "x.jpg", micrograph)
+    with pytest.raises(SettingsError, match=r"no format 'gif' to write.*choose mrc, tiff, png or jpg"):
+        write_micrograph(tmp_path / "x.gif", micrograph)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file"):
         write_micrograph(tmp_path / "file" / "x.mrc", micrograph)
+
+
+def test_frames(tmp_path):
+    frames = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    with mrcfile.new(tmp_path / "x.mrcs") as mrc:
+        mrc.set_data(frames)
+    tifffile.imwrite(tmp_path / "x.tif", frames)
+    for name in ("x.mrcs", "x.tif"):
+        np.testing.assert_array_equal(read_frames(tmp_path / name), frames)
+    write_micrograph(tmp_path / "one.mrc", Micrograph(PIXELS, None, "one"))
+    with pytest.raises(MicrographError, match=r"one\.mrc: a single image .*give a movie"):
+        read_frames(tmp_path / "one.mrc")
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ VARIANTS = [
     ("conv31", {"bn": False, "scaling": 1}),
     ("conv63", {"scaling": 3, "dropout": 0.1}),
     ("conv127", {}),
+    ("resnet6", {}),
+    ("resnet6", {"bn": False}),
     ("resnet8", {}),
     ("resnet8", {"bn": False}),
     ("resnet8", {"pooling": "max"}),

@@ -82,6 +82,11 @@ class Features(nn.Module):
 
 
 @of_topaz(RESNET)
+class ResNet6(Features):
+    pass
+
+
+@of_topaz(RESNET)
 class ResNet8(Features):
     pass
 
@@ -132,8 +137,8 @@ def topaz_network(model, *, units=4, bn=True, pooling=None, dropout=0.0, scaling
         features = PlainFeatures(layers, int(model[4:]))
     else:
         layers, latent = _residual(model, units, bn, pooling, dropout)
-        width = {"resnet8": 71, "resnet16": 91}[model] + 6 * bool(pooling)
-        features = {"resnet8": ResNet8, "resnet16": ResNet16}[model](layers, width)
+        width = {"resnet6": 71, "resnet8": 71, "resnet16": 91}[model] + 6 * bool(pooling)
+        features = {"resnet6": ResNet6, "resnet8": ResNet8, "resnet16": ResNet16}[model](layers, width)
     network = LinearClassifier(features, latent).train()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -162,6 +167,12 @@ def _residual(model, u, bn, pooling, dropout):
         return [layer, *([MaxPool()] if pooling else []), *([nn.Dropout(dropout)] if dropout else [])]
 
     last = [BasicConv2d(2 * u, 4 * u, 5, 1, bn), *([nn.Dropout(dropout)] if dropout else [])]
+    if model == "resnet6":
+        drop = [nn.Dropout(dropout)] if dropout else []
+        return [
+            *(BasicConv2d(1, u, 5, 1, bn), MaxPool(), *drop, ResidA(u, 2 * u, 1, 4, bn), MaxPool(), *drop),
+            *(ResidA(2 * u, 2 * u, 1, 2, bn), BasicConv2d(2 * u, 4 * u, 5, 1, bn)),
+        ], 4 * u
     if model == "resnet8":
         return [
             *down(BasicConv2d(1, u, 7, s, bn)),

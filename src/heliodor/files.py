@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +62,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
     The temporary file keeps the suffix of `path` (writers that choose by suffix work), and its name
-    holds the process id, so that parallel processes never share one. On an error, Ctrl-C included,
+    is drawn at random, so that threads, processes and computers never share one. On an error, Ctrl-C included,
     it is removed and `path` stays as it was.
 
     Raises
@@ -70,7 +71,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The folder is missing, not writable, or full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}.tmp{path.suffix}")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MRC, TIFF, PNG = (".mrc", ".mrcs"), (".tif", ".tiff"), (".png", ".jpg", ".jpeg")
 READABLE = MRC + TIFF + PNG
+WRITABLE = ("mrc", "tiff", "tif", "png", "jpg", "jpeg")
 _ROWS = 64  # a block of so many rows stays in the cache of a processor while it is worked on
 
 
@@ -34,11 +35,14 @@ class Micrograph:
     pixel_size : float or None
         Angstrom per pixel of this array; None where unknown.
     name : str
+    flags : tuple of str
+        What is found wrong with it as a whole, where somebody looked; see `heliodor.junk`.
     """
 
     pixels: NDArray[np.float32]
     pixel_size: float | None
     name: str
+    flags: tuple[str, ...] = ()
 
 
 def read_micrograph(
@@ -73,6 +77,26 @@ def read_micrograph(
     if low == high:
         raise MicrographError(f"{path}: every pixel is {low:g}: an empty exposure or a lost file; leave it out")
     return Micrograph(pixels, pixel_size or header_size, stem(path.name) if name is None else name)
+
+
+def read_frames(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read the frames of a movie, or the sections of a stack: MRC or TIFF.
+
+    Returns
+    -------
+    (n, ny, nx) array
+        In the type of the file; an MRC's is mapped, not read.
+
+    Raises
+    ------
+    MicrographError
+        The file is missing, damaged, or has fewer than two frames.
+    """
+    path = Path(path)
+    frames, _ = _read_pixels(path)
+    if frames.ndim != 3 or len(frames) < 2:
+        raise MicrographError(f"{path}: a single image of shape {frames.shape}; give a movie, or a stack of its frames")
+    return frames
 
 
 def _to_float(raw: NDArray[Any]) -> tuple[NDArray[np.float32], float, float]:
@@ -188,8 +212,14 @@ def _read_png(path: Path) -> tuple[NDArray[Any], float | None]:
         return np.asarray(grey), None
 
 
+def check_writable(format: str) -> None:
+    """Raise a `SettingsError` unless images can be written in a format, an extension without a dot."""
+    if format.lower() not in WRITABLE:
+        raise SettingsError(f"there is no format '{format}' to write images in; choose mrc, tiff, png or jpg")
+
+
 def write_micrograph(path: str | os.PathLike[str], micrograph: Micrograph) -> None:
-    """Write an image: `.mrc` (float32, with its pixel size), `.tiff` (float32), `.png` (8 bit, -3 to 3 sd).
+    """Write an image: `.mrc` (float32, with its pixel size), `.tiff` (float32), `.png`, `.jpg` (8 bit, -3 to 3 sd).
 
     Raises
     ------
@@ -200,8 +230,7 @@ def write_micrograph(path: str | os.PathLike[str], micrograph: Micrograph) -> No
     """
     path, pixels = Path(path), np.ascontiguousarray(micrograph.pixels, dtype=np.float32)
     kind = path.suffix.lower()
-    if kind not in (".mrc", ".tif", ".tiff", ".png"):
-        raise SettingsError(f"{path}: cannot write '{kind}' images; choose .mrc, .tiff or .png")
+    check_writable(kind[1:])
     with atomic_path(path) as temporary:
         if kind == ".mrc":
             import mrcfile
@@ -209,12 +238,12 @@ def write_micrograph(path: str | os.PathLike[str], micrograph: Micrograph) -> No
             with mrcfile.new(temporary, overwrite=True) as mrc:
                 mrc.set_data(pixels)
                 mrc.voxel_size = micrograph.pixel_size or 0.0
-        elif kind == ".png":
-            from PIL import Image
-
-            grey = (np.clip(pixels, -3, 3) + 3) * (255 / 6)
-            Image.fromarray(np.rint(grey).astype(np.uint8)).save(temporary)
-        else:
+        elif kind in TIFF:
             import tifffile
 
             tifffile.imwrite(temporary, pixels)
+        else:
+            from PIL import Image
+
+            grey = (np.clip(pixels, -3, 3) + 3) * (255 / 6)
+            Image.fromarray(np.rint(grey).astype(np.uint8)).save(temporary, quality=95)

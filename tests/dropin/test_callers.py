@@ -5,6 +5,7 @@ Only SHORT is appended, to make training quick: of a repeated option the last wi
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -226,12 +227,14 @@ def test_scipion(work):
     for number, name in enumerate(NAMES, 1):
         (work / "mics" / f"{number}.mrc").symlink_to(work / "raw" / f"{name}.mrc")
     topaz("preprocess  {m} -o OUT/ --scale 4  --num-workers 4 --device 0", m=sorted(work.glob("mics/*.mrc")))
-    listed = [f"{k:06d}\tOUT/{k}.mrc" for k in (1, 2, 3)]
-    Path("images.txt").write_text("\n".join(["image_name\tpath", *listed]) + "\n")
     own = [[f"{NAMES.index(n) + 1:06d}", str(int(x) // 4), str(int(y) // 4)] for n, x, y in rows[1:]]
-    Path("targets.txt").write_text(
-        "\n".join("\t".join(row) for row in [["image_name", "x_coord", "y_coord"], *own]) + "\n"
-    )
+    lists = {
+        "images.txt": [["image_name", "path"], *([f"{k:06d}", f"OUT/{k}.mrc"] for k in (1, 2, 3))],
+        "targets.txt": [["image_name", "x_coord", "y_coord"], *own],
+    }
+    for name, lines in lists.items():
+        with open(name, "w") as file:
+            csv.writer(file, delimiter="\t").writerows(lines)  # lines end as in DOS
     topaz(
         "train --radius 2 --autoencoder 0.000000 --num-epochs 2 --model resnet8 --method GE-binomial --num-particles 170 "
         "--train-images images.txt --train-targets targets.txt --test-images images.txt --test-targets targets.txt "
@@ -453,7 +456,7 @@ def denoiser(data) -> Path:
         "denoise {mic} --output DIR --device 0 --patch-size 1024 --patch-padding 256 --normalize",
         "denoise {mic} --device 0 --format mrc --normalize --patch-size 1536 --patch-padding 256 --output DIR --lowpass 1 "
         "--gaussian 0 --inv-gaussian 0 --deconv-patch 1 --pixel-cutoff 0 --model unet",
-        "denoise  {mic} -o DIR/ --model unet --device 0 --patch-size 100 --normalize",
+        "denoise  {mic} -o DIR/ --model affineresnet8 --device 0 --patch-size 100 --normalize",
         "denoise {mic} --format mrc --model unet --patch-size -1 --patch-padding 128 --output DIR",
         "denoise {mic} --model unet --device -1 --format mrc --patch-size 1280 --patch-padding 384 --normalize --lowpass 1 "
         "--gaussian 0 --inv-gaussian 0 --deconv-patch 1 --pixel-cutoff 0 --output DIR",

@@ -108,8 +108,11 @@ def test_ways_to_write_an_option(tmp_path):
         ("extract -r 5 --no-such-flag x.mrc", "unrecognized arguments: --no-such-flag"),
         ("train --train-images x --train-targets y -n 4 --num-epochs 1.5", "not a whole number"),
         ("train --train-images x --train-targets y", "give -n"),
-        ("train --train-images x --train-targets y -n 4 --pooling avg", "invalid choice"),
-        ("train --train-images x --train-targets y -n 4 --autoencoder 1 --ngf 64", "--ngf 64"),
+        ("train --train-images x --train-targets y -n 4 --pooling avg", "take max"),
+        (
+            "train --train-images x --train-targets y -n 4 -m conv31 --pooling max",
+            "pooling is for resnet8 and resnet16",
+        ),
         ("train --train-images x --train-targets y -n 4 -k 2 --test-images x --test-targets y", "--k-fold"),
         ("extract x.mrc", "give the radius"),
         ("extract -r 5 --dims 3 x.mrc", "tomograms"),
@@ -119,7 +122,7 @@ def test_ways_to_write_an_option(tmp_path):
         ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
         ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
         ("gui", "label in RELION"),
-        ("denoise small --hdf x.hdf", "--dir-a"),
+        ("denoise small --hdf x.hdf", "hdf"),
         ("denoise small --device x", "number of a GPU"),
         ("denoise3d x.mrc --N-train 5", "not provided"),
         ("exract", "did you mean 'extract'?"),
@@ -171,6 +174,18 @@ def test_boxes_there_and_back_turned_around_and_scaled(work):
     Path("float.box").write_text("1.5 2.5 10.0 10.0\n")
     topaz("convert -o float.txt float.box")
     assert table(Path("float.txt"))[1][:3] == ["float", "6", "8"]
+
+
+def test_split_names_files_by_the_micrograph_alone(work):
+    """Not by its folder, as RELION's names have it; and VIA's csv stays VIA's."""
+    Path("p.star").write_text("data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n"
+                              "MotionCorr/job002/a.b.mrc 1.4 2.6\nMotionCorr/job002/001.mrc 3 4\n")  # fmt: skip
+    topaz("split p.star -o parts")
+    assert sorted(p.name for p in Path("parts").iterdir()) == ["001.star", "a.b.star"]
+    assert "a.b.mrc 1.000 3.000" in Path("parts/a.b.star").read_text()
+    topaz("convert -o p.csv p.star")
+    topaz("split p.csv -o csv")
+    assert records("csv/001.csv", ",")[0]["filename"] == "001.png"
 
 
 def test_eman2_json_and_split(work):
@@ -261,7 +276,10 @@ TRAIN = "train --train-images small --train-targets small.txt -n 170 -r 2 -d -1 
         ("--method PN", "epoch iter split loss precision tpr fpr auprc"),
         ("--method PU", "epoch iter split loss precision tpr fpr auprc"),
         ("--method GE-KL --natural", "epoch iter split loss ge_penalty precision tpr fpr auprc"),
-        ("--autoencoder 1", "epoch iter split loss ge_penalty recon_error precision tpr fpr auprc"),
+        (
+            "--autoencoder 1 --ngf 4 -m resnet6 --no-pretrained",
+            "epoch iter split loss ge_penalty recon_error precision tpr fpr auprc",
+        ),
     ],
 )
 def test_columns_of_the_curve(work, capsys, more, columns):

@@ -52,24 +52,19 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from heliodor.cli.console import console_reporter
-    from heliodor.errors import MicrographError
     from heliodor.find import find_micrographs
     from heliodor.micrographs import read_micrograph
     from heliodor.picking.blobs import pick_blobs
     from heliodor.picks import Picks
+    from heliodor.stream import stream, usable
 
     diameters = _diameters(options)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
     parts: list[Picks] = []
-    failed: list[MicrographError] = []
-    for file in reporter.track(micrographs, len(micrographs), "picking"):
-        try:
-            micrograph = read_micrograph(file.path, pixel_size=options.angpix, name=file.name)
-        except MicrographError as error:
-            failed.append(error)
-            reporter.warn(f"skipped: {error}")
-            continue
+    failed: dict[str, str] = {}
+    read = stream(micrographs, lambda file: read_micrograph(file.path, pixel_size=options.angpix, name=file.name), 1)
+    for _, micrograph in usable(read, len(micrographs), "picking", reporter, failed):
         found = pick_blobs(
             micrograph,
             diameters,
@@ -80,8 +75,6 @@ def run(options: argparse.Namespace) -> int:
             junk=options.junk,
         )
         parts.append(found if options.max_picks is None else found.select(np.arange(len(found)) < options.max_picks))
-    if not parts:
-        raise MicrographError(f"no micrograph could be used: {failed[0]}")
     picks = Picks.join(parts)
     _write(Path(options.output), picks)
     skipped = f", skipped {len(failed)} that could not be read" if failed else ""

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="source",
         default="auto",
-        help="format of the files: auto, txt, star, box, csv, via, json, cbox, cs",
+        help="format of the files: auto, txt, star, box, csv, via, json, cbox, cs, imod",
     )
     parser.add_argument("--to", default="auto", help="format to write; default: by the extension of the output")
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")

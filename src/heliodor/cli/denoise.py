@@ -1,4 +1,4 @@
-"""Denoise micrographs with a network, or train such a network from pairs of exposures."""
+"""Denoise micrographs with a network, or train such a network without clean images."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
     from heliodor.denoise import Denoiser
+    from heliodor.denoise.images import Images
+    from heliodor.progress import Reporter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
     parser.add_argument("micrographs", nargs="*", help="images, globs in quotes, folders, or files that list images")
-    parser.add_argument("-o", "--output", default=None, help="folder; default beside the inputs, with a suffix")
+    parser.add_argument(
+        "-o", "--output", default=None, help="folder, or the file for one --stack; default beside the inputs"
+    )
     parser.add_argument("--suffix", default="", help="put behind names; without -o, .denoised if none is given")
-    parser.add_argument("--format", default="mrc", help="mrc, tiff or png (8 bit, normalized)")
+    parser.add_argument("--format", default="mrc", help="mrc, tiff, or png or jpg (8 bit, normalized)")
     parser.add_argument("--stack", action="store_true", help="the inputs are MRC stacks of micrographs")
     parser.add_argument(
         "-m",
@@ -48,18 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     before.add_argument("--deconvolve", action="store_true", help="undo the blur of the noise, estimated")
     before.add_argument("--deconv-patch", type=int, default=1, help="estimate it in this many by this many parts")
 
-    training = parser.add_argument_group("training, with both folders")
-    training.add_argument("-a", "--dir-a", default=None, help="folder of first halves of the exposures")
-    training.add_argument("-b", "--dir-b", default=None, help="folder of second halves, of the same names")
+    training = parser.add_argument_group("training, where images for it are given")
+    training.add_argument("-a", "--dir-a", nargs="+", default=None, help="folders of first halves of the exposures")
+    training.add_argument("-b", "--dir-b", nargs="+", default=None, help="folders of second halves, of the same names")
+    training.add_argument("--movies", default=None, help="folder, glob in quotes or list of movies, or of stacks of "
+                          "aligned frames: the sums of even and of odd frames are the halves")  # fmt: skip
+    training.add_argument("--hdf", default=None, help="HDF5 file with a data set 'images', halves one after the other")
     training.add_argument("--save-prefix", default=None, help="PREFIX_epochN.sav (loads with -m)")
     training.add_argument("--save-interval", type=int, default=10, help="epochs between files; the last is saved too")
     training.add_argument(
-        "--method", choices=("noise2noise",), default="noise2noise", help="each half predicts the other"
+        "--method",
+        choices=("noise2noise", "masked"),
+        default="noise2noise",
+        help="each half predicts the other; or an image its own hidden pixels, for which --dir-a is enough",
     )
-    training.add_argument("--arch", default="unet", help="unet, unet-small, fcnn (or fcnet2) or affine")
+    training.add_argument("--arch", default="unet", help="unet, unet-small, unet2, unet3, fcnn (or fcnet2) or affine")
     training.add_argument("--optim", default="adagrad", help="adagrad, adam or sgd")
     training.add_argument("--lr", type=float, default=0.001, help="learning rate")
-    training.add_argument("--criteria", default="L2", help="L2 or L1")
+    training.add_argument("--criteria", default="L2", help="L2, L1 or L0 (annealed)")
     training.add_argument("-c", "--crop", type=int, default=800, help="side of the squares to train on")
     training.add_argument("--batch-size", type=int, default=4, help="squares in a minibatch")
     training.add_argument("--num-epochs", type=int, default=100, help="times each pair is used")
@@ -77,9 +83,12 @@ def run(options: argparse.Namespace) -> int:
 
     set_threads(options.num_threads)
     device = device_of(options.device)
-    trains = options.dir_a is not None or options.dir_b is not None
+    _give_back_images(options)
+    trains = any(given is not None for given in (options.dir_a, options.dir_b, options.movies, options.hdf))
     if not trains and not options.micrographs:
-        raise SettingsError("give micrographs to denoise, or --dir-a and --dir-b to train on")
+        raise SettingsError(
+            "give micrographs to denoise, or images to train on: --dir-a and --dir-b, --movies or --hdf"
+        )
     if trains:
         networks = [_train(options, device)]
     else:
@@ -87,9 +96,21 @@ def run(options: argparse.Namespace) -> int:
     return _denoise(options, networks) if options.micrographs else 0
 
 
+def _give_back_images(options: argparse.Namespace) -> None:
+    """Take micrographs from options of several words: `--model unet a.mrc` takes a.mrc for a second model."""
+    from heliodor.micrographs import READABLE
+
+    for name in ("model", "dir_a", "dir_b"):
+        words = getattr(options, name) or []
+        images = [word for word in words if word.lower().endswith(READABLE) and not Path(word).is_dir()]
+        if images and len(images) < len(words):
+            setattr(options, name, [word for word in words if word not in images])
+            options.micrographs = [*options.micrographs, *images]
+
+
 def _denoise(options: argparse.Namespace, networks: list[Denoiser]) -> int:
     from heliodor.cli.console import console_reporter
-    from heliodor.denoise.files import DEFAULT_SUFFIX, DenoiseSettings, denoise_files, denoise_stack
+    from heliodor.denoise.files import PICTURES, DenoiseSettings, denoise_files, denoise_stack
     from heliodor.errors import SettingsError
     from heliodor.find import find_micrographs
 
@@ -100,7 +121,7 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser]) -> int:
         inverse_gaussian=options.inv_gaussian,
         deconvolve=options.deconvolve,
         deconvolution_patches=options.deconv_patch,
-        normalize=options.normalize or options.format == "png",
+        normalize=options.normalize or options.format in PICTURES,
         tile=options.patch_size,
         padding=options.patch_padding,
     )
@@ -109,9 +130,7 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser]) -> int:
         if options.format != "mrc":
             raise SettingsError("--stack writes MRC; leave --format out")
         for path in map(Path, options.micrographs):
-            folder = path.parent if options.output is None else Path(options.output)
-            suffix = options.suffix or (DEFAULT_SUFFIX if options.output is None else "")
-            denoise_stack(path, networks, settings, folder / f"{path.stem}{suffix}.mrc", reporter)
+            denoise_stack(path, networks, settings, _stack_output(path, options), reporter)
         return 0
     micrographs = find_micrographs(options.micrographs)
     failed = denoise_files(
@@ -122,6 +141,22 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser]) -> int:
     return 1 if failed else 0
 
 
+def _stack_output(path: Path, options: argparse.Namespace) -> Path:
+    """Where a denoised stack goes: into the folder -o, beside it, or to -o itself, if this is the name of a stack."""
+    from heliodor.denoise.files import DEFAULT_SUFFIX
+    from heliodor.errors import SettingsError
+    from heliodor.micrographs import MRC
+
+    if options.output is None:
+        return path.with_name(f"{path.stem}{options.suffix or DEFAULT_SUFFIX}.mrc")
+    output = Path(options.output)
+    if output.suffix.lower() not in MRC or output.is_dir():
+        return output / f"{path.stem}{options.suffix}.mrc"
+    if len(options.micrographs) > 1:
+        raise SettingsError(f"{output}: one file for {len(options.micrographs)} stacks; give a folder with -o")
+    return output
+
+
 def _train(options: argparse.Namespace, device: torch.device) -> Denoiser:
     """Train, save, and write the table of losses to standard output."""
     from heliodor.cli.console import console_reporter
@@ -129,10 +164,11 @@ def _train(options: argparse.Namespace, device: torch.device) -> Denoiser:
     from heliodor.denoise.train import DenoiseTraining, train_denoiser
     from heliodor.errors import SettingsError
 
-    if options.dir_a is None or options.dir_b is None:
-        raise SettingsError("training needs two folders, of first and of second halves; give --dir-a and --dir-b")
+    if options.arch == "fcnet":
+        raise SettingsError("--arch fcnet: its layers do not fit one another (Topaz crashes with it); take fcnet2")
     settings = DenoiseTraining(
         network=DenoiserSettings("fcnn" if options.arch == "fcnet2" else options.arch),
+        method=options.method,
         optimizer=options.optim,
         criterion=options.criteria,
         learning_rate=options.lr,
@@ -140,12 +176,14 @@ def _train(options: argparse.Namespace, device: torch.device) -> Denoiser:
         batch=options.batch_size,
         epochs=options.num_epochs,
         held_out=options.holdout,
+        pixel_cutoff=options.pixel_cutoff,
         seed=options.seed,
     )
-    pairs = _pairs(options.dir_a, options.dir_b, options.preload)
-    digits = len(str(options.num_epochs))
+    reporter = console_reporter()
+    images = _training_images(options, reporter)
+    digits = len(str(options.num_epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
     sys.stdout.write("epoch\tloss_train\tloss_val\n")
-    for epoch in train_denoiser(pairs, settings, device, console_reporter()):
+    for epoch in train_denoiser(images, settings, device, reporter):
         sys.stdout.write(f"{epoch.number}\t{epoch.train_loss:.6g}\t{epoch.validation_loss:.6g}\n")
         sys.stdout.flush()
         last = epoch.number == options.num_epochs
@@ -154,35 +192,24 @@ def _train(options: argparse.Namespace, device: torch.device) -> Denoiser:
     return epoch.network
 
 
-def _pairs(
-    first: str, second: str, preload: bool
-) -> list[Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]]]:
-    """Pair the images of two folders by their names."""
-    from heliodor.errors import MicrographError, SettingsError
-    from heliodor.find import find_micrographs
-    from heliodor.micrographs import read_micrograph
+def _training_images(options: argparse.Namespace, reporter: Reporter) -> list[Images]:
+    """Find what to train on, from one of the options that name it."""
+    from heliodor.denoise.images import folder_pairs, hdf_images, movie_pairs, preloaded, single_images
+    from heliodor.errors import SettingsError
 
-    ones, others = ({m.path.name: m.path for m in find_micrographs([folder])} for folder in (first, second))
-    names = [name for name in ones if name in others]
-    if not names:
-        raise SettingsError(f"{first}, {second}: no image of one has the name of one of the other; name pairs alike")
-    alone = len(ones) + len(others) - 2 * len(names)
-    if alone:
-        sys.stderr.write(f"# WARNING: {alone} images have no partner of the same name, and are left out\n")
-
-    def reader(name: str) -> Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        def read() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            one, other = read_micrograph(ones[name]).pixels, read_micrograph(others[name]).pixels
-            if one.shape != other.shape:
-                raise MicrographError(
-                    f"{ones[name]}: {one.shape[1]} x {one.shape[0]} pixels, its other half {other.shape[1]} x "
-                    f"{other.shape[0]}; give halves of the same exposure"
-                )
-            return one, other
-
-        if not preload:
-            return read
-        kept = read()
-        return lambda: kept
-
-    return [reader(name) for name in names]
+    folders, masked = options.dir_a is not None or options.dir_b is not None, options.method == "masked"
+    if folders + (options.movies is not None) + (options.hdf is not None) > 1:
+        raise SettingsError("--dir-a and --dir-b, --movies and --hdf all say what to train on; give one of them")
+    if options.hdf is not None:
+        found = hdf_images(options.hdf, paired=not masked)
+    elif masked and options.movies is not None:
+        raise SettingsError("--method masked takes single images; give their folder with --dir-a")
+    elif masked:
+        found = single_images([*(options.dir_a or []), *(options.dir_b or [])])
+    elif options.movies is not None:
+        found = movie_pairs([options.movies])
+    elif options.dir_a is None or options.dir_b is None:
+        raise SettingsError("training needs two folders, of first and of second halves; give --dir-a and --dir-b")
+    else:
+        found = folder_pairs(options.dir_a, options.dir_b, reporter)
+    return preloaded(found) if options.preload else found

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
-    from heliodor.cli.options import add_scoring_arguments
+    from heliodor.cli.options import add_junk_arguments, add_scoring_arguments
 
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
     parser.add_argument(
@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
     parser.add_argument("--format", default="txt", help="txt, star, csv")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
+    add_junk_arguments(parser)
+    parser.add_argument(
+        "--margin", type=float, default=0.0, metavar="PIXELS", help="no picks so near to the border of the inputs"
+    )
     add_scoring_arguments(parser)
     parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
 
@@ -52,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
+    from heliodor.cli.options import inspector_of_options
     from heliodor.errors import MicrographError, SettingsError
     from heliodor.find import find_micrographs
     from heliodor.picking.load import Loader
@@ -62,11 +67,11 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
-    detector = _detector(options, about)
+    detector, inspect = _detector(options, about), inspector_of_options(options, about)
     load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     reporter = console_reporter()
     failed = 0
-    with _journal(options, [asdict(detector), asdict(load)], micrographs) as journal:
+    with _journal(options, [asdict(detector), asdict(load), inspect and asdict(inspect)], micrographs) as journal:
         todo = [file for file in micrographs if file.name not in journal.done]
         if len(todo) < len(micrographs):
             reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
@@ -76,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
                 reporter.warn(f"skipped: {result}")
                 failed += 1
             else:
-                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores)).scaled(result.scale))
+                junk = inspect.junk(result.micrograph.pixels) if inspect else None
+                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores, junk)).scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")
         parts = [journal.done[file.name] for file in micrographs if file.name in journal.done]
@@ -117,7 +123,9 @@ def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
         what = "score maps do" if options.model == "none" else f"{options.model} does"
         raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
-    return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold)
+    return Detector(
+        radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, options.margin
+    )
 
 
 def _write(picks: Picks, options: argparse.Namespace) -> None:

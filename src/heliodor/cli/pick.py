@@ -23,6 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
     parser.add_argument("--overwrite", action="store_true", help="start afresh in a folder with another run")
 
+    parser.add_argument(
+        "--junk-mask",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="no picks on gold, ice lumps and carbon",
+    )
+    parser.add_argument(
+        "--margin", type=float, default=0.0, metavar="ANGSTROM", help="no picks so near to the border (default: 0)"
+    )
+
     derived = parser.add_argument_group("derived from the data, or set by hand")
     derived.add_argument("--factor", type=float, default=None, help="downsampling factor")
     derived.add_argument("--label-radius", type=float, default=None, help="in downsampled pixels")
@@ -102,6 +112,8 @@ def run(options: argparse.Namespace) -> int:
         f"{len(result.picks)} picks on {micrographs} micrographs in {result.seconds['total']:.0f} s: "
         f"{options.output}/picks.star\n"
     )
+    for name, reasons in result.flags.items():
+        sys.stdout.write(f"look at {name}: {'; '.join(reasons)}\n")
     if result.failed:
         sys.stdout.write(f"{len(result.failed)} micrographs were skipped, see {options.output}/run.json\n")
     return 1 if result.failed else 0

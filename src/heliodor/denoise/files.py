@@ -12,9 +12,9 @@ from heliodor.denoise.apply import denoise
 from heliodor.denoise.filters import cut_pixels, deconvolve, gaussian, inverse_gaussian, lowpass
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import atomic_path, make_directory
-from heliodor.micrographs import Micrograph, check_there, read_micrograph, write_micrograph
-from heliodor.picking.stream import stream
+from heliodor.micrographs import Micrograph, check_there, check_writable, read_micrograph, write_micrograph
 from heliodor.progress import SILENT, Reporter
+from heliodor.stream import stream, usable
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heliodor.names import MicrographFile
 
 DEFAULT_SUFFIX = ".denoised"  # where results stand beside their inputs
+PICTURES = ("png", "jpg", "jpeg")  # formats of 8 bits, which hold normalized pixels
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,11 @@ def denoise_files(
     Raises
     ------
     SettingsError
-        A result would replace its own input.
+        A result would replace its own input, or images cannot be written in this format.
     MicrographError
         None of them could be used.
     """
+    check_writable(format)
     if folder is not None:
         make_directory(folder)
     else:
@@ -97,17 +99,11 @@ def denoise_files(
     for path, output in outputs.items():
         if output.resolve() in inputs:
             raise SettingsError(f"{path}: {output} would replace an input; choose another folder, or give --suffix")
-    loaded = stream(micrographs, lambda file: read_micrograph(file.path, name=file.name), 1)
+    read = stream(micrographs, lambda file: read_micrograph(file.path, name=file.name), 1)
     failed: dict[str, str] = {}
-    for file, found in reporter.track(loaded, len(micrographs), "denoising"):
-        if isinstance(found, MicrographError):
-            failed[str(file.path)] = str(found)
-            reporter.warn(f"skipped: {found}")
-            continue
+    for file, found in usable(read, len(micrographs), "denoising", reporter, failed):
         pixels = settings(found.pixels, networks)
         write_micrograph(outputs[file.path], Micrograph(pixels, found.pixel_size, found.name))
-    if failed and len(failed) == len(micrographs):
-        raise MicrographError(f"no micrograph could be used: {next(iter(failed.values()))}")
     return failed
 
 

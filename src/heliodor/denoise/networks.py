@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,37 @@ from heliodor.errors import SettingsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Name -> number of times the resolution is halved, side of the first kernel, channels, side of the last kernels.
+
+class Architecture(NamedTuple):
+    """What tells one architecture from another.
+
+    Attributes
+    ----------
+    depth : int
+        Times that the resolution is halved.
+    kernel, features, last_kernel : int
+        Side of the first kernel, channels, side of the last kernels.
+    skips : int
+        Halvings of the finest level that is handed across; 0: the image itself is.
+    residual : bool
+        The network draws the noise, which is taken away from the image.
+    """
+
+    depth: int
+    kernel: int
+    features: int
+    last_kernel: int
+    skips: int = 0
+    residual: bool = False
+
+
 ARCHITECTURES = {
-    "unet": (5, 11, 48, 5),
-    "unet-small": (3, 11, 48, 5),
-    "fcnn": (0, 11, 64, 11),
-    "affine": (0, 31, 1, 31),
+    "unet": Architecture(5, 11, 48, 5),
+    "unet-small": Architecture(3, 11, 48, 5),
+    "unet2": Architecture(5, 7, 48, 3, skips=2),
+    "unet3": Architecture(5, 7, 48, 3, residual=True),
+    "fcnn": Architecture(0, 11, 64, 11),
+    "affine": Architecture(0, 31, 1, 31),
 }
 
 
@@ -76,9 +101,9 @@ class Denoiser(nn.Module):
     def __init__(self, settings: DenoiserSettings) -> None:
         super().__init__()
         self.settings = settings
-        depth, kernel, features, last = ARCHITECTURES[settings.arch]
-        kernel, features, last = settings.kernel or kernel, settings.features or features, settings.last_kernel or last
-        self.depth, self.step = depth, 2**depth
+        self.architecture = arch = ARCHITECTURES[settings.arch]
+        kernel, features = settings.kernel or arch.kernel, settings.features or arch.features
+        self.step = 2**arch.depth
         if settings.arch == "affine":
             self.filter = _conv(1, 1, kernel)
             self.reach = kernel // 2
@@ -88,14 +113,15 @@ class Denoiser(nn.Module):
             self.net = nn.Sequential(*layers[:-1])
             self.reach = 3 * (kernel // 2)
         else:
-            self._make_unet(depth, kernel, features, last)
+            self._make_unet(kernel, features, settings.last_kernel or arch.last_kernel)
 
-    def _make_unet(self, depth: int, kernel: int, n: int, last: int) -> None:
+    def _make_unet(self, kernel: int, n: int, last: int) -> None:
+        depth, skips = self.architecture.depth, self.architecture.skips
         for level in range(1, depth + 2):
             width, inputs = (kernel, 1) if level == 1 else (3, n)
             self.add_module(f"enc{level}", nn.Sequential(_conv(inputs, n, width), nn.LeakyReLU(0.1)))
         for level in range(depth, 1, -1):
-            inputs = 2 * n if level == depth else 3 * n
+            inputs = 2 * n if level == depth or level <= skips else 3 * n
             self.add_module(
                 f"dec{level}",
                 nn.Sequential(_conv(inputs, 2 * n, 3), nn.LeakyReLU(0.1), _conv(2 * n, 2 * n, 3), nn.LeakyReLU(0.1)),
@@ -103,7 +129,7 @@ class Denoiser(nn.Module):
         # the last stage narrows from 4/3 and 2/3 of n, which is 64 and 32 in the published ones, to the one result
         wide, narrow = max(1, 4 * n // 3), max(1, 2 * n // 3)
         self.dec1 = nn.Sequential(
-            *(_conv(2 * n + 1, wide, last), nn.LeakyReLU(0.1), _conv(wide, narrow, last), nn.LeakyReLU(0.1)),
+            *(_conv(2 * n + (skips == 0), wide, last), nn.LeakyReLU(0.1), _conv(wide, narrow, last), nn.LeakyReLU(0.1)),
             _conv(narrow, 1, last),
         )
         down = kernel // 2 + sum(2**level for level in range(1, depth + 1))
@@ -117,14 +143,16 @@ class Denoiser(nn.Module):
         if self.settings.arch == "fcnn":
             return torch.as_tensor(self.net(x))
         kept, y = [x], x
-        for level in range(1, self.depth + 1):
+        for level in range(1, self.architecture.depth + 1):
             y = F.max_pool2d(self.get_submodule(f"enc{level}")(y), 2)
             kept.append(y)
-        y = self.get_submodule(f"enc{self.depth + 1}")(kept.pop())
-        for level in range(self.depth, 0, -1):
+        y = self.get_submodule(f"enc{self.architecture.depth + 1}")(kept.pop())
+        for level in range(self.architecture.depth, 0, -1):
             skip = kept.pop()
-            y = self.get_submodule(f"dec{level}")(torch.cat([_double(y, skip.shape[2], skip.shape[3]), skip], dim=1))
-        return y
+            y = _double(y, skip.shape[2], skip.shape[3])
+            y = torch.cat([y, skip], dim=1) if level > self.architecture.skips else y
+            y = self.get_submodule(f"dec{level}")(y)
+        return x - y if self.architecture.residual else y
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:

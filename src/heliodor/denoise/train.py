@@ -1,31 +1,45 @@
-"""Training of denoisers from pairs of exposures of the same place, noise against noise (Lehtinen et al. 2018).
+"""Training of denoisers without a clean image.
 
-The halves of a pair share the specimen and not the noise, so the best guess of one from the other is the specimen.
+noise2noise (Lehtinen et al. 2018): the halves of an exposure share the specimen and not the noise, so the best guess of
+one from the other is the specimen. masked (Noise2Self, Batson and Royer 2019): a few pixels are replaced by noise, and
+the best guess of what they were, from their surroundings, is what is not noise of single pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from heliodor.denoise.filters import cut_pixels
 from heliodor.denoise.networks import Denoiser, DenoiserSettings
 from heliodor.errors import SettingsError
 from heliodor.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from heliodor.denoise.images import Images
+
     Array = NDArray[np.float32]
 
-OPTIMIZERS = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-CRITERIA = {"L2": F.mse_loss, "L1": F.l1_loss}
+METHODS = ("noise2noise", "masked")
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adagrad": torch.optim.Adagrad,
+    "adam": torch.optim.Adam,
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
+CRITERIA = ("L2", "L1", "L0")
+MASKED = 0.01  # of the pixels, in 'masked', as in Topaz
+_LEAST = 1e-8  # L0: of a difference, whose power would have no gradient at 0
 
 
 @dataclass(frozen=True)
@@ -35,8 +49,12 @@ class DenoiseTraining:
     Parameters
     ----------
     network : DenoiserSettings
+    method : {'noise2noise', 'masked'}
+        'masked' takes single images, and halves as two of them.
     optimizer : {'adagrad', 'adam', 'sgd'}
-    criterion : {'L2', 'L1'}
+    criterion : {'L2', 'L1', 'L0'}
+        Which centre of the noise is sought: mean, median, or, with a power that falls from 2 towards 0 over the
+        epochs, mode.
     learning_rate : float
     crop : int
         Side of the squares that are trained on, in pixels; no more than the images have is taken.
@@ -46,6 +64,8 @@ class DenoiseTraining:
         Times that each pair is used, with another square each time.
     held_out : float
         Fraction of the pairs to validate on, in [0, 1).
+    pixel_cutoff : float
+        Pixels this many standard deviations off the mean are set to it; 0: none.
     seed : int
         Same seed, same result.
 
@@ -56,6 +76,7 @@ class DenoiseTraining:
     """
 
     network: DenoiserSettings = field(default_factory=DenoiserSettings)
+    method: str = "noise2noise"
     optimizer: str = "adagrad"
     criterion: str = "L2"
     learning_rate: float = 0.001
@@ -63,10 +84,12 @@ class DenoiseTraining:
     batch: int = 4
     epochs: int = 100
     held_out: float = 0.1
+    pixel_cutoff: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, value, known in (
+            ("method", self.method, METHODS),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("criterion", self.criterion, CRITERIA),
         ):
@@ -87,18 +110,26 @@ class Epoch(NamedTuple):
     network: Denoiser
 
 
+class Batch(NamedTuple):
+    """Squares that a network is given and squares that it should return, (B, 1, side, side), and which pixels count."""
+
+    inputs: Tensor
+    targets: Tensor
+    counted: Tensor | None
+
+
 def train_denoiser(
-    read: Sequence[Callable[[], tuple[Array, Array]]],
+    images: Sequence[Images],
     settings: DenoiseTraining,
     device: torch.device,
     reporter: Reporter = SILENT,
 ) -> Iterator[Epoch]:
-    """Train on pairs of images; yield after every epoch.
+    """Train; yield after every epoch.
 
     Parameters
     ----------
-    read : sequence of callable
-        Each returns the two images of a pair, of the same shape, in any unit.
+    images : sequence of callable
+        Each reads a pair of images, or one, in any unit; see `heliodor.denoise.images`.
     settings : DenoiseTraining
     device : torch.device
     reporter : Reporter
@@ -106,71 +137,86 @@ def train_denoiser(
     Raises
     ------
     SettingsError
-        There is no pair to train on.
+        There is nothing to train on.
     """
-    order = np.random.default_rng(settings.seed).permutation(len(read))
-    count = int(len(read) * settings.held_out)
-    held, kept = [read[k] for k in order[:count]], [read[k] for k in order[count:]]
+    order = np.random.default_rng(settings.seed).permutation(len(images))
+    count = int(len(images) * settings.held_out)
+    held, kept = [images[k] for k in order[:count]], [images[k] for k in order[count:]]
     if not kept:
-        raise SettingsError("there is no pair to train on; give more pairs, or hold out fewer")
+        raise SettingsError("there is nothing to train on; give more images, or hold out fewer")
+    reporter.note(f"training on {len(kept)}, validating on {len(held)}")
     torch.manual_seed(settings.seed)
     network = Denoiser(settings.network).to(device)
     optimizer = OPTIMIZERS[settings.optimizer](network.parameters(), lr=settings.learning_rate)
     for epoch in range(1, settings.epochs + 1):
         rng = np.random.default_rng([settings.seed, epoch])
+        distance = _distance(settings.criterion, (epoch - 1) / settings.epochs)
         network.train()
         losses = []
         batches = _batches([kept[k] for k in rng.permutation(len(kept))], settings, rng)
-        for one, other in reporter.track(batches, -(-len(kept) // settings.batch), f"epoch {epoch}"):
-            loss = _loss(network, one.to(device), other.to(device), settings)
+        for batch in reporter.track(batches, -(-len(kept) // settings.batch), f"epoch {epoch}"):
+            loss = _loss(network, batch, distance, device)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(float(loss.detach()))
         network.eval()
-        yield Epoch(epoch, float(np.mean(losses)), _validate(network, held, settings, device), network)
+        with torch.no_grad():  # on squares that are the same after every epoch
+            again = _batches(held, settings, np.random.default_rng([settings.seed, 0]))
+            validation = [float(_loss(network, batch, distance, device)) for batch in again]
+        yield Epoch(epoch, float(np.mean(losses)), float(np.mean(validation)) if held else float("nan"), network)
 
 
-def _loss(network: Denoiser, one: Tensor, other: Tensor, settings: DenoiseTraining) -> Tensor:
-    """Each half predicts the other."""
-    criterion = CRITERIA[settings.criterion]
-    return (criterion(network(one), other) + criterion(network(other), one)) / 2
+def _distance(criterion: str, progress: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what is minimized, when this fraction of the epochs is over."""
+    if criterion == "L0":
+        power = 2 * (1 - progress)
+        return lambda x, y: ((x - y).abs() + _LEAST).pow(power).mean()
+    return F.mse_loss if criterion == "L2" else F.l1_loss
 
 
-def _validate(
-    network: Denoiser,
-    held: Sequence[Callable[[], tuple[Array, Array]]],
-    settings: DenoiseTraining,
-    device: torch.device,
-) -> float:
-    """Return the mean loss on squares that are the same after every epoch."""
-    rng = np.random.default_rng([settings.seed, 0])
-    with torch.no_grad():
-        losses = [
-            float(_loss(network, one.to(device), other.to(device), settings))
-            for one, other in _batches(held, settings, rng)
-        ]
-    return float(np.mean(losses)) if losses else float("nan")
+def _loss(
+    network: Denoiser, batch: Batch, distance: Callable[[Tensor, Tensor], Tensor], device: torch.device
+) -> Tensor:
+    found, wanted = network(batch.inputs.to(device)), batch.targets.to(device)
+    if batch.counted is None:
+        return distance(found, wanted)
+    counted = batch.counted.to(device)
+    return distance(found[counted], wanted[counted])
 
 
-def _batches(
-    read: Sequence[Callable[[], tuple[Array, Array]]], settings: DenoiseTraining, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield squares (B, 1, crop, crop) from the same place of both halves, turned and mirrored alike.
+def _batches(images: Sequence[Images], settings: DenoiseTraining, rng: np.random.Generator) -> Iterator[Batch]:
+    for start in range(0, len(images), settings.batch):
+        squares = _squares([read() for read in images[start : start + settings.batch]], settings, rng)
+        if settings.method == "masked":
+            yield _masked(torch.from_numpy(squares.reshape(-1, 1, *squares.shape[2:])), rng)
+        else:
+            one, other = torch.from_numpy(squares[:, :1]), torch.from_numpy(squares[:, 1:])
+            yield Batch(torch.cat([one, other]), torch.cat([other, one]), None)
+
+
+def _squares(groups: Sequence[Sequence[Array]], settings: DenoiseTraining, rng: np.random.Generator) -> Array:
+    """Cut squares (B, images of a group, side, side) from the same place of a group, turned and mirrored alike.
 
     Images smaller than a square of full size lessen those of their minibatch.
     """
-    for start in range(0, len(read), settings.batch):
-        pairs = [[_normalized(image) for image in pair()] for pair in read[start : start + settings.batch]]
-        side = min(settings.crop, *(size for pair in pairs for size in pair[0].shape))
-        squares = []
-        for pair in pairs:
-            y, x = (int(rng.integers(size - side + 1)) for size in pair[0].shape)
-            turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-            cut = [np.rot90(image[y : y + side, x : x + side], turns) for image in pair]
-            squares.append(np.stack([image[:, ::-1] if mirrored else image for image in cut]))
-        batch = torch.from_numpy(np.stack(squares))
-        yield batch[:, :1], batch[:, 1:]
+    side = min(settings.crop, *(size for group in groups for size in group[0].shape))
+    squares = []
+    for group in groups:
+        y, x = (int(rng.integers(size - side + 1)) for size in group[0].shape)
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        whole = [cut_pixels(_normalized(image), settings.pixel_cutoff) for image in group]
+        cut = [np.rot90(image[y : y + side, x : x + side], turns) for image in whole]
+        squares.append(np.stack([image[:, ::-1] if mirrored else image for image in cut]))
+    return np.stack(squares)
+
+
+def _masked(squares: Tensor, rng: np.random.Generator) -> Batch:
+    """Replace a few pixels by noise as strong as the image."""
+    hidden = torch.from_numpy(rng.random(squares.shape, dtype=np.float32) < MASKED)
+    hidden[0, 0, 0, 0] |= not bool(hidden.any())  # a loss of no pixel is no number
+    noise = torch.from_numpy(rng.standard_normal(squares.shape, dtype=np.float32))
+    return Batch(torch.where(hidden, noise, squares), squares, hidden)
 
 
 def _normalized(image: Array) -> Array:

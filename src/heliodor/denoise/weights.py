@@ -25,7 +25,15 @@ DENOISERS = {
     "affine": "affine_L1_v0.2.2",
     "unet-v0.2.1": "unet_L2_v0.2.1",
 }
-_KNOWN = ("UDenoiseNet", "UDenoiseNetSmall", "DenoiseNet2", "AffineDenoise")
+_CLASSES = {
+    "UDenoiseNet": "unet",
+    "UDenoiseNetSmall": "unet-small",
+    "UDenoiseNet2": "unet2",
+    "UDenoiseNet3": "unet3",
+    "DenoiseNet2": "fcnn",
+    "AffineDenoise": "affine",
+}
+"""Classes of Topaz, and what they are called here."""
 
 
 def save_denoiser(path: str | os.PathLike[str], network: Denoiser) -> None:
@@ -77,23 +85,31 @@ def _settings(pickled: Pickled, path: Path) -> DenoiserSettings:
     """Tell the architecture of a file of Topaz from its classes and the names and shapes of its weights."""
     tensors = pickled.tensors
     kind = pickled.kind("")
-    first: dict[str, Tensor] = {
-        arch: tensors[f"{part}.weight"]
-        for arch, part in (("affine", "filter"), ("fcnn", "net.0"), ("unet-small", "enc1.0"))
-        if f"{part}.weight" in tensors
-    }
-    if not first or (kind and kind not in _KNOWN):
+    weight = next(
+        (tensors[name] for name in ("filter.weight", "net.0.weight", "enc1.0.weight") if name in tensors), None
+    )
+    if weight is None or (kind and kind not in _CLASSES):
         raise WeightsError(
             f"{path}: holds {kind or 'weights'}, no denoiser that is known here; give one of Topaz's unet, unet-small, "
-            "fcnet2 or affine"
+            "unet2, unet3, fcnet2 or affine"
         )
-    arch, weight = next(iter(first.items()))
     if weight.ndim != 4:
         raise WeightsError(f"{path}: a denoiser of tomograms, which is not provided; give one of micrographs")
-    if arch == "unet-small" and "enc6.0.weight" in tensors:
-        arch = "unet"
-    last = tensors["dec1.0.weight"].shape[-1] if "dec1.0.weight" in tensors else None
+    last = tensors.get("dec1.0.weight")
+    arch = _CLASSES[kind] if kind else _architecture(tensors)
     try:
-        return DenoiserSettings(arch, weight.shape[-1], weight.shape[0], last)
+        return DenoiserSettings(arch, weight.shape[-1], weight.shape[0], None if last is None else last.shape[-1])
     except HeliodorError as error:
         raise WeightsError(f"{path}: {error}; give another denoiser") from error
+
+
+def _architecture(tensors: dict[str, Tensor]) -> str:
+    """Tell the architecture from the weights; unet and unet3 have the same, and unet is the one that is published."""
+    if "filter.weight" in tensors:
+        return "affine"
+    if "net.0.weight" in tensors:
+        return "fcnn"
+    if "enc6.0.weight" not in tensors:
+        return "unet-small"
+    last = tensors.get("dec1.0.weight")
+    return "unet2" if last is not None and last.shape[1] % 2 == 0 else "unet"  # odd: the image is one of the channels

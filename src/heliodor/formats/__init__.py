@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import FormatError, SettingsError
-from heliodor.formats import box, cbox, cs, csv, json, star, txt, via
+from heliodor.formats import box, cbox, cs, csv, imod, json, star, txt, via
 from heliodor.names import stem
 from heliodor.picks import Picks
 
@@ -30,6 +30,7 @@ FORMATS: dict[str, ModuleType] = {
     "json": json,
     "cbox": cbox,
     "cs": cs,
+    "imod": imod,
 }
 ALIASES = {"coord": "txt", "tab": "txt"}
 
@@ -63,7 +64,7 @@ def read_picks(
     Parameters
     ----------
     path : path
-    format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs'}
+    format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs', 'imod'}
     y : {'down', 'up'}
         Whether y counts rows from the first row of the image array, as here, or from the last. The
         formats do not say: EMAN's and RELION's files depend on the program that showed the image.
@@ -126,7 +127,7 @@ def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "au
     ----------
     path : path
     picks : Picks
-    format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs'}
+    format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs', 'imod'}
     **options
         `integers` (txt, via), `box_size` (box, cbox), `micrographs` (cs), `image_ext` (via).
 

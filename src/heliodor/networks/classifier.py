@@ -60,8 +60,8 @@ class NetworkSettings:
             raise SettingsError(f"dropout must be in [0, 1). Got {self.dropout} instead.")
         if self.pooling not in ("none", "max"):
             raise SettingsError(f"pooling must be 'none' or 'max'. Got '{self.pooling}' instead.")
-        if self.pooling == "max" and not self.model.startswith("resnet"):
-            raise SettingsError(f"pooling is for resnet8 and resnet16; {self.model} has strides")
+        if self.pooling == "max" and self.model not in ("resnet8", "resnet16"):
+            raise SettingsError(f"pooling is for resnet8 and resnet16; {self.model} has its own way to downsample")
 
 
 def _plain(settings: NetworkSettings, kernels: tuple[int, ...]) -> list[Layer]:
@@ -86,6 +86,18 @@ def _plain(settings: NetworkSettings, kernels: tuple[int, ...]) -> list[Layer]:
 
 def _options(settings: NetworkSettings) -> dict[str, Any]:
     return {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
+
+
+def _resnet6(settings: NetworkSettings) -> list[Layer]:
+    u, options = settings.units, _options(settings)
+    return [
+        Convolution(1, u, 5, activation=nn.ReLU(), **options),
+        MaxPool(),
+        Residual(u, 2 * u, dilation=4, **options),
+        MaxPool(),
+        Residual(2 * u, 2 * u, dilation=2, **options),
+        Convolution(2 * u, 4 * u, 5, activation=nn.ReLU(), **options),
+    ]
 
 
 def _resnet8(settings: NetworkSettings) -> list[Layer]:
@@ -126,6 +138,7 @@ ARCHITECTURES: dict[str, Callable[[NetworkSettings], list[Layer]]] = {
     "conv31": lambda settings: _plain(settings, (7, 5, 5)),
     "conv63": lambda settings: _plain(settings, (7, 5, 5, 5)),
     "conv127": lambda settings: _plain(settings, (7, 5, 5, 5, 5)),
+    "resnet6": _resnet6,
     "resnet8": _resnet8,
     "resnet16": _resnet16,
 }

@@ -101,11 +101,11 @@ def _residual(network: Classifier, layers: list[Any], version: Version) -> nn.Mo
         "num_features": network.latent,
         "latent_dim": network.latent,
         "width": network.receptive_field,
-        "stride": 1 if network.settings.pooling == "max" else 2,
+        "stride": 1 if any(isinstance(layer, MaxPool) for layer in layers) else 2,
         "pad": False,
         "dims": 2,
     }
-    name = {"resnet8": "ResNet8", "resnet16": "ResNet16"}[network.settings.model]
+    name = {"resnet6": "ResNet6", "resnet8": "ResNet8", "resnet16": "ResNet16"}[network.settings.model]
     return _module(_RESNET, name, {"features": nn.Sequential(*steps)}, attributes)
 
 

@@ -111,7 +111,7 @@ class Residual(Layer):
 
 
 class MaxPool(Layer):
-    """The largest of 3x3, stride 2: what Topaz's residual networks have with `--pooling max`."""
+    """The largest of 3x3, stride 2: what Topaz's residual networks have with `--pooling max`, and resnet6."""
 
     span, stride = 3, 2
 

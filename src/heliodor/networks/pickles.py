@@ -28,6 +28,7 @@ _DENOISERS = "UDenoiseNet UDenoiseNet2 UDenoiseNet3 UDenoiseNetSmall DenoiseNet 
 _CLASSES = {
     "topaz.denoise": _DENOISERS,  # until 0.2.5
     "topaz.denoising.models": _DENOISERS,
+    "topaz.filters": "AffineDenoise",  # since 0.3
     "topaz.model.classifier": "LinearClassifier",
     "topaz.model.features.basic": "BasicConv",
     "topaz.model.features.resnet": "ResNet6 ResNet8 ResNet16 ResidA BasicConv BasicConv2d MaxPool",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Layers = list[dict[str, "Tensor"]]  # of each layer with weights: name in our layer -> tensor
 
 _PLAIN = {3: "conv31", 4: "conv63", 5: "conv127"}  # number of convolutions
-_RESIDUAL = {"crrrc": "resnet8", "crrrrrrrc": "resnet16"}  # c: a convolution, r: a residual block
+_RESIDUAL = {"crrc": "resnet6", "crrrc": "resnet8", "crrrrrrrc": "resnet16"}  # c: a convolution, r: a residual block
 _PARTS = {
     "conv": "conv",
     "bn": "bn",
@@ -46,7 +46,7 @@ def from_topaz(pickled: Pickled, path: str | os.PathLike[str]) -> Classifier:
     Raises
     ------
     WeightsError
-        The network is none of conv31, conv63, conv127, resnet8 and resnet16, or has an option of Topaz that
+        The network is none of conv31, conv63, conv127, resnet6, resnet8 and resnet16, or has an option of Topaz that
         heliodor lacks.
     """
     groups = _groups(pickled.tensors)
@@ -56,9 +56,10 @@ def from_topaz(pickled: Pickled, path: str | os.PathLike[str]) -> Classifier:
     if model is None or "classifier.weight" not in pickled.tensors:
         raise WeightsError(
             f"{path}: holds {pickled.kind('features') or 'weights'} of a network that heliodor does not know; "
-            "give one of resnet8, resnet16, conv31, conv63 or conv127"
+            "give one of resnet6, resnet8, resnet16, conv31, conv63 or conv127"
         )
     pooling, dropout = _options(pickled, path, groups, residual)
+    pooling = "none" if model == "resnet6" else pooling  # it pools whatever the option
     channels = [len(next(iter(layer.values()))) for layer in layers]
     scaling = 2 if residual else max(1, channels[1] // channels[0])
     normed = any("running_mean" in name for layer in layers for name in layer)

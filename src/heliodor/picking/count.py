@@ -134,7 +134,7 @@ def _pilot(
     scorer = scorers_of_network(network, device)[0]
     found, scores = [], []
     for example, h in zip(examples, parts, strict=True):
-        xy, all_scores = detector.maxima(score_map(scorer, example.pixels))
+        xy, all_scores = detector.maxima(score_map(scorer, example.pixels), example.junk)
         found.append((xy, all_scores))
         matched = match(xy, all_scores, example.positives[h], match_radius)
         best = np.full(int(h.sum()), -np.inf)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heliodor.picking.detect import Detector
 
 _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and share of all above which, none is sure
+_SHARE = 0.5  # of the shift of low scores that high ones get
 _HIDDEN = 0.5  # of the area
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
@@ -111,8 +112,9 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
 
     All that is not a particle is false. That gives the number of false detections, and below the scores of particles
     (where detections are more than one and a half times as many) how they are distributed. Decoys are thinned to that
-    number and shifted to these scores: between crowded particles the network sees less than in open background. What
-    they then say about higher scores, where particles and false detections mix, could not be known otherwise.
+    number and shifted half-way to these scores: between crowded particles the network sees less than in open
+    background, but the best of it differs less (dev/LOG.md). What they then say about higher scores, where particles and
+    false detections mix, could not be known otherwise.
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
@@ -122,7 +124,7 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     if not clear.any():
         return replace(evidence, weight=weight, shift=0.0)
     places = np.minimum((wanted + ranks[clear]).astype(int), len(evidence.scores) - 1)
-    shift = float(np.median(evidence.scores[places] - evidence.decoys[clear]))
+    shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[clear]))
     return replace(evidence, weight=weight, shift=shift)
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import SettingsError
+from heliodor.junk.depth import standardize
+from heliodor.junk.inspect import Inspector
+from heliodor.junk.mask import learn_limits
 from heliodor.micrographs import read_header
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import load_pretrained
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from heliodor.junk.mask import Limits
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from heliodor.picks import Picks
     from heliodor.progress import Reporter
 
+_SURE = 0.9  # probability of a detection that stands in for a label where the limits of junk are learned
 _TOLERATED = 1.35  # how far the width of a particle may be from what the network was trained on, as a factor
 
 
@@ -66,9 +73,17 @@ def general(
     network, facts = found
     scorer = scorers_of_network(network, device)[0]
     images = list(draw_sample(micrographs, settings.seed, load, {}, reporter).values())
-    detections = [geometry.detector.maxima(score_map(scorer, image)) for image in images]
+    scores = [score_map(scorer, image) for image in images]
+    detections = [geometry.detector.maxima(s) for s in scores]
     # What simulated micrographs taught about scores says how many particles to expect; decoys say the rest.
     known = Calibration.of_model(facts)
+    limits = None
+    if settings.junk_mask:
+        sure = [xy[known(s) > _SURE] for xy, s in detections]
+        limits = _limits(images, sure, geometry)
+        inspect = Inspector(geometry.span, limits)
+        masked = zip(scores, images, strict=True)
+        detections = [geometry.detector.maxima(s, inspect.junk(image)) for s, image in masked]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
     evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, found=detections)
     calibration = calibrate(evidence)
@@ -81,12 +96,22 @@ def general(
         "normalization": settings.normalization,
         "training": facts["training"],
         "threshold": threshold,
+        "junk_limits": limits,
         "estimates": {"expected_particles": expected, "particles_in_sample": expected, "threshold": threshold},
         "evidence": about_evidence(evidence, calibration, expected),
         **calibration.about(),
     }
     save_network(folder / MODEL, network, about)
     return network, about
+
+
+def _limits(
+    images: Sequence[NDArray[np.float32]], sure: Sequence[NDArray[np.float64]], geometry: Geometry
+) -> Limits | None:
+    """Learn how dark particles can be from detections that are surely particles; None where there are no such."""
+    if not sum(map(len, sure)):
+        return None
+    return learn_limits((standardize(image, geometry.span), xy) for image, xy in zip(images, sure, strict=True))
 
 
 def facts_for(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.junk.depth import standardize
+from heliodor.junk.inspect import Inspector
+from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.picking.calibration import calibrate
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from heliodor.junk.mask import Limits
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.load import Loader
@@ -68,13 +72,14 @@ def learn(
     -------
     network : Classifier
     about : dict
-        What the model file says: geometry, normalization, training, threshold, estimates.
+        What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
     if (folder / MODEL).is_file():
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return load_network(folder / MODEL)
     named = set(labels.names)
-    examples = _examples([m for m in micrographs if m.name in named], labels, negatives, load, reporter)
+    labeled = [m for m in micrographs if m.name in named]
+    examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
     kind = NetworkSettings(model=settings.model, units=settings.units)
     start = _start(kind, settings.pretrained, reporter)
@@ -94,7 +99,16 @@ def learn(
         reporter=reporter,
     )
     evidence, here = gather_sample(
-        network, training, micrographs, expected, settings.seed, geometry, load, device, reporter
+        network,
+        training,
+        micrographs,
+        expected,
+        settings.seed,
+        geometry,
+        Inspector(geometry.span, limits),
+        load,
+        device,
+        reporter,
     )
     calibration = calibrate(evidence)
     threshold = settings.threshold
@@ -106,6 +120,7 @@ def learn(
         "normalization": settings.normalization,
         "training": asdict(chosen),
         "threshold": threshold,
+        "junk_limits": limits,
         "estimates": {
             "pi": chosen.pi,
             "expected_particles": expected,
@@ -121,14 +136,28 @@ def learn(
 
 
 def _examples(
-    labeled: Sequence[MicrographFile], labels: Picks, negatives: Picks, load: Loader, reporter: Reporter
-) -> list[Example]:
+    labeled: Sequence[MicrographFile],
+    labels: Picks,
+    negatives: Picks,
+    settings: PickSettings,
+    geometry: Geometry,
+    load: Loader,
+    reporter: Reporter,
+) -> tuple[list[Example], Limits | None]:
+    """Read the labelled micrographs; learn from them what is junk, and mark it."""
     examples = []
     for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
         small, scale = load(micrograph)
         positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
         examples.append(Example(micrograph.name, small.pixels, positive, negative, micrograph.source))
-    return examples
+    if not settings.junk_mask:
+        return examples, None
+    standards = [standardize(e.pixels, geometry.span) for e in examples]
+    limits = learn_limits(zip(standards, (e.positives for e in examples), strict=True))
+    marked = [replace(e, junk=junk_mask(s, limits)) for e, s in zip(examples, standards, strict=True)]
+    share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)
+    reporter.note(f"junk (gold, ice lumps, carbon) covers {1 - share:.1%} of the labelled micrographs")
+    return marked, limits
 
 
 def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from heliodor.errors import MicrographError
 from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
+from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
 from heliodor.picking.calibration import KEY
@@ -49,6 +50,8 @@ class PickResult:
         Micrograph path -> why it was skipped.
     geometry : Geometry
     threshold : float
+    flags : dict
+        Micrograph name -> what is wrong with it as a whole, a list of reasons; none of the good ones.
     seconds : dict
         Of training, picking, and in all.
     """
@@ -57,6 +60,7 @@ class PickResult:
     failed: dict[str, str]
     geometry: Geometry
     threshold: float
+    flags: dict[str, list[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -117,26 +121,30 @@ def pick(
     reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
 
-    load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size)
+    load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size, examine=True)
     prepare = learn if len(labels) else general
     network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
-    failed = _score_all(folder, network, geometry.detector, micrographs, load, device, workers, reporter)
+    inspect = Inspector(geometry.span, about.get("junk_limits"))
+    detector = replace(geometry.detector, margin=settings.margin / geometry.pixel_size / geometry.factor)
+    failed = _score_all(folder, network, detector, inspect, micrographs, load, device, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     picks = _collect(folder, picked, Cut.of_model(about, given=settings.threshold is not None))
+    flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
     result = {
         "estimates": about["estimates"],
         "picks": len(picks),
         "failed": failed,
+        "flags": flags,
         "seconds": seconds,
         KEY: about[KEY],
         "evidence": about["evidence"],
     }
     write_record(folder / RUN, {**record, "result": result})
     write_report(folder, reporter=reporter)
-    return PickResult(picks, failed, geometry, about["threshold"], seconds)
+    return PickResult(picks, failed, geometry, about["threshold"], flags, seconds)
 
 
 def _size(path: Path) -> int | None:
@@ -191,6 +199,7 @@ def _score_all(
     folder: Path,
     network: Classifier,
     detector: Detector,
+    inspect: Inspector,
     micrographs: Sequence[MicrographFile],
     load: Loader,
     device: str,
@@ -211,11 +220,32 @@ def _score_all(
             failed[str(micrograph.path)] = str(result)
             reporter.warn(f"skipped: {result}")
             continue
-        found = Picks.on(micrograph.name, *detector.maxima(result.scores)).scaled(result.scale)
+        junk, flags = inspect(result.micrograph)
+        found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
+        if flags:  # before the picks, which say that this micrograph is done
+            write_text(_flags_path(folder, micrograph), "\n".join(flags) + "\n")
         write_text(_star_path(folder, "candidates", micrograph), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")
     return failed
+
+
+def _flags_path(folder: Path, micrograph: MicrographFile) -> Path:
+    return folder / "candidates" / f"{micrograph.name}.flags"
+
+
+def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Picks) -> dict[str, list[str]]:
+    """Return what is wrong with micrographs, that they are empty included."""
+    picked = set(picks.micrographs())
+    flags: dict[str, list[str]] = {}
+    for micrograph in micrographs:
+        path = _flags_path(folder, micrograph)
+        reasons = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        if micrograph.name not in picked:
+            reasons.append("empty: no picks")
+        if reasons:
+            flags[micrograph.name] = reasons
+    return flags
 
 
 def _star_path(folder: Path, kind: str, micrograph: MicrographFile) -> Path:

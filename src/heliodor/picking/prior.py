@@ -65,6 +65,6 @@ def settle_prior(
 
 
 def _area(examples: Sequence[Example], geometry: Geometry) -> float:
-    """Return the mean area of the micrographs, in square angstrom."""
-    pixels = sum(e.pixels.size for e in examples) / len(examples)
+    """Return the mean area of the micrographs without junk, in square angstrom."""
+    pixels = sum(e.area for e in examples) / len(examples)
     return pixels * (geometry.pixel_size * geometry.factor) ** 2

@@ -8,7 +8,7 @@ import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.evidence import Evidence, gather
+from heliodor.picking.evidence import Evidence, Found, gather
 from heliodor.picking.scoring import score_map
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from heliodor.junk.inspect import Inspector
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
@@ -33,6 +34,7 @@ def gather_sample(
     expected: float,
     seed: int,
     geometry: Geometry,
+    inspect: Inspector,
     load: Loader,
     device: str,
     reporter: Reporter,
@@ -43,13 +45,15 @@ def gather_sample(
     tell a score; detections above it are counted on both.
     """
     scorer, detector = scorers_of_network(network, device)[0], geometry.detector
+
+    def look(pixels: NDArray[np.float32]) -> Found:
+        return detector.maxima(score_map(scorer, pixels), inspect.junk(pixels))
+
     known = {e.name: e.pixels for e in examples}
     sample = draw_sample(micrographs, seed, load, known, reporter)
-    found = {name: detector.maxima(score_map(scorer, pixels)) for name, pixels in sample.items()}
+    found = {name: look(pixels) for name, pixels in sample.items()}
     labeled = [name for name in known if name in found] or list(known)[:SAMPLE]
-    scores = np.sort(
-        np.concatenate([(found[n] if n in found else detector.maxima(score_map(scorer, known[n])))[1] for n in labeled])
-    )[::-1]
+    scores = np.sort(np.concatenate([(found[n] if n in found else look(known[n]))[1] for n in labeled]))[::-1]
     if len(scores):
         half = scores[min(len(scores) - 1, round(expected / 2 * len(labeled)))]
         here = sum(int((s >= half).sum()) for _, s in found.values()) / len(found)

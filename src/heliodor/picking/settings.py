@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from heliodor.errors import SettingsError
@@ -25,6 +26,11 @@ class PickSettings:
         Picks have a score (log-odds) above it. Default: see `heliodor.picking.evidence`.
     precision : float, optional
         The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
+    junk_mask : bool
+        No picks on gold, ice lumps and carbon; see `heliodor.junk.mask`.
+    margin : float
+        Angstrom from the border of a micrograph within which there are no picks. 0: particles that the border cuts
+        are picked wherever their centre is on the micrograph.
     normalization : {'gmm', 'affine'}
     model, method : str
         Network and objective.
@@ -51,6 +57,8 @@ class PickSettings:
     expected_particles: float | None = None
     threshold: float | None = None
     precision: float | None = None
+    junk_mask: bool = True
+    margin: float = 0.0
     normalization: str = "gmm"
     model: str = "conv31"
     method: str = "GE-binomial"
@@ -74,3 +82,5 @@ class PickSettings:
             raise SettingsError(f"--precision must be between 0 and 1. Got {self.precision:g} instead.")
         if not 0 <= self.held_out < 1:
             raise SettingsError(f"--held-out must be in [0, 1). Got {self.held_out} instead.")
+        if not 0 <= self.margin < math.inf:
+            raise SettingsError(f"--margin, in angstrom, must be 0 or more. Got {self.margin} instead.")

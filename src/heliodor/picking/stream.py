@@ -1,15 +1,14 @@
-"""Micrographs one after the other, the next few being read and scored meanwhile."""
+"""Score maps of micrographs one after the other, the next few being read and scored meanwhile."""
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from heliodor.errors import MicrographError
 from heliodor.picking.scoring import score_maps
+from heliodor.stream import ahead, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from heliodor.networks.scorers import Scorer
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Scored(NamedTuple):
@@ -31,24 +29,6 @@ class Scored(NamedTuple):
     micrograph: Micrograph
     scale: tuple[float, float]
     scores: NDArray[np.float32]
-
-
-def stream(
-    micrographs: Sequence[MicrographFile], load: Callable[[MicrographFile], T], workers: int
-) -> Iterator[tuple[MicrographFile, T | MicrographError]]:
-    """Yield each micrograph with what `load` made of it, in order, or with the error that kept it from that.
-
-    `workers` threads load ahead (reading, FFT and numpy release the interpreter); no more than
-    workers + 1 results wait at any time, so that memory does not grow with their number.
-    """
-
-    def attempt(micrograph: MicrographFile) -> tuple[MicrographFile, T | MicrographError]:
-        try:
-            return micrograph, load(micrograph)
-        except MicrographError as error:
-            return micrograph, error
-
-    return _ahead(attempt, micrographs, max(1, workers))
 
 
 def stream_scores(
@@ -97,22 +77,7 @@ def stream_scores(
 
     size = max((scorer.batch for scorer in scorers), default=1)
     groups = _grouped(stream(micrographs, load, max(workers, size)), size)
-    return itertools.chain.from_iterable(_ahead(score, groups, max(1, len(scorers))))
-
-
-def _ahead(work: Callable[[T], U], items: Iterable[T], workers: int) -> Iterator[U]:
-    """Map in threads, in order; no more than workers + 1 results wait."""
-    waiting: deque[Future[U]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    return itertools.chain.from_iterable(ahead(score, groups, max(1, len(scorers))))
 
 
 def _grouped(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:

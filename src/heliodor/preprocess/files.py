@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
-from heliodor.micrographs import read_micrograph, write_micrograph
+from heliodor.micrographs import check_writable, read_micrograph, write_micrograph
 from heliodor.preprocess import JointMixture, downsample, fit_joint_mixture, histogram, preprocess
 from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
+from heliodor.stream import stream, usable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heliodor.names import MicrographFile
 
-RECORD = "preprocess.json"
+RECORD = ".preprocess.json"  # hidden: programs take every file of the folder for a micrograph
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,8 @@ def preprocess_files(
     MicrographError
         None of the micrographs could be used.
     """
-    unknown = set(formats) - {"mrc", "tiff", "tif", "png"}
-    if unknown:
-        raise SettingsError(f"--format {sorted(unknown)[0]}: cannot be written; choose mrc, tiff or png")
+    for kind in formats:
+        check_writable(kind)
     folder = make_directory(folder)
     outputs = {(folder / f"{m.name}.{kind}").resolve() for m in micrographs for kind in formats}
     for micrograph in micrographs:
@@ -98,14 +97,11 @@ def preprocess_files(
     _claim(folder, settings, overwrite)
     joint = _joint(micrographs, settings, reporter) if settings.normalization == "gmm-dataset" else None
 
-    def work(micrograph: MicrographFile) -> MicrographError | None:
+    def work(micrograph: MicrographFile) -> None:
         paths = [folder / f"{micrograph.name}.{kind}" for kind in formats]
         if not overwrite and all(path.is_file() for path in paths):
-            return None
-        try:
-            full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
-        except MicrographError as error:
-            return error
+            return
+        full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
         small, statistics = preprocess(
             full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
         )
@@ -113,19 +109,12 @@ def preprocess_files(
             write_text(folder / f"{micrograph.name}.metadata.json", json.dumps(statistics) + "\n")
         for path in paths:
             write_micrograph(path, small)
-        return None
 
     failed: dict[str, str] = {}
-    with ThreadPoolExecutor(max(1, workers if workers >= 0 else os.cpu_count() or 1)) as pool:
-        done = zip(micrographs, pool.map(work, micrographs), strict=True)
-        for micrograph, error in reporter.track(done, len(micrographs), "preprocessing"):
-            if error is not None:
-                failed[str(micrograph.path)] = str(error)
-                reporter.warn(f"skipped: {error}")
-            elif verbose:
-                reporter.note(f"processed: {micrograph.name}")
-    if failed and len(failed) == len(micrographs):
-        raise MicrographError(f"no micrograph could be used: {next(iter(failed.values()))}")
+    done = stream(micrographs, work, workers if workers >= 0 else os.cpu_count() or 1)
+    for micrograph, _ in usable(done, len(micrographs), "preprocessing", reporter, failed):
+        if verbose:
+            reporter.note(f"processed: {micrograph.name}")
     return failed
 
 

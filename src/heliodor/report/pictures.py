@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import MicrographError
-from heliodor.picking.stream import stream
 from heliodor.report.images import SHEET_STEP, View, grey, montage, png, view
 from heliodor.report.markup import data_uri, tag
 from heliodor.report.tally import even, extremes, oddest
 from heliodor.report.words import number, several
+from heliodor.stream import stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

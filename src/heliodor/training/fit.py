@@ -98,7 +98,7 @@ def held_out_ap(network: Classifier, validation: Sequence[Example], detector: De
         return float("nan")
     hits, scores = [], []
     for example in validation:
-        xy, found = detector(network, example.pixels)
+        xy, found = detector(network, example.pixels, example.junk)
         hits.append(match(xy, found, example.positives, match_radius).hit)
         scores.append(found)
     labels = sum(len(example.positives) for example in validation)

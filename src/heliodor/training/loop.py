@@ -58,9 +58,9 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = Classifier(settings.network)
-            self.decoder = (
-                Decoder(self.network.latent, self.network.receptive_field) if settings.autoencoder > 0 else None
-            )
+            self.decoder = None
+            if settings.autoencoder > 0:
+                self.decoder = Decoder(self.network.latent, self.network.receptive_field, settings.decoder_units)
         if start is not None:
             self.network.load_state_dict(start.state_dict())
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

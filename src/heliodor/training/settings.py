@@ -28,6 +28,8 @@ class TrainingSettings:
         In downsampled pixels.
     autoencoder : float
         Weight gamma of the reconstruction error; 0: no decoder (METHOD: 10 / N below 250 labels).
+    decoder_units : int
+        Channels of the decoder's last hidden layer (the paper: 32).
     l2 : float
         Adds l2 / 2 * sum of squared weights.
     learning_rate : float
@@ -52,6 +54,7 @@ class TrainingSettings:
     slack: float = -1.0
     label_radius: float = 3.0
     autoencoder: float = 0.0
+    decoder_units: int = 32
     l2: float = 0.0
     learning_rate: float = 2e-3
     epochs: int = 10
@@ -67,7 +70,7 @@ class TrainingSettings:
         if self.method not in OBJECTIVES:
             raise SettingsError(f"there is no method '{self.method}'; choose from {', '.join(OBJECTIVES)}")
         check_pi(self.pi)
-        for name in ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles"):
+        for name in ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles", "decoder_units"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be 1 or more. Got {getattr(self, name)} instead.")
         for name in ("label_radius", "autoencoder", "l2", "learning_rate"):

@@ -35,6 +35,17 @@ def reading_format(name: str) -> str:
     return "csv" if name == "csv" else format_of(name)
 
 
+def output_format(path: str, name: str = "auto") -> str:
+    """Return heliodor's name of the format to write a file in; Topaz's csv is VIA's."""
+    from heliodor.formats import FORMATS as modules
+    from heliodor.formats import find_format
+
+    if name == "auto" and path.lower().endswith(".csv"):
+        return "via"
+    module = find_format(Path(path), format_of(name))
+    return next(own for own, known in modules.items() if known is module)
+
+
 def add_metadata(parser: argparse.ArgumentParser, *names: str) -> None:
     """Declare options whose values go into every row of a STAR file."""
     for name in names:
@@ -92,11 +103,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def read(files: list[str], source: str = "auto") -> Picks:
-    """Read and join coordinate files; names lose their folders and extensions, as Topaz's do, where that is safe."""
+    """Read and join coordinate files.
+
+    Names lose their folders and extensions, as Topaz's do, where that is safe; tables lose what Topaz's do not have.
+    """
     from heliodor.formats import read_picks
     from heliodor.picks import Picks
 
-    return short_names(Picks.join(read_picks(path, format=reading_format(source)) for path in files))
+    picks = Picks.join(read_picks(path, format=reading_format(source)) for path in files)
+    return short_names(picks.without_probabilities())
 
 
 def short_names(picks: Picks) -> Picks:
@@ -124,7 +139,7 @@ def write(picks: Picks, output: str | None, to: str, **details: Any) -> None:
     """Write picks with whole coordinates, to standard output where there is no output."""
     import sys
 
-    from heliodor.formats import find_format, star, write_per_micrograph, write_picks
+    from heliodor.formats import star, write_per_micrograph, write_picks
     from heliodor.formats.txt import to_text
 
     suffix = details.pop("suffix", "")
@@ -136,13 +151,12 @@ def write(picks: Picks, output: str | None, to: str, **details: Any) -> None:
         sys.stdout.write(to_text(whole, integers=True))
     elif output.endswith("/") or Path(output).is_dir():
         kind = to if to != "auto" else "box" if details.get("box_size") else "json"
-        write_per_micrograph(output, whole, format=kind, suffix=suffix, integers=True, **_fitting(kind, details))
+        write_per_micrograph(output, whole, format=kind, suffix=suffix, integers=True, **fitting(kind, details))
     else:
-        module = find_format(Path(output), to if to != "auto" or not output.endswith(".csv") else "via")
-        kind = module.__name__.rsplit(".", 1)[-1]
-        write_picks(output, whole, format=kind, integers=True, **_fitting(kind, details))
+        kind = output_format(output, to)
+        write_picks(output, whole, format=kind, integers=True, **fitting(kind, details))
 
 
-def _fitting(kind: str, details: dict[str, Any]) -> dict[str, Any]:
+def fitting(kind: str, details: dict[str, Any]) -> dict[str, Any]:
     """Return the details with the image extension that the format wants: VIA's page shows PNG."""
     return {**details, "image_ext": ".png"} if kind == "via" else details

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_own(parser)
     for action in parser._actions:
         action.type = integer if action.type is int else action.type
-    parser.set_defaults(device="0", patch_padding=500)
-    parser.add_argument("--hdf", default=None, help="refused: give the halves as folders with --dir-a and --dir-b")
+    # 0.2.5 saves every epoch, 0.3 every tenth and the best: whatever a program looks for is there
+    parser.set_defaults(device="0", patch_padding=500, save_interval=1)
     parser.add_argument("--num-workers", type=integer, default=16, help="no effect: images are read one by one")
 
 
@@ -25,8 +25,6 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.denoise import run as denoise
     from heliodor.errors import SettingsError
 
-    if options.hdf is not None:
-        raise SettingsError("--hdf: stacks of HDF5 are not read; give the halves as folders with --dir-a and --dir-b")
     try:
         number = integer(options.device)
     except argparse.ArgumentTypeError as error:
@@ -34,8 +32,6 @@ def run(options: argparse.Namespace) -> int:
     options.device = str(device_for(number))
     if options.num_threads < 0:
         options.num_threads = os.cpu_count() or 1
-    # `--model unet a.mrc` takes the micrograph for a second model.
-    images = [word for word in options.model if word.lower().endswith((".mrc", ".mrcs", ".tif", ".tiff", ".png"))]
-    options.model = [word for word in options.model if word not in images]
-    options.micrographs = [*options.micrographs, *images]
+    options.model = ["affine" if name == "affineresnet8" else name for name in options.model]  # Scipion's name of it
+    options.output = options.output or None  # 0.3's default is an empty name
     return denoise(options)

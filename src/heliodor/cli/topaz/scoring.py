@@ -42,30 +42,22 @@ def score_files(
     WeightsError
         There is no such model.
     """
-    from heliodor.errors import MicrographError
     from heliodor.networks import load_network
     from heliodor.picking.load import Loader
     from heliodor.picking.scoring import score_map
-    from heliodor.picking.stream import stream
+    from heliodor.stream import stream, usable
 
     network, wanted = None, None
     if model != "none":
         LOG.note(f"Loading model: {model}")
         network, about = load_network(model)
         network, wanted = network.to(device_for(device)), about.get("pixel_size")
-    failed, warned = None, False
-    done = 0
-    for file, result in LOG.track(stream(files, Loader(None), workers), len(files), "scoring"):
-        if isinstance(result, MicrographError):
-            LOG.warn(f"skipped: {result}")
-            failed = result
-            continue
-        micrograph, _ = result
+    failed: dict[str, str] = {}
+    warned = False
+    read = stream(files, Loader(None), workers)
+    for file, (micrograph, _) in usable(read, len(files), "scoring", LOG, failed):
         size = micrograph.pixel_size
         if wanted and size and abs(size / wanted - 1) > _TOLERANCE and not warned:
             LOG.warn(f"{file.path}: {size:.4g} A per pixel, the model was trained at {wanted:.4g}: picks will be poor")
             warned = True
-        done += 1
         yield file, micrograph.pixels if network is None else score_map(network, micrograph.pixels, tile=tile or _TILE)
-    if failed is not None and not done:
-        raise failed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from heliodor.cli.topaz.convert import FORMATS, format_of
+from heliodor.cli.topaz.convert import FORMATS, fitting, output_format, read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Split by heliodor's own command, with whole coordinates."""
-    from heliodor.cli.split import run as split
+    """Split, with whole coordinates, into files named after the micrographs."""
+    from heliodor.formats import write_per_micrograph
 
-    options.format, options.boxsize, options.integers = format_of(options.format), 0, True
-    return split(options)
+    picks = read([options.file], options.format)
+    if options.threshold is not None:
+        picks = picks.select(picks.scores >= options.threshold)
+    kind = output_format(options.file, options.format)
+    details = fitting(kind, {"integers": True, "image_ext": ".mrc"})
+    write_per_micrograph(options.output, picks.rounded(), format=kind, suffix=options.suffix, **details)
+    return 0

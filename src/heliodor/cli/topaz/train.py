@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--epoch-size", type=integer, default=1000, help="minibatches of Topaz in an epoch")
     method.add_argument("--num-epochs", type=integer, default=10, help="epochs")
     network = parser.add_argument_group("network")
-    network.add_argument("-m", "--model", default="resnet8", help="resnet8, resnet16, conv31, conv63, conv127, or a "
-                         "model file to go on from")  # fmt: skip
+    network.add_argument("-m", "--model", default="resnet8", help="resnet8, resnet16, resnet6, conv31, conv63 or "
+                         "conv127, or a model file to go on from")  # fmt: skip
     network.add_argument("--pretrained", dest="pretrained", action="store_true", default=None,
                          help="start from Topaz's weights; an error where there are none")  # fmt: skip
     network.add_argument("--no-pretrained", dest="pretrained", action="store_false", help="start from random weights; "
@@ -57,9 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--units", type=integer, default=32, help="channels of the first layer")
     network.add_argument("--dropout", type=float, default=0, help="probability")
     network.add_argument("--bn", choices=("on", "off"), default="on", help="batch norm")
-    network.add_argument("--pooling", choices=("none", "max"), default="none", help="instead of strides")
+    network.add_argument(
+        "--pooling", choices=("none", "max", "avg"), default="none", help="instead of strides; avg is refused"
+    )
     network.add_argument("--unit-scaling", type=integer, default=2, help="growth of channels (conv networks)")
-    network.add_argument("--ngf", type=integer, default=32, help="channels of the decoder; 32 only")
+    network.add_argument("--ngf", type=integer, default=32, help="channels of the decoder's last layer (--autoencoder)")
     network.add_argument("--describe", action="store_true", help="print the network, and do nothing")
     output = parser.add_argument_group("output and machine")
     output.add_argument("--save-prefix", default=None, help="PREFIX_epochN.sav after every epoch N")
@@ -102,8 +104,10 @@ def _check(options: argparse.Namespace) -> None:
 
     if options.num_particles is None and options.pi is None and not options.describe:
         raise SettingsError("give -n (particles per micrograph) or --pi (fraction of positive pixels)")
-    if options.ngf != 32 and options.autoencoder > 0:
-        raise SettingsError(f"--ngf {options.ngf}: the decoder has 32 channels; leave --ngf out")
+    if options.pooling == "avg":
+        raise SettingsError(
+            "--pooling avg: Topaz crashes with it, or picks with another network than it trained; take max"
+        )
     if options.k_fold > 1 and options.test_images is not None:
         raise SettingsError("--k-fold and --test-images both say what to test on; give one of them")
     if (options.test_images is None) != (options.test_targets is None):
@@ -125,9 +129,7 @@ def _train(
     from heliodor.networks import save_network
     from heliodor.training.loop import Trainer
 
-    trainer = Trainer(training, settings, str(device))
-    for own in (trainer.network, trainer.averaged):
-        own.load_state_dict(network.state_dict())
+    trainer = Trainer(training, settings, str(device), start=network)
     curve = Curve(settings, options.epoch_size)
     digits = len(str(settings.epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
     LOG.note("Training...")

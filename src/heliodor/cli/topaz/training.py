@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from heliodor.cli.topaz.arguments import LOG
 from heliodor.errors import SettingsError, WeightsError
 from heliodor.networks import ARCHITECTURES, Classifier, NetworkSettings, load_network
+from heliodor.networks.published import DETECTORS
 from heliodor.training.labels import disc, label_map
 from heliodor.training.objectives import POSITIVE
 from heliodor.training.settings import TrainingSettings
@@ -50,6 +51,7 @@ def settings_of(options: argparse.Namespace, examples: Sequence[Example], networ
         slack=options.slack,
         label_radius=options.radius,
         autoencoder=options.autoencoder,
+        decoder_units=options.ngf,
         l2=options.l2,
         learning_rate=RATE * options.learning_rate,
         epochs=options.num_epochs,
@@ -113,8 +115,7 @@ def start(options: argparse.Namespace) -> Classifier:
         options.model, options.units, options.unit_scaling, options.bn == "on", options.dropout, options.pooling
     )
     published = f"{options.model}_u{options.units}"
-    known = options.model.startswith("resnet") and options.units in (32, 64) and options.pooling == "none"
-    if options.pretrained is not False and known:
+    if options.pretrained is not False and published in DETECTORS and options.pooling == "none":
         try:
             network = load_network(published)[0]
         except WeightsError as error:
