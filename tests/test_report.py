@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -18,7 +19,16 @@ from heliodor.report.detections import Detections
 from heliodor.report.run import read_run
 from heliodor.report.tally import Tally, even, extremes, oddest
 from heliodor.report.write import write_report
-from report_helpers import DIAMETER, PIXEL_SIZE, Page, change_record, some_picks, write_micrographs, write_run
+from report_helpers import (
+    DIAMETER,
+    PIXEL_SIZE,
+    Page,
+    change_record,
+    micrograph,
+    some_picks,
+    write_micrographs,
+    write_run,
+)
 
 NONE = Picks([], np.empty((0, 2)))
 
@@ -147,8 +157,25 @@ def test_skipped_and_flagged_micrographs_are_listed(run):
     assert "1 micrograph of 3 could not be picked." in page.text
     assert "with space truncated or damaged" in page.text
     assert "001 no contrast, ice" in page.text
+    assert "flagged: no contrast, ice" in page.text
     assert "a.b.c empty" in page.text
     assert page.count("image") == 2
+
+
+def test_junk_is_marked(run, tmp_path):
+    folder, _ = run
+    pixels = micrograph(1)
+    pixels[:60] -= 80
+    with mrcfile.new(tmp_path / "mics" / "a.b.c.mrc", overwrite=True) as mrc:
+        mrc.set_data(pixels)
+        mrc.voxel_size = PIXEL_SIZE
+    assert report(folder).count("span", class_="key junk") == 0
+    change_record(folder, junk_limits=[5.0, 5.0, 5.0, 5.0])
+    page = report(folder)
+    assert page.count("span", class_="key junk") == 1
+    assert page.count("image") == 4
+    share = int(re.search(r"a\.b\.c [^%]* junk (\d+)%", page.text)[1])
+    assert 25 <= share <= 45
 
 
 def test_picks_against_defocus_where_it_is_known(run, tmp_path):
@@ -200,6 +227,7 @@ def test_large_and_crowded_micrographs_stay_below_ten_megabytes(tmp_path):
         (1.0, 1.0),
         some_picks(["m"], [2000]),
         np.ones(2000, dtype=bool),
+        None,
         derive_geometry(40, 2),
     )
     assert len(seen.picture) < 0.3e6  # of 17 micrographs, in base 64: 7 MB

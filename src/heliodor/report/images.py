@@ -27,6 +27,7 @@ _TILE, _GAP = 54, 2  # pixels along a window's picture, and between two
 SHEET_STEP = _TILE + _GAP
 _WINDOWS, _REJECTED = 300, 32  # picks, and the best detections that are none, kept of one micrograph
 _MARGIN = 1.6  # side of a window, in particle diameters
+_RED = (255, 40, 40, 110)  # and how opaque
 _SMOOTH = 0.8  # pixels: the eye, unlike the network, is misled by the noise of single pixels
 
 
@@ -52,6 +53,10 @@ class View:
     contrast : float
         Mean over the picks of a ring around the particle minus its disc, in standard deviations of the
         background; NaN without picks.
+    mask : bytes or None
+        PNG, where junk is; None without any.
+    junk : float
+        Share of the area.
     """
 
     picture: bytes
@@ -61,6 +66,8 @@ class View:
     scores: NDArray[np.float64]
     picked: NDArray[np.bool_]
     contrast: float
+    mask: bytes | None
+    junk: float
 
 
 def view(
@@ -68,6 +75,7 @@ def view(
     scale: tuple[float, float],
     found: Picks,
     picked: NDArray[np.bool_],
+    junk: NDArray[np.bool_] | None,
     geometry: Geometry,
 ) -> View:
     """Take what is shown of a micrograph.
@@ -82,6 +90,8 @@ def view(
         Detections on this micrograph, best first, in full-size pixels.
     picked : (N,) bool array
         Which of them are picks.
+    junk : (ny, nx) bool array, optional
+        Where nothing was picked.
     geometry : Geometry
     """
     from scipy.ndimage import gaussian_filter
@@ -94,8 +104,10 @@ def view(
     kept = np.append(picks[even(len(picks), _WINDOWS)], others[:_REJECTED])
     rows, columns = pixels.shape
     size = (columns * scale[0], rows * scale[1])
+    mask = None if junk is None or not junk.any() else mask_png(junk)
+    share = 0.0 if junk is None else float(junk.mean())
     contrast = _contrast(windows[picks], geometry.span)
-    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], picked[kept], contrast)
+    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], picked[kept], contrast, mask, share)
 
 
 def _contrast(windows: Array, span: float) -> float:
@@ -122,6 +134,15 @@ def jpeg(pixels: Array) -> bytes:
     image = Image.fromarray(grey(pixels))
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return _encode(image, "JPEG", quality=_QUALITY)
+
+
+def mask_png(mask: NDArray[np.bool_]) -> bytes:
+    """Return a picture that is red where `mask` is True, and transparent elsewhere."""
+    from PIL import Image
+
+    image = Image.fromarray(np.where(mask[..., None], np.array(_RED, np.uint8), np.uint8(0)))
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.NEAREST)
+    return _encode(image.quantize(2), "PNG")
 
 
 def montage(windows: Array, columns: int) -> bytes:

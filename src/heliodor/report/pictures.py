@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 READ = 12  # micrographs, spread over the set, that windows are cut from
 _SHOWN = 6  # of these
+_FLAGGED = 4  # micrographs, at most, shown because they are flagged
 _COLUMNS, _ROWS, _LOWEST_ROWS = 20, 5, 2
 _BANDS = 5
 _LOW = 0.1  # share of all picks that is drawn as low
 
 
-def rows_to_read(tally: Tally) -> list[int]:
-    """Choose a bounded number of micrographs to read: a spread over the set and the extremes of the table."""
-    return sorted({*tally.spread(READ), *_extreme_rows(tally)})
+def rows_to_read(run: Run, tally: Tally) -> list[int]:
+    """Choose a bounded number of micrographs to read: a spread over the set, the extremes, some that are flagged."""
+    return sorted({*tally.spread(READ), *_set_apart(run, tally)})
 
 
 def read_views(
@@ -53,18 +54,19 @@ def read_views(
     row_of = {run.micrographs[row].name: row for row in rows}
     views: dict[int, View] = {}
     unreadable: dict[int, str] = {}
+    inspect = run.inspect
     loaded = stream([run.micrographs[row] for row in rows], run.load, 1)
     for file, result in reporter.track(loaded, len(rows), "reading micrographs for the report"):
         row = row_of[file.name]
         if isinstance(result, MicrographError):
             unreadable[row] = str(result)
         else:
-            views[row] = view(*result, *detections[row], run.geometry)
+            views[row] = view(*result, *detections[row], inspect.junk(result[0].pixels), run.geometry)
     return views, unreadable
 
 
-def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
-    """Rows of the micrographs that the table of picks sets apart -> in what."""
+def _set_apart(run: Run, tally: Tally) -> dict[int, list[str]]:
+    """Rows of the micrographs that the table of picks or a flag sets apart -> in what."""
     counts = tally.known_counts
     why: dict[int, list[str]] = defaultdict(list)
     for found in (
@@ -76,12 +78,15 @@ def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
     odd = oddest(counts, tally.scores)
     if odd is not None:
         why[odd].append("farthest from the median")
+    flagged = tally.rows_of(run.flags)
+    for k in even(len(flagged), _FLAGGED):
+        why[flagged[k]].append(f"flagged: {run.flags[run.micrographs[flagged[k]].name]}")
     return why
 
 
 def choose_shown(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[str]]:
     """Choose the micrographs to show: row -> why, in the order of the set."""
-    why = _extreme_rows(tally)
+    why = _set_apart(run, tally)
     contrast = np.full(len(run.micrographs), np.nan)
     for row, seen in views.items():
         contrast[row] = seen.contrast
@@ -103,6 +108,8 @@ def micrographs(
     if len(run.picks):
         keys.append(tag("span", f"picks of the lowest tenth of all scores, below {number(low, 2)}", class_="key low"))
     keys.append(tag("span", "labels", class_="key mark"))
+    if any(views[row].mask for row in shown):
+        keys.append(tag("span", "junk, where nothing is picked", class_="key junk"))
     text = (
         "Contrast: how much lighter a ring around the picks is than their discs, in standard deviations of the "
         "background. Click a micrograph to enlarge it."
@@ -132,6 +139,8 @@ def _caption(run: Run, tally: Tally, row: int, seen: View, why: list[str]) -> El
         facts.append(f"median score {number(tally.scores[row], 2)}")
     if np.isfinite(seen.contrast):
         facts.append(f"contrast {number(seen.contrast, 2)}")
+    if seen.mask is not None:
+        facts.append(f"junk {seen.junk:.0%}")
     if file.defocus is not None:
         facts.append(f"defocus {number(file.defocus / 1e4, 2)} \N{MICRO SIGN}m")
     chips = [tag("span", reason, class_="chip") for reason in why]
@@ -147,6 +156,8 @@ def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Eleme
     place = {"x": left, "y": top, "width": width, "height": height}
     svg.append(tag("image", href=data_uri(seen.picture, "jpeg"), preserveAspectRatio="none", **place))
     marks = tag("g", class_="marks")
+    if seen.mask is not None:
+        marks.append(tag("image", href=data_uri(seen.mask, "png"), preserveAspectRatio="none", **place))
     for (x, y), score, p in zip(picks.xy.tolist(), picks.scores.tolist(), picks.probabilities.tolist(), strict=True):
         title = tag("title", f"score {score:.2f}" + (f", probability {p:.2f}" if np.isfinite(p) else ""))
         style = "low" if score < low else "pick"

@@ -12,6 +12,7 @@ import numpy as np
 
 from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import read_picks, star
+from heliodor.junk.inspect import Inspector
 from heliodor.names import MicrographFile, match_names
 from heliodor.picking.cut import Cut
 from heliodor.picking.geometry import Geometry
@@ -112,6 +113,12 @@ class Run:
             return None
         found = star.read(folder / f"{name}.star")
         return Picks.on(name, found.xy, found.scores, self.cut.probabilities(found.scores))
+
+    @property
+    def inspect(self) -> Inspector:
+        """Finds junk on micrographs as the network saw them."""
+        limits = self.result.get("junk_limits")
+        return Inspector(self.geometry.span, None if limits is None else tuple(limits))
 
     @property
     def load(self) -> Loader:

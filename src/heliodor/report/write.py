@@ -69,7 +69,7 @@ def write_report(
 def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) -> list[Element]:
     """Make the parts of the page."""
     tally = Tally.of(run)
-    rows, sample, labeled = pictures.rows_to_read(tally), tally.spread(SAMPLE), []
+    rows, sample, labeled = pictures.rows_to_read(run, tally), tally.spread(SAMPLE), []
     if labels is not None:
         labels, files = resolve_labels(labels, run.micrographs)
         labeled = tally.rows_of([file.name for file in files])
