@@ -21,9 +21,7 @@ import torch
 
 from active_learners import Data, Learner, Network, StandIn, State
 from active_tables import report
-from heliodor.picking.geometry import most_particles
 from heliodor.picking.propose import propose
-from heliodor.picking.threshold import choose_threshold
 from heliodor.picks import Picks
 from scoring import rank
 from splits import Labels
@@ -63,16 +61,15 @@ def ask_any(data: Data, learner: Learner, state: State, pool: list[str], count: 
 
 
 def ask_active(data: Data, learner: Learner, state: State, pool: list[str], count: int, seed: int) -> State:
-    """Ask about what is proposed."""
+    """Ask about what is proposed, with the threshold where there are as many picks as particles."""
     candidates = learner.detect(pool)
-    pixel = data.geometry.pixel_size * data.geometry.factor
-    most = most_particles(np.mean([data.small[n].size for n in pool]) * pixel**2, data.geometry.diameter)
+    expected = min(round(data.expected * len(pool)), len(candidates))
     proposals = propose(
         candidates,
         state.positives,
         negatives=state.negatives,
         radius=data.apart,
-        threshold=choose_threshold([candidates.of(n).scores for n in pool], data.expected, most),
+        threshold=float(np.sort(candidates.scores)[-expected]),
         names=pool,
         picks=count,
         micrographs=0,

@@ -2,8 +2,8 @@
 
 python docs/make_page_pictures.py
 
-Needs chromium and chromedriver. Of the questions of the audit those are answered that are about the four
-micrographs that a person labelled whole, by these labels.
+Needs chromium and chromedriver. The questions of the audit that are about the four micrographs that a person labelled
+whole are answered by these labels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from heliodor.picking.answers import read_answers
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples/apoferritin"
 MATCH_RADIUS = 14.0  # pixels
-GREYS = 96  # colours of the pictures
+GREYS, COLOURS = 48, 120  # in a picture
+RED, PANEL = (255, 107, 129), (30, 33, 38)  # of page.css: too rare, or too grey, to be found
 
 
 def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
@@ -42,7 +43,7 @@ def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
 def browser() -> webdriver.Chrome:
     """Start chromium without a window."""
     options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,887"):
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,887"):
         options.add_argument(word)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
@@ -60,10 +61,17 @@ def wait(driver: webdriver.Chrome, condition: str) -> None:
     time.sleep(1)
 
 
-def keep(driver: webdriver.Chrome, name: str) -> None:
-    """Write what the browser shows, in few colours."""
-    image = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
-    image.quantize(GREYS, dither=Image.Dither.NONE).save(ROOT / "docs" / name, optimize=True)
+def keep(driver: webdriver.Chrome, name: str, selector: str = "body") -> None:
+    """Write what the browser shows of an element, in few greys and few colours."""
+    picture = driver.find_element("css selector", selector).screenshot_as_png
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    pixels = np.asarray(image).reshape(-1, 3)
+    coloured = pixels[np.ptp(pixels.astype(int), axis=1) > 40]  # few among the greys, which would have all the palette
+    colours = Image.fromarray(coloured[None]).quantize(COLOURS).getpalette()
+    greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(int), 3).tolist()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*greys, *RED, *PANEL, *(colours or [])[: 3 * COLOURS]])
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(ROOT / "docs" / name, optimize=True)
 
 
 def answer_questions(driver: webdriver.Chrome, path: Path) -> None:
@@ -97,7 +105,7 @@ def main() -> None:
         wait(driver, "document.getElementById('audit-open').textContent == 'Continue the check'")
         driver.execute_script("document.getElementById('audit-open').click()")
         wait(driver, "document.getElementById('audit').open && document.getElementById('audit-window').complete")
-        keep(driver, "labeling-audit.png")
+        keep(driver, "labeling-audit.png", "#audit")
         driver.quit()
         process.terminate()
         process.wait()

@@ -145,6 +145,15 @@ def test_convert_to_cryosparc_keeps_uids_and_paths(tmp_path):
     assert np.load(tmp_path / "half.cs")["location/micrograph_uid"].tolist() == [2**60, 2**60 + 1]
 
 
+def test_convert_to_a_folder_of_cryosparc_files(tmp_path):
+    names = ["J1/imported/001.mrc", "J1/imported/002.mrc"]
+    exposures(tmp_path / "mics.cs", names)
+    write_picks(tmp_path / "p.txt", Picks(["001", "002"], [[576, 1023], [1, 2]]))
+    words = ["convert", str(tmp_path / "p.txt"), "--to", "cs", "--micrographs", str(tmp_path / "mics.cs")]
+    assert main([*words, "-o", f"{tmp_path}/out/"]) == 0
+    assert np.load(tmp_path / "out/002.cs")["location/micrograph_uid"].tolist() == [2**60 + 1]
+
+
 def test_convert_between_any_two(tmp_path):
     image = np.random.default_rng(0).normal(size=(200, 300)).astype(np.float32)
     (tmp_path / "mics").mkdir()

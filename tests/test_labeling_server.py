@@ -210,7 +210,6 @@ def test_too_large_or_without_length(server):
         ("api/choices", {"diameter": "wide"}),
         ("api/choices", {"diameter": -1}),
         ("api/choices", {"threshold": True}),
-        ("api/train", {}),
     ],
 )
 def test_nonsense_is_answered_with_one_line(server, path, words):
@@ -227,6 +226,13 @@ MANY = "&".join(f"a{k}=1" for k in range(20))
 )
 def test_looks_that_cannot_be(server, query):
     assert ask(server, f"tile/0/0/0/0?{query}")[0] == 422
+
+
+def test_training_needs_a_diameter(dataset, tmp_path):
+    app = App(find_micrographs([dataset[0]]), tmp_path / "l.txt")
+    with pytest.raises(SettingsError, match="diameter"):
+        app.training.start(app.session.choice("diameter"))
+    app.close()
 
 
 def test_edit_over_http_and_changes(server):

@@ -239,16 +239,38 @@ def test_candidates(micrographs, tmp_path):
     write_picks(tmp_path / "picks.txt", picks)
     candidates = Candidates.read(tmp_path / "picks.txt", micrographs)
     index = names(micrographs).index("001")
-    assert candidates.of(index) == [[5, 6, 2], [1, 2, 0.5]]
+    assert candidates.of(index) == [[5, 6, 2, None, True], [1, 2, 0.5, None, True]]
     assert candidates.counts(0) == {index: 2, names(micrographs).index("plain"): 0}
+    assert candidates.counts(candidates.automatic) == {index: 2, names(micrographs).index("plain"): 1}
     summary = candidates.summary()
-    assert summary["measure"] == "score"
-    assert (summary["low"], summary["high"], summary["above"][0], summary["above"][-1]) == (-1, 2, 3, 1)
+    assert summary["scored"]
+    assert (summary["low"], summary["high"], summary["above"][0], summary["above"][-1]) == (-1.01, 2, 3, 0)
+    assert summary["probabilities"][0] is None
     assert Candidates().summary()["above"][0] == 0
 
 
 def test_candidates_without_scores(micrographs, tmp_path):
     write_picks(tmp_path / "p.txt", Picks.on("001", np.ones((3, 2))))
     candidates = Candidates.read(tmp_path / "p.txt", micrographs)
-    assert candidates.measure == "none"
-    assert candidates.summary()["above"][-1] == 3
+    assert not candidates.summary()["scored"]
+    assert candidates.counts(candidates.automatic) == {names(micrographs).index("001"): 3}
+
+
+def test_candidates_of_a_run(micrographs, tmp_path):
+    """All that was found is there, and at the threshold of the run its picks are shown, and no others."""
+    found = Picks.on("001", np.arange(8).reshape(4, 2), [3, 2, 1, -1], [0.9, 0.8, 0.5, 0.1])
+    write_picks(tmp_path / "candidates.star", found)
+    write_picks(tmp_path / "picks.star", found.select([0]).without_probabilities())  # it asked more here
+    (tmp_path / "run.json").write_text(json.dumps({"result": {"estimates": {"threshold": 1.0}}}))
+    candidates = Candidates.read(tmp_path, micrographs)
+    index = names(micrographs).index("001")
+    assert [row[3] for row in candidates.of(index)] == [0.9, 0.8, 0.5, 0.1]
+    assert candidates.counts(candidates.automatic) == {index: 1}
+    assert candidates.counts(0.99) == {index: 3}
+    assert candidates.summary()["kept"] == 1
+    probabilities = candidates.summary()["probabilities"]
+    assert probabilities[0] == 0.1
+    assert probabilities[-1] is None
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(FormatError, match="finished run"):
+        Candidates.read(tmp_path, micrographs)

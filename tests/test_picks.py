@@ -85,3 +85,11 @@ def test_probabilities_travel_with_their_picks() -> None:
     assert picks.scaled(2).renamed({"a": "c"}).above(1.5).probabilities.tolist() == [0.5, 0.9]
     assert Picks.join([picks, Picks.on("z", [[0, 0]])]).probabilities[:3].tolist() == [0.2, 0.5, 0.9]
     assert np.isnan(picks.without_probabilities().probabilities).all()
+
+
+def test_a_threshold_leaves_what_has_no_scores():
+    bare = Picks.on("a", [[1, 2], [3, 4]])
+    assert bare.at_least(0) is bare
+    mixed = Picks(["a"] * 3, np.zeros((3, 2)), [1, np.nan, -1])
+    assert len(mixed.at_least(-np.inf)) == 3
+    assert mixed.at_least(1).scores.tolist() == [1]

@@ -149,6 +149,12 @@ class Picks:
         """Keep picks with score > `threshold`; those without a score go."""
         return self.select(self.scores > threshold)
 
+    def at_least(self, threshold: float) -> Picks:
+        """Keep picks with score >= `threshold`; a table in which no pick has a score stays whole."""
+        if threshold == float("-inf") or np.isnan(self.scores).all():
+            return self
+        return self.select(self.scores >= threshold)
+
     def subtract(self, published: Picks, radius: float) -> Picks:
         """Keep the picks farther than `radius` (pixels) from every centre in `published` on the same micrograph.
 

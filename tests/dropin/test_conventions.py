@@ -119,6 +119,7 @@ def test_ways_to_write_an_option(tmp_path):
         ("extract -r 5 nowhere.mrc", "nowhere.mrc: there is no such file"),
         ("convert --invert-y small.txt", "--imagedir"),
         ("convert --to box -o x.box small.txt", "--boxsize"),
+        ("convert --to box small.txt", "give a folder"),
         ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
         ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
         ("gui", "label in RELION"),
@@ -160,6 +161,43 @@ def test_convert_star_with_metadata_and_back(work, capsys):
     capsys.readouterr()
     topaz("coordinates_to_star small.txt --defocus-u 12000")
     assert "_rlnDefocusU" in capsys.readouterr().out
+
+
+def test_star_to_star_keeps_columns_and_names(work, capsys):
+    """As in Topaz: RELION's paths and what else it knows of a particle."""
+    Path("p.star").write_text(
+        "data_optics\n\nloop_\n_rlnOpticsGroup #1\n1\n\ndata_particles\n\nloop_\n_rlnMicrographName #1\n"
+        "_rlnCoordinateX #2\n_rlnCoordinateY #3\n_rlnClassNumber #4\n_rlnAutopickFigureOfMerit #5\n"
+        f"MotionCorr/job002/{NAMES[0]}.mrc 14.4 26.6 3 -1.5\nMotionCorr/job002/{NAMES[1]}.mrc 30.2 40 4 2.5\n"
+    )
+    topaz("convert p.star --threshold 0 -x 2 --voltage 300")  # to standard output, in the format of the input
+    Path("q.star").write_text(capsys.readouterr().out)
+    topaz("convert p.star p.star -o twice.star")
+    rows = [line.split() for line in Path("q.star").read_text().splitlines() if "/" in line]
+    assert rows == [[f"MotionCorr/job002/{NAMES[1]}.mrc", "60", "80", "4", "2.5", "300"]]
+    assert [line.split()[1] for line in Path("twice.star").read_text().splitlines() if "/" in line] == [
+        "14.4",
+        "30.2",
+    ] * 2
+    topaz("convert p.star -o t.star --invert-y --imagedir small --image-ext mrc")
+    height = mrcfile.read(f"small/{NAMES[0]}.mrc").shape[0]
+    y = [int(line.split()[2]) for line in Path("t.star").read_text().splitlines() if "/" in line]
+    assert y == [round(height - 1 - 26.6), height - 1 - 40]
+    topaz("star_particles_threshold p.star -t 0 -o kept.star")
+    assert f"{NAMES[1]}.mrc 30.2 40 4 2.5" in Path("kept.star").read_text()
+    assert NAMES[0] not in Path("kept.star").read_text()
+
+
+def test_a_threshold_leaves_labels_without_scores(work, capsys):
+    """As cryoSPARC calls it on labels of a person."""
+    topaz("convert --down-scale 2 --threshold 0 -o processed.txt small.txt")
+    assert len(table(Path("processed.txt"))) == len(table(Path("small.txt")))
+    topaz("split --threshold 0 -o parts small.txt")
+    assert sum(len(table(p)) - 1 for p in Path("parts").iterdir()) == len(table(Path("small.txt"))) - 1
+    topaz("convert --to csv -o v.csv small.txt")
+    capsys.readouterr()
+    topaz("convert v.csv")
+    assert capsys.readouterr().out == Path("v.csv").read_text()
 
 
 def test_boxes_there_and_back_turned_around_and_scaled(work):

@@ -58,7 +58,9 @@ def run(options: argparse.Namespace) -> int:
         picks = _inverted(picks, options.height, targets)
     picks = picks.scaled(options.up_scale / options.down_scale)
     if options.threshold is not None:
-        picks = picks.select(picks.scores >= options.threshold)
+        if len(picks) and picks.at_least(float("inf")) is picks:
+            raise SettingsError("--threshold: no particle has a score; leave it out")
+        picks = picks.at_least(options.threshold)
     if options.subtract is not None:
         before = len(picks)
         picks = picks.subtract(read_picks(options.subtract, format=options.source), options.radius)
@@ -98,7 +100,8 @@ def write(picks: Picks, output: str | None, to: str, suffix: str, targets: Targe
         sys.stdout.write(to_text(picks, integers=details.get("integers", False)))
     elif output.endswith("/") or Path(output).is_dir():
         kind = to if to != "auto" else "box" if details.get("box_size") else "star"
-        paths = write_per_micrograph(output, picks, format=kind, suffix=suffix, **details)
+        _, more = targets.name(picks, find_format(Path(), kind))
+        paths = write_per_micrograph(output, picks, format=kind, suffix=suffix, **details, **more)
         sys.stderr.write(f"# wrote {len(picks)} particles to {len(paths)} files in {output}\n")
     else:
         picks, more = targets.name(picks, find_format(Path(output), to))

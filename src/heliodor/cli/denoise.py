@@ -76,6 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train if asked to, and denoise; return 0, or 1 where some micrographs were skipped."""
+    from heliodor.cli.console import console_reporter
+
+    return run_with(options, console_reporter())
+
+
+def run_with(options: argparse.Namespace, reporter: Reporter) -> int:
+    """Do what `run` does, and report to `reporter`."""
     from heliodor.cli.options import set_threads
     from heliodor.denoise import load_denoiser
     from heliodor.devices import device_of
@@ -90,10 +97,10 @@ def run(options: argparse.Namespace) -> int:
             "give micrographs to denoise, or images to train on: --dir-a and --dir-b, --movies or --hdf"
         )
     if trains:
-        networks = [_train(options, device)]
+        networks = [_train(options, device, reporter)]
     else:
         networks = [load_denoiser(name).to(device) for name in options.model if name != "none"]
-    return _denoise(options, networks) if options.micrographs else 0
+    return _denoise(options, networks, reporter) if options.micrographs else 0
 
 
 def _give_back_images(options: argparse.Namespace) -> None:
@@ -108,8 +115,7 @@ def _give_back_images(options: argparse.Namespace) -> None:
             options.micrographs = [*options.micrographs, *images]
 
 
-def _denoise(options: argparse.Namespace, networks: list[Denoiser]) -> int:
-    from heliodor.cli.console import console_reporter
+def _denoise(options: argparse.Namespace, networks: list[Denoiser], reporter: Reporter) -> int:
     from heliodor.denoise.files import PICTURES, DenoiseSettings, denoise_files, denoise_stack
     from heliodor.errors import SettingsError
     from heliodor.find import find_micrographs
@@ -125,7 +131,6 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser]) -> int:
         tile=options.patch_size,
         padding=options.patch_padding,
     )
-    reporter = console_reporter()
     if options.stack:
         if options.format != "mrc":
             raise SettingsError("--stack writes MRC; leave --format out")
@@ -157,9 +162,8 @@ def _stack_output(path: Path, options: argparse.Namespace) -> Path:
     return output
 
 
-def _train(options: argparse.Namespace, device: torch.device) -> Denoiser:
+def _train(options: argparse.Namespace, device: torch.device, reporter: Reporter) -> Denoiser:
     """Train, save, and write the table of losses to standard output."""
-    from heliodor.cli.console import console_reporter
     from heliodor.denoise import DenoiserSettings, save_denoiser
     from heliodor.denoise.train import DenoiseTraining, train_denoiser
     from heliodor.errors import SettingsError
@@ -179,7 +183,6 @@ def _train(options: argparse.Namespace, device: torch.device) -> Denoiser:
         pixel_cutoff=options.pixel_cutoff,
         seed=options.seed,
     )
-    reporter = console_reporter()
     images = _training_images(options, reporter)
     digits = len(str(options.num_epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
     sys.stdout.write("epoch\tloss_train\tloss_val\n")

@@ -23,11 +23,14 @@ def run(options: argparse.Namespace) -> int:
     """Split, and say how many files came out."""
     from pathlib import Path
 
+    from heliodor.errors import SettingsError
     from heliodor.formats import FORMATS, find_format, read_picks, write_per_micrograph
 
     picks = read_picks(options.file, format=options.format)
     if options.threshold is not None:
-        picks = picks.select(picks.scores >= options.threshold)
+        if len(picks) and picks.at_least(float("inf")) is picks:
+            raise SettingsError("--threshold: no particle has a score; leave it out")
+        picks = picks.at_least(options.threshold)
     module = find_format(Path(options.file), options.format)
     kind = next(name for name, known in FORMATS.items() if known is module)
     details = {"box_size": options.boxsize, "integers": options.integers}

@@ -54,6 +54,11 @@ def read_rows(path: Path, rows: list[dict[str, str]]) -> Picks:
 
 def write(path: Path, picks: Picks, *, integers: bool = False, image_ext: str | None = None, **_: Any) -> None:
     """Write points, by micrograph; `image_ext` replaces the extension of the names."""
+    write_text(path, to_text(picks, integers=integers, image_ext=image_ext))
+
+
+def to_text(picks: Picks, *, integers: bool = False, image_ext: str | None = None) -> str:
+    """Table as text; see `write`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -64,4 +69,4 @@ def write(path: Path, picks: Picks, *, integers: bool = False, image_ext: str | 
             shape = {"name": "point", "cx": place[0], "cy": place[1]}
             about = {} if np.isnan(score) else {"score": f"{score:.6f}"}
             writer.writerow([file, -1, "{}", len(part), row, json.dumps(shape), json.dumps(about)])
-    write_text(path, out.getvalue())
+    return out.getvalue()

@@ -38,12 +38,16 @@ class Candidates:
         In full-size pixels, by the names of the micrographs.
     rows : mapping
         Number of a micrograph -> its rows in `picks`, best score first.
+    kept : (N,) array of bool
+        Which of `picks` are picks of the run; all, where there is no run.
     automatic : float
-        Picks of the run have a score above it; below all where there is no run.
+        Threshold of the run, below the scores of all picks where there is no run. A run may ask more of the picks on
+        some micrographs; a threshold that a person chooses is the same on all.
     """
 
     picks: Picks = field(default_factory=lambda: Picks([], []))
     rows: Mapping[int, NDArray[np.intp]] = field(default_factory=dict)
+    kept: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
     automatic: float = 0.0
 
     @classmethod
@@ -55,35 +59,43 @@ class Candidates:
         FormatError, LabelError
             The file cannot be read, or belongs to other micrographs.
         """
-        path, threshold = Path(path), None
-        results = [path / name for name in _RESULTS if (path / name).is_file()]
-        if results:
-            path, threshold = results[0], _threshold_of_run(path / _RECORD)
-        found = read_picks(path)
+        folder = Path(path)
+        results = [folder / name for name in _RESULTS if (folder / name).is_file()]
+        found = read_picks(results[0] if results else folder)
+        kept = np.ones(len(found), dtype=bool)
+        if len(results) > 1:
+            run = set(places(read_picks(results[1])))
+            kept = np.array([place in run for place in places(found)], dtype=bool)
         names = match_names(found.micrographs(), micrographs)
-        picks = found.select(np.array([name in names for name in found.names], dtype=bool)).renamed(names)
+        ours = np.array([name in names for name in found.names], dtype=bool)
+        picks, kept = found.select(ours).renamed(names), kept[ours]
         numbers = {m.name: index for index, m in enumerate(micrographs)}
         order = np.argsort(-picks.scores, kind="stable")
         table: dict[int, list[int]] = {}
         for row in order.tolist():
             table.setdefault(numbers[picks.names[row]], []).append(row)
         rows = {index: np.array(own, dtype=np.intp) for index, own in table.items()}
-        below = float(picks.scores.min()) - 0.01 if picks.has_scores else 0.0
-        return cls(picks, rows, below if threshold is None else threshold)
+        if results:
+            return cls(picks, rows, kept, _threshold_of_run(folder / _RECORD))
+        return cls(picks, rows, kept, float(picks.scores.min()) - 0.01 if picks.has_scores else 0.0)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
         """Scores of all picks; ones where some have none, so that all are above the threshold."""
         return self.picks.scores if self.picks.has_scores else np.ones(len(self.picks))
 
-    def of(self, index: int) -> list[list[float | None]]:
-        """Return [x, y, score, probability or None] of each pick on a micrograph, best first, JSON-able."""
+    def above(self, threshold: float) -> NDArray[np.bool_]:
+        """Say which picks are picks at a threshold."""
+        return self.kept if threshold == self.automatic else self.scores > threshold
+
+    def of(self, index: int) -> list[list[float | bool | None]]:
+        """Return [x, y, score, probability or None, kept] of each pick on a micrograph, best first, JSON-able."""
         rows = self.rows.get(index)
         if rows is None:
             return []
         columns = (self.picks.xy[rows].round(3), self.scores[rows].round(6), self.picks.probabilities[rows].round(4))
-        table: list[list[float | None]] = np.column_stack(columns).tolist()
-        return [[x, y, score, None if p != p else p] for x, y, score, p in table]
+        table = zip(np.column_stack(columns).tolist(), self.kept[rows].tolist(), strict=True)
+        return [[x, y, score, None if p != p else p, kept] for (x, y, score, p), kept in table]
 
     def summary(self) -> dict[str, Any]:
         """Return what the threshold slider needs.
@@ -102,14 +114,21 @@ class Candidates:
             "above": (len(scores) - first).tolist(),
             "probabilities": likely,
             "automatic": self.automatic,
+            "kept": int(self.kept.sum()),
         }
 
     def counts(self, threshold: float) -> dict[int, int]:
         """Count the picks above a threshold: number of a micrograph -> count."""
-        return {index: int((self.scores[rows] > threshold).sum()) for index, rows in self.rows.items()}
+        above = self.above(threshold)
+        return {index: int(above[rows].sum()) for index, rows in self.rows.items()}
 
 
-def _threshold_of_run(record: Path) -> float | None:
+def places(picks: Picks) -> list[tuple[str, float, float]]:
+    """Return what tells picks apart in every file that they may stand in: name, x and y to a thousandth of a pixel."""
+    return list(zip(picks.names.tolist(), *picks.xy.round(3).T.tolist(), strict=True))
+
+
+def _threshold_of_run(record: Path) -> float:
     try:
         return float(json.loads(record.read_text(encoding="utf-8"))["result"]["estimates"]["threshold"])
     except (OSError, ValueError, KeyError, TypeError) as error:

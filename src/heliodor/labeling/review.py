@@ -9,6 +9,7 @@ import numpy as np
 
 from heliodor.errors import LabelError
 from heliodor.formats import write_picks
+from heliodor.labeling.candidates import Candidates, places
 from heliodor.labeling.labels import KINDS, Edit
 from heliodor.picking.answers import NO, OPEN, YES, Answers, read_answers, write_answers
 from heliodor.picks import Picks
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from heliodor.labeling.candidates import Candidates
     from heliodor.labeling.session import Session
     from heliodor.names import MicrographFile
     from heliodor.picking.audit import Cut, Interval
@@ -105,9 +105,8 @@ class Review:
         if not self._path.is_file():
             return None
         answers = read_answers(self._path)
-        known = set(zip(self._candidates.picks.names, *self._candidates.picks.xy.round(3).T.tolist(), strict=True))
-        asked = set(zip(answers.picks.names, *answers.picks.xy.round(3).T.tolist(), strict=True))
-        return answers if asked and asked <= known else None
+        asked = set(places(answers.picks))
+        return answers if asked and asked <= set(places(self._candidates.picks)) else None
 
     def audit(self, threshold: float) -> dict[str, Any]:
         """Return the questions, their answers, and, from ten answers on, what these say; JSON-able."""
@@ -171,7 +170,7 @@ class Review:
         """
         labels, negatives = (self._session.picks(kind) for kind in KINDS)
         picks = self._candidates.picks
-        kept = picks.select(self._candidates.scores > threshold).subtract(negatives, _near(radius))
+        kept = picks.select(self._candidates.above(threshold)).subtract(negatives, _near(radius))
         final = Picks.join([kept, labels.subtract(kept, _near(radius))]).without_probabilities()
         paths = [self._session.files.picks.with_suffix(suffix) for suffix in (".star", ".txt")]
         write_picks(paths[0], final.renamed(self._paths))

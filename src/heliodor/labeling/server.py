@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from heliodor.errors import SettingsError
-from heliodor.labeling.routes import Response, answer
+from heliodor.labeling.messages import Response
+from heliodor.labeling.routes import answer
 from heliodor.labeling.safety import HEADERS, MOST_BYTES, PATIENCE, Guard
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class Progress:
 
 
 class Training:
-    """One run of `heliodor pick` at a time, with the labels as they are on disk when it starts.
+    """One run of `heliodor pick` at a time, with the labels, if there are any, as they are on disk when it starts.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Training:
         Raises
         ------
         LabelError
-            There is no label, or a run is going on.
+            A run is going on.
         SettingsError
             No diameter.
         OutputError
@@ -98,8 +98,6 @@ class Training:
                 raise LabelError("training is going on; wait for it, or cancel it")
             if diameter is None:
                 raise SettingsError("give the particle's diameter, in angstrom, before training")
-            if not len(self._session.picks("particle")):
-                raise LabelError("label some particles before training")
             folder = self._new_folder()
             progress = self._progress = Progress("running", "starting", started=time.time())
             self._process = process = subprocess.Popen(
@@ -139,7 +137,9 @@ class Training:
         rows = [f"{m.name}\t{os.path.abspath(m.path)}\n" for m in self._micrographs]
         micrographs = folder / "micrographs.txt"
         write_text(micrographs, "".join(["image_name\tpath\n", *rows]))
-        words = ["pick", str(micrographs), "--labels", str(files.labels), "--diameter", f"{diameter:g}"]
+        words = ["pick", str(micrographs), "--diameter", f"{diameter:g}"]
+        if len(self._session.picks("particle")):
+            words += ["--labels", str(files.labels)]  # without, the network that comes with heliodor picks
         if len(self._session.picks("negative")):
             words += ["--negatives", str(files.negatives)]
         if self._pixel_size is not None:

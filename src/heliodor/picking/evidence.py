@@ -113,7 +113,7 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     All that is not a particle is false. That gives the number of false detections, and below the scores of particles
     (where detections are more than one and a half times as many) how they are distributed. Decoys are thinned to that
     number and shifted half-way to these scores: between crowded particles the network sees less than in open
-    background, but the best of it differs less (dev/LOG.md). What they then say about higher scores, where particles and
+    background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
     false detections mix, could not be known otherwise.
     """
     wanted = particles * evidence.micrographs

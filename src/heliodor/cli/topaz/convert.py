@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="source", choices=("auto", *FORMATS), default="auto", help="format of the files")
     parser.add_argument("--to", choices=("auto", *FORMATS), default="auto", help="format to write")
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
-    parser.add_argument("-t", "--threshold", type=float, default=None, help="keep scores at or above it")
+    parser.add_argument("-t", "--threshold", type=float, default=float("-inf"), help="keep scores at or above it")
     parser.add_argument("-s", "--down-scale", type=float, default=1, help="divide coordinates by this")
     parser.add_argument("-x", "--up-scale", type=float, default=1, help="multiply coordinates by this")
     add_metadata(parser, "voltage", "detector_pixel_size", "magnification", "amplitude_contrast")
@@ -82,24 +83,69 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.down_scale > 0 or not options.up_scale > 0:
         raise SettingsError("--down-scale and --up-scale must be positive")
+    if options.output is None and options.to in ("box", "json"):
+        raise SettingsError(f"--to {options.to}: one file per micrograph; give a folder with -o, ending in /")
+    kinds = {output_format(path, options.source) for path in options.files if not Path(path).is_dir()}
+    to = _target(options, kinds)
+    if kinds == {"star"} == {to} and not _is_folder(options.output):
+        _convert_star(options)
+        return 0
     picks = read(options.files, options.source)
     if options.verbose:
         LOG.note(f"read {len(picks)} particles on {len(picks.micrographs())} micrographs")
     if options.invert_y:
         picks = inverted(picks, options.imagedir, options.image_ext)
-    picks = picks.scaled(options.up_scale / options.down_scale)
-    if options.threshold is not None and options.threshold != float("-inf"):
-        picks = picks.select(picks.scores >= options.threshold)
+    picks = picks.scaled(options.up_scale / options.down_scale).at_least(options.threshold)
     write(
         picks,
         options.output,
-        format_of(options.to),
+        to,
         suffix=options.suffix,
         box_size=options.boxsize,
         image_ext=options.image_ext,
         constants=metadata_of(options),
     )
     return 0
+
+
+def _target(options: argparse.Namespace, kinds: set[str]) -> str:
+    """Return the format to write: to standard output, unless it is said, that of the inputs."""
+    if options.to != "auto":
+        return format_of(options.to)
+    if options.output is not None:
+        return "auto" if _is_folder(options.output) else output_format(options.output)
+    return next(iter(kinds)) if kinds in ({"star"}, {"via"}) else "txt"
+
+
+def _is_folder(output: str | None) -> bool:
+    return output is not None and (output.endswith("/") or Path(output).is_dir())
+
+
+def _convert_star(options: argparse.Namespace) -> None:
+    """Change STAR tables, and keep their other columns and their names."""
+    from heliodor.cli.topaz.star_table import convert_tables
+
+    def turn(picks: Picks) -> Picks:
+        return inverted(picks, options.imagedir, options.image_ext)
+
+    text = convert_tables(
+        options.files,
+        threshold=options.threshold,
+        scale=options.up_scale / options.down_scale,
+        turn=turn if options.invert_y else None,
+        constants=metadata_of(options),
+    )
+    emit(text, options.output)
+
+
+def emit(text: str, output: str | None) -> None:
+    """Write text to a file, or to standard output where there is none."""
+    from heliodor.files import write_text
+
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_text(output, text)
 
 
 def read(files: list[str], source: str = "auto") -> Picks:
@@ -137,9 +183,7 @@ def inverted(picks: Picks, folder: str | None, extension: str) -> Picks:
 
 def write(picks: Picks, output: str | None, to: str, **details: Any) -> None:
     """Write picks with whole coordinates, to standard output where there is no output."""
-    import sys
-
-    from heliodor.formats import star, write_per_micrograph, write_picks
+    from heliodor.formats import star, via, write_per_micrograph, write_picks
     from heliodor.formats.txt import to_text
 
     suffix = details.pop("suffix", "")
@@ -147,9 +191,11 @@ def write(picks: Picks, output: str | None, to: str, **details: Any) -> None:
     if output is None and to == "star":
         named = picks.renamed({name: name + details["image_ext"] for name in picks.micrographs()})
         sys.stdout.write(star.to_text(named.rounded(), with_names=True, constants=details.get("constants")))
+    elif output is None and to == "via":
+        sys.stdout.write(via.to_text(whole, integers=True, image_ext=".png"))
     elif output is None:
         sys.stdout.write(to_text(whole, integers=True))
-    elif output.endswith("/") or Path(output).is_dir():
+    elif _is_folder(output):
         kind = to if to != "auto" else "box" if details.get("box_size") else "json"
         write_per_micrograph(output, whole, format=kind, suffix=suffix, integers=True, **fitting(kind, details))
     else:

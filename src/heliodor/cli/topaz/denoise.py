@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from heliodor.cli.topaz.arguments import device_for, integer
+from heliodor.cli.topaz.arguments import LOG, device_for, integer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Denoise by heliodor's own command; return 0, or 1 where some micrographs were skipped."""
-    from heliodor.cli.denoise import run as denoise
+    from heliodor.cli.denoise import run_with
     from heliodor.errors import SettingsError
 
     try:
@@ -34,4 +34,4 @@ def run(options: argparse.Namespace) -> int:
         options.num_threads = os.cpu_count() or 1
     options.model = ["affine" if name == "affineresnet8" else name for name in options.model]  # Scipion's name of it
     options.output = options.output or None  # 0.3's default is an empty name
-    return denoise(options)
+    return run_with(options, LOG)

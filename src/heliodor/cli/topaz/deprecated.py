@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from heliodor.cli.topaz.arguments import LOG, integer
-from heliodor.cli.topaz.convert import add_metadata, inverted, metadata_of, read, write
+from heliodor.cli.topaz.convert import add_metadata, emit, inverted, metadata_of, read, write
 
 if TYPE_CHECKING:
     from heliodor.picks import Picks
@@ -86,21 +85,9 @@ def _to_json(options: argparse.Namespace) -> None:
 
 def _threshold(options: argparse.Namespace) -> None:
     """Keep particles of a STAR file by score, its other columns too."""
-    from pathlib import Path
+    from heliodor.cli.topaz.star_table import convert_tables
 
-    import numpy as np
-
-    from heliodor.files import write_text
-    from heliodor.formats.star import SCORES, X, Y, numbers, read_table, table_text
-
-    table = read_table(Path(options.files[0]), [X, Y])
-    scores = next((numbers(table, tag) for tag in SCORES if tag in table), np.full(len(table[X]), np.inf))
-    kept = np.flatnonzero(scores >= options.threshold).tolist()
-    text = table_text({tag: [column[k] for k in kept] for tag, column in table.items()})
-    if options.output is None:
-        sys.stdout.write(text)
-    else:
-        write_text(options.output, text)
+    emit(convert_tables(options.files, threshold=options.threshold), options.output)
 
 
 _COMMANDS = {

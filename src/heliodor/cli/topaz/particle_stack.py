@@ -33,9 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.particles import write_stack
     from heliodor.training.check import resolve_labels
 
-    picks = read([options.file])
-    if options.threshold > float("-inf"):
-        picks = picks.select(picks.scores >= options.threshold)
+    picks = read([options.file]).at_least(options.threshold)
     named, files = resolve_labels(picks, images([options.image_root], options.image_ext))
     stack = Path(options.output)
     resize = options.resize if options.resize > 0 else None

@@ -13,16 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=".", help="folder")
     parser.add_argument("--format", choices=("auto", *FORMATS), default="auto", help="of the file and of the results")
     parser.add_argument("--suffix", default="", help="put behind the names of the files")
-    parser.add_argument("-t", "--threshold", type=float, default=None, help="keep scores at or above it")
+    parser.add_argument("-t", "--threshold", type=float, default=float("-inf"), help="keep scores at or above it")
 
 
 def run(options: argparse.Namespace) -> int:
     """Split, with whole coordinates, into files named after the micrographs."""
     from heliodor.formats import write_per_micrograph
 
-    picks = read([options.file], options.format)
-    if options.threshold is not None:
-        picks = picks.select(picks.scores >= options.threshold)
+    picks = read([options.file], options.format).at_least(options.threshold)
     kind = output_format(options.file, options.format)
     details = fitting(kind, {"integers": True, "image_ext": ".mrc"})
     write_per_micrograph(options.output, picks.rounded(), format=kind, suffix=options.suffix, **details)

@@ -15,6 +15,7 @@ export class Audit {
   #place = 0;
   #fetching = 0;
   #waiting = 0;
+  #posting = Promise.resolve(); // answers are sent one after the other
 
   constructor(store, image) {
     [this.#store, this.#image] = [store, image];
@@ -72,7 +73,11 @@ export class Audit {
     this.#place = open < 0 ? this.#questions.findIndex((one) => !one.answer) : open;
     if (this.#place < 0) this.#place = this.#questions.length;
     this.#show();
-    await post("api/audit/answer", { row, answer: word });
+    this.#posting = this.#posting.then(() => post("api/audit/answer", { row, answer: word })).catch((error) => {
+      question.answer = "";
+      byId("audit-before").textContent = error.message;
+    });
+    await this.#posting;
     clearTimeout(this.#waiting); // answers come faster than they can be weighed
     if (this.#given >= FEWEST) this.#waiting = setTimeout(() => this.#fetch(), 300);
   }

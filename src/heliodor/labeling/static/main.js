@@ -48,8 +48,8 @@ function opened() {
 
 function relabelled() {
   byId("done").checked = store.current?.done ?? false;
-  byId("undo").disabled = !store.canUndo;
-  byId("redo").disabled = !store.canRedo;
+  byId("undo").disabled = !store.history.canUndo;
+  byId("redo").disabled = !store.history.canRedo;
   view.redraw();
 }
 
@@ -110,10 +110,10 @@ function toggleDone() {
 }
 
 function toggleTheme() {
-  const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark");
-  localStorage.setItem("heliodor-theme", dark ? "light" : "dark");
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
-  picks.refresh();
+  const { dataset } = document.documentElement;
+  const dark = dataset.theme ? dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("heliodor-theme", dataset.theme);
 }
 
 const KEYS = {

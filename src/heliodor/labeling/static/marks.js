@@ -71,7 +71,7 @@ export class Marks {
     const store = this.#store;
     const taken = new Grid(store.labels.values(), (2 / 3) * store.radius);
     const picks = store.summary ? store.picks : []; // the threshold comes with the summary
-    this.picks = picks.filter(({ x, y, score }) => score > store.threshold && !taken.nearest(x, y));
+    this.picks = picks.filter((pick) => store.isPick(pick) && !taken.nearest(pick.x, pick.y));
     this.pickGrid = new Grid(this.picks, Math.max(store.radius, 1));
     const chosen = this.chosen;
     this.chosen = store.picks.includes(chosen) && !taken.nearest(chosen.x, chosen.y) ? chosen : null;

@@ -88,9 +88,10 @@ export class PickPanel {
     byId("threshold-value").textContent = summary.scored
       ? `${threshold.toFixed(2)}${likely === null ? "" : ` (${Math.round(100 * likely)} %)`}`
       : "none have one";
-    byId("automatic").hidden = Math.abs(threshold - summary.automatic) < 1e-9;
+    const automatic = threshold === summary.automatic;
+    byId("automatic").hidden = automatic;
     byId("picks-here").textContent = counted(this.#marks.picks.length);
-    byId("picks-all").textContent = `of ${counted(summary.above[place])} in all`;
+    byId("picks-all").textContent = `of ${counted(automatic ? summary.kept : summary.above[place])} in all`;
     this.#drawHistogram();
   }
 
@@ -182,7 +183,8 @@ export class TrainPanel {
     const labels = store.micrographs.reduce((sum, one) => sum + one.particles, 0);
     byId("train").hidden = running;
     byId("running").hidden = !running;
-    byId("train").disabled = !labels || !store.diameter;
+    byId("train").disabled = !store.diameter;
+    byId("train").textContent = labels ? "Train and pick" : "Pick without labels";
     byId("train-hint").textContent = hint(labels, store);
     byId("train-hint").hidden = running || !byId("train-hint").textContent;
     const bar = byId("train-bar");
@@ -197,8 +199,8 @@ export class TrainPanel {
 }
 
 function hint(labels, store) {
-  if (!labels) return "Label some particles first: ten begin to do, a hundred on four micrographs do well.";
   if (!store.diameter) return "Give the particle's diameter first.";
+  if (!labels) return "Label some particles: ten begin to do, a hundred on four micrographs do well.";
   return "";
 }
 

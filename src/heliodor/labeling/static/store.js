@@ -4,46 +4,36 @@
 // tab's changes come in at any time, and nothing that was clicked is lost while the connection is.
 
 import { get, post } from "./api.js";
+import { applied, History, Outbox } from "./edits.js";
 
-export function applied(labels, edits) {
-  const result = new Map(labels);
-  for (const edit of edits) {
-    const known = result.get(edit.id);
-    if (edit.do === "add" && !known) result.set(edit.id, { x: edit.x, y: edit.y, kind: edit.kind });
-    else if (edit.do === "delete") result.delete(edit.id);
-    else if (edit.do === "change" && known) {
-      result.set(edit.id, { x: edit.x ?? known.x, y: edit.y ?? known.y, kind: edit.kind ?? known.kind });
-    }
-  }
-  return result;
-}
-
-export function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-const asPick = ([x, y, score, probability]) => ({ x, y, score, probability });
+const asPick = ([x, y, score, probability, kept]) => ({ x, y, score, probability, kept });
 
 export class Store extends EventTarget {
   micrographs = []; // {name, particles, negatives, done, picks, error}
   index = -1;
   image = null; // {width, height, pixel_size, version}
   labels = new Map(); // id -> {x, y, kind}, with the edits that are on their way
-  picks = []; // {x, y, score, probability}, best first
+  picks = []; // {x, y, score, probability, kept}, best first
   summary = null; // of all picks
   threshold = 0;
   diameter = null; // angstrom
   training = { state: "idle" };
   problem = ""; // why the micrograph cannot be shown
-  connection = "";
+  connection = ""; // what is wrong with it
+  history = new History();
   #confirmed = new Map();
   #known = 0; // revision of the micrograph's labels
   #revision = 0;
   #picksVersion = 0;
-  #queue = []; // {index, edits}: not confirmed
-  #sending = false;
-  #undo = [];
-  #redo = [];
+  #outbox = new Outbox({
+    base: (index) => (index === this.index ? this.#known : -1),
+    confirmed: (index, answer, edits) => index === this.index && this.#confirm(answer, edits),
+    told: (problem) => {
+      this.connection = problem;
+      this.#tell("saving");
+    },
+    dropped: () => this.#relabel(),
+  });
   #opening = 0;
 
   #tell(...names) {
@@ -105,8 +95,7 @@ export class Store extends EventTarget {
   }
 
   #relabel() {
-    const waiting = this.#queue.filter((one) => one.index === this.index).flatMap((one) => one.edits);
-    this.labels = applied(this.#confirmed, waiting);
+    this.labels = applied(this.#confirmed, this.#outbox.of(this.index));
     const kinds = [...this.labels.values()].map((label) => label.kind);
     if (this.image) {
       this.current.particles = kinds.filter((kind) => kind === "particle").length;
@@ -118,78 +107,27 @@ export class Store extends EventTarget {
   // Make edits of the micrograph that is shown, in one step of undo.
   edit(edits) {
     if (!edits.length || !this.image) return;
-    this.#undo.push({ index: this.index, edits, back: edits.map((edit) => this.#inverse(edit)).reverse() });
-    if (this.#undo.length > 500) this.#undo.shift();
-    this.#redo = [];
-    this.#send(edits);
+    this.history.add(this.index, edits, this.labels);
+    this.#send(this.index, edits);
   }
 
-  #inverse(edit) {
-    const old = this.labels.get(edit.id);
-    if (edit.do === "add") return { do: "delete", id: edit.id };
-    if (edit.do === "delete") return { do: "add", id: edit.id, ...old };
-    if (edit.do === "change") return { do: "change", id: edit.id, ...old };
-    return { do: "done", value: !edit.value };
-  }
+  undo = () => this.#step(this.history.undo());
+  redo = () => this.#step(this.history.redo());
 
-  get canUndo() {
-    return this.#undo.length > 0;
-  }
-
-  get canRedo() {
-    return this.#redo.length > 0;
-  }
-
-  undo = () => this.#step(this.#undo, this.#redo, "back");
-  redo = () => this.#step(this.#redo, this.#undo, "edits");
-
-  async #step(from, to, which) {
-    const step = from.pop();
+  async #step(step) {
     if (!step) return;
     if (step.index !== this.index) await this.open(step.index);
-    to.push(step);
-    this.#send(step[which]);
+    this.#send(step.index, step.edits);
   }
 
-  #send(edits) {
-    for (const edit of edits) if (edit.do === "done") this.current.done = edit.value;
-    this.#queue.push({ index: this.index, edits });
+  #send(index, edits) {
+    for (const edit of edits) if (edit.do === "done") this.micrographs[index].done = edit.value;
+    this.#outbox.add(index, edits);
     this.#relabel();
-    this.#flush();
   }
 
   get unsaved() {
-    return this.#queue.length > 0;
-  }
-
-  async #flush() {
-    if (this.#sending) return;
-    this.#sending = true;
-    while (this.#queue.length) {
-      this.#tell("saving");
-      const index = this.#queue[0].index;
-      const last = this.#queue.findIndex((one) => one.index !== index);
-      const batch = this.#queue.slice(0, last < 0 ? undefined : last);
-      const edits = batch.flatMap((one) => one.edits);
-      try {
-        const base = index === this.index ? this.#known : -1;
-        const answer = await post(`api/edit/${index}`, { base, edits });
-        this.#queue.splice(0, batch.length);
-        if (index === this.index) this.#confirm(answer, edits);
-        this.connection = "";
-      } catch (error) {
-        this.connection = error.message;
-        if (error.status === 422) {
-          this.#queue.splice(0, batch.length); // it never will be taken
-          this.#relabel();
-        } else {
-          this.#tell("saving");
-          await new Promise((resolve) => setTimeout(resolve, 1500));
-        }
-      }
-    }
-    this.#sending = false;
-    this.#tell("saving");
+    return this.#outbox.waiting.length > 0;
   }
 
   #confirm(answer, edits) {
@@ -263,6 +201,11 @@ export class Store extends EventTarget {
       one.picks = counts[index] ?? 0;
     });
     this.#tell("list");
+  }
+
+  // Whether a pick is one at this threshold: at that of the run those that the run kept.
+  isPick({ score, kept }) {
+    return this.threshold === this.summary.automatic ? kept : score > this.threshold;
   }
 
   // While the slider moves only this page knows; when it rests the server keeps it.

@@ -1,6 +1,6 @@
 // What pointer and keys do on the micrograph: add, move, remove, convert, erase, accept and reject.
 
-import { newId } from "./store.js";
+import { newId } from "./edits.js";
 
 const STILL = 4; // screen pixels: less is a click, more is a drag
 const NEAR = 9; // screen pixels around the centre of a label that are at least its own
