@@ -27,7 +27,7 @@ _TILE, _GAP = 54, 2  # pixels along a window's picture, and between two
 SHEET_STEP = _TILE + _GAP
 _WINDOWS, _REJECTED = 300, 32  # picks, and the best detections that are none, kept of one micrograph
 _MARGIN = 1.6  # side of a window, in particle diameters
-_RED = (255, 40, 40, 110)  # and how opaque
+_RED = (255, 40, 40, 140)  # and how opaque
 _SMOOTH = 0.8  # pixels: the eye, unlike the network, is misled by the noise of single pixels
 
 

@@ -223,7 +223,8 @@ def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element
     limits = (float(np.min(means)), float(np.max(means)))
     figures = []
     for band, mean in zip(bands, means, strict=True):
-        text = f"{several(len(band), 'window')}, score {scores[band[-1]]:.2f} to {scores[band[0]]:.2f}"
+        worst, best = (number(scores[band[end]], 2) for end in (-1, 0))
+        text = f"{several(len(band), 'window')}, score {worst} to {best}"
         image = tag("img", src=data_uri(png(grey(mean, limits)), "png"), alt=f"average of {text}")
         figures.append(tag("figure", image, tag("figcaption", text)))
     return tag("div", *figures, class_="averages")
