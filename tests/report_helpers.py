@@ -67,7 +67,7 @@ def write_run(
         "working_folder": str(Path.cwd()),
         "micrographs": [{"path": str(f.path), "name": f.name, "bytes": 1, "defocus": f.defocus} for f in files],
         "result": {
-            "estimates": {"pi": 0.05, "expected_particles": 21.5, "threshold": 0.75},
+            "estimates": {"pi": 0.05, "expected_particles": 30.0, "particles_in_sample": 21.5, "threshold": 0.75},
             "picks": len(picks),
             "failed": failed or {},
             "seconds": {"training": 61.0, "picking": 2.0, "total": 63.0},

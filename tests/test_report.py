@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -14,10 +15,20 @@ from heliodor.files import write_text
 from heliodor.formats import star, write_picks
 from heliodor.names import MicrographFile
 from heliodor.picks import Picks
+from heliodor.report.detections import Detections
 from heliodor.report.run import read_run
 from heliodor.report.tally import Tally, even, extremes, oddest
 from heliodor.report.write import write_report
-from report_helpers import DIAMETER, PIXEL_SIZE, Page, change_record, some_picks, write_micrographs, write_run
+from report_helpers import (
+    DIAMETER,
+    PIXEL_SIZE,
+    Page,
+    change_record,
+    micrograph,
+    some_picks,
+    write_micrographs,
+    write_run,
+)
 
 NONE = Picks([], np.empty((0, 2)))
 
@@ -96,7 +107,7 @@ def test_without_any_pick(tmp_path):
     files = write_micrographs(tmp_path / "mics", ["a", "b"])
     page = report(write_run(tmp_path / "out", files, NONE, Picks.on("a", [[50, 50]])))
     assert "picks 0 on 0 micrographs" in page.text
-    assert "No detection has a score above the threshold of 0.75." in page.text
+    assert "There is no detection." in page.text
     assert "There is no pick with a whole window" in page.text
     assert page.count("image") == 2
 
@@ -146,18 +157,25 @@ def test_skipped_and_flagged_micrographs_are_listed(run):
     assert "1 micrograph of 3 could not be picked." in page.text
     assert "with space truncated or damaged" in page.text
     assert "001 no contrast, ice" in page.text
+    assert "flagged: no contrast, ice" in page.text
     assert "a.b.c empty" in page.text
     assert page.count("image") == 2
 
 
-def test_junk_is_drawn_where_the_run_masked_it(run):
+def test_junk_is_marked(run, tmp_path):
     folder, _ = run
-    change_record(folder, junk_limits=None)
-    assert 'class="junk"' not in write_report(folder).read_text(encoding="utf-8")
-    change_record(folder, junk_limits=[0.01] * 4)
-    html = write_report(folder).read_text(encoding="utf-8")
-    assert html.count('class="junk"') == 3
-    assert "junk, where nothing is picked" in html
+    pixels = micrograph(1)
+    pixels[:60] -= 80
+    with mrcfile.new(tmp_path / "mics" / "a.b.c.mrc", overwrite=True) as mrc:
+        mrc.set_data(pixels)
+        mrc.voxel_size = PIXEL_SIZE
+    assert report(folder).count("span", class_="key junk") == 0
+    change_record(folder, junk_limits=[5.0, 5.0, 5.0, 5.0])
+    page = report(folder)
+    assert page.count("span", class_="key junk") == 1
+    assert page.count("image") == 4
+    share = int(re.search(r"a\.b\.c [^%]* junk (\d+)%", page.text)[1])
+    assert 25 <= share <= 45
 
 
 def test_picks_against_defocus_where_it_is_known(run, tmp_path):
@@ -204,9 +222,16 @@ def test_large_and_crowded_micrographs_stay_below_ten_megabytes(tmp_path):
     from heliodor.report.images import LARGEST, jpeg, view
 
     pixels = np.random.default_rng(0).normal(size=(1500, 2000)).astype(np.float32)
-    seen = view(Micrograph(pixels, 2.0, "m"), (1.0, 1.0), some_picks(["m"], [2000]), 1.5, derive_geometry(40, 2))
+    seen = view(
+        Micrograph(pixels, 2.0, "m"),
+        (1.0, 1.0),
+        some_picks(["m"], [2000]),
+        np.ones(2000, dtype=bool),
+        None,
+        derive_geometry(40, 2),
+    )
     assert len(seen.picture) < 0.3e6  # of 17 micrographs, in base 64: 7 MB
-    assert len(seen.windows) <= 332
+    assert len(seen.windows) <= 300
     assert seen.size == (2000, 1500)
     assert len(jpeg(pixels[:100, :100])) < 20_000 < LARGEST**2
 
@@ -220,14 +245,32 @@ def write_candidates(folder, picks, below):
         write_text(folder / "candidates" / f"{file['name']}.star", star.to_text(own, with_names=False))
 
 
-def test_candidates_below_the_threshold_are_shown_apart(run):
+CALIBRATION = {"scores": [-3.0, 9.0], "probabilities": [0.1, 0.9]}
+EVIDENCE = {
+    "micrographs": 3,
+    "particles_expected_on_each": 1.0,
+    "detections": 20,
+    "decoys_found": 7,
+    "false_per_decoy": 0.456,
+    "shift_of_decoys": 0.0,
+    "cut_at_best_expected_f1": 0.75,
+    "cut_at_expected_count": 2.0,
+    "cut_at_probability_half": None,
+}
+
+
+def test_candidates_that_are_no_picks_are_shown_apart(run):
     folder, picks = run
     below = Picks.on("with space", picks.xy[:6], [0.75, 0.5, 0, -1, -2, -3])
     write_candidates(folder, picks, below)
-    change_record(folder, calibration={"scores": [-3.0, 9.0], "probabilities": [0.1, 0.9]})
+    estimates = {"expected_particles": 1.0, "particles_in_sample": 1.0, "threshold": 0.75}
+    change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE, estimates=estimates)
     page = report(folder)
-    assert "20 detections on 3 micrographs." in page.text
-    assert "Just below the threshold, not picked: scores 0.75 to" in page.text
+    assert "20 detections on 3 micrographs. The threshold rests on 3 micrographs" in page.text
+    assert "20 detections against 7 on the decoys, each standing for 0.46 false ones" in page.text
+    assert "as many as expected" in page.text
+    assert "probability of one half" not in page.text
+    assert "The best that were not picked: scores 0.75 to" in page.text
     assert page.count("circle") - page.count("circle", r="5.5") == len(picks)
     first = picks.of("001").scores[0]
     odds = np.interp(first, [-3, 9], np.log([1 / 9, 9]))
@@ -238,16 +281,46 @@ def test_candidates_below_the_threshold_are_shown_apart(run):
         write_report(folder)
 
 
+def test_picks_are_those_of_the_run_where_the_cut_differs_between_micrographs(run):
+    folder, picks = run
+    below = Picks.on("with space", picks.xy[:2], [0.9, 0.8])  # above the threshold, on a nearly empty micrograph
+    write_candidates(folder, picks, below)
+    change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE)
+    found = read_run(folder)
+    tally = Tally.of(found)
+    own, picked = Detections(found, tally, [2])[2]
+    assert own.scores.tolist() == [0.9, 0.8]
+    assert not picked.any()
+    assert (own.probabilities < 0.5).all()
+    change_record(folder, estimates={"expected_particles": 0.5, "particles_in_sample": 0.5, "threshold": 0.75})
+    found = read_run(folder)
+    assert Detections(found, tally, [2])[2][1].all()
+
+
+def test_without_labels(run):
+    folder, _ = run
+    record = json.loads((folder / "run.json").read_text())
+    record["lists"]["labels"] = []
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "training.tsv").unlink()
+    page = report(folder)
+    assert "labels 0 the general network picked" in page.text
+    assert "Without labels, nothing was trained." in page.text
+    assert page.count("path", class_="mark") == 0
+
+
 def test_against_complete_labels(run, tmp_path):
     folder, picks = run
     write_candidates(folder, picks, Picks.on("a.b.c", [[60, 60]], [-2.0]))
+    estimates = {"expected_particles": 1.0, "particles_in_sample": 1.0, "threshold": 0.75}
+    change_record(folder, calibration=CALIBRATION, estimates=estimates)
     own = picks.of("a.b.c")
-    found = evaluate(own, Picks.on("a.b.c", own.xy[:6]), DIAMETER / PIXEL_SIZE / 3, threshold=0.75).overall
+    found = evaluate(own, Picks.on("a.b.c", own.xy[:6]), DIAMETER / PIXEL_SIZE / 3).overall
     write_picks(tmp_path / "truth.star", Picks.on("mics/a.b.c.mrc", own.xy[:6]))
     assert main(["report", str(folder), "--labels", str(tmp_path / "truth.star")]) == 0
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     assert "6 labels on 1 micrograph, of which 0 had labels in training." in page.text
-    assert f"precision {found.precision:.3f}" in page.text
+    assert f"precision of the picks {found.precision:.3f}" in page.text
     assert f"recall {found.recall:.3f}" in page.text
     assert "expected calibration error" in page.text
 

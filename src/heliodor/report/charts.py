@@ -28,7 +28,8 @@ _MICROMETRE = 1e4  # angstrom
 def training(run: Run) -> list[Element]:
     """Loss and rates over the epochs."""
     if not run.history:
-        return [tag("p", "training.tsv is not there.")]
+        text = "training.tsv is not there." if len(run.labels) else "Without labels, nothing was trained."
+        return [tag("p", text)]
     epochs = [row["epoch"] for row in run.history]
     losses = np.array([row["loss"] for row in run.history])
     log = bool((losses > 0).all() and losses.max() > 10 * losses.min())

@@ -16,21 +16,25 @@ from heliodor.report.words import number, several
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from heliodor.evaluation.report import Evaluation
+    from numpy.typing import NDArray
+
+    from heliodor.evaluation.report import Evaluation, Scores
     from heliodor.picks import Picks
     from heliodor.report.run import Run
 
 _POINTS = 400  # of a curve
 
 
-def comparison(run: Run, found: Picks, labels: Picks) -> list[Element]:
+def comparison(run: Run, found: Picks, picked: NDArray[np.bool_], labels: Picks) -> list[Element]:
     """Draw precision against recall, and probabilities against what is labelled.
 
     Parameters
     ----------
     run : Run
     found : Picks
-        Detections on the labelled micrographs, those below the threshold too where the run kept them.
+        Detections on the labelled micrographs, those that are no picks too where the run kept them.
+    picked : (N,) bool array
+        Which of them are picks.
     labels : Picks
         All particles of these micrographs, in full-size pixels.
 
@@ -40,7 +44,7 @@ def comparison(run: Run, found: Picks, labels: Picks) -> list[Element]:
         There is nothing to compare.
     """
     radius = run.geometry.match_radius * run.geometry.factor
-    result = evaluate(found, labels, radius, threshold=run.threshold)
+    result, of_picks = (evaluate(table, labels, radius) for table in (found, found.select(picked)))
     trained = len(set(labels.names.tolist()) & set(run.labels.names.tolist()))
     reach = radius * run.geometry.pixel_size
     text = (
@@ -48,36 +52,35 @@ def comparison(run: Run, found: Picks, labels: Picks) -> list[Element]:
         f"had labels in training. A detection is right if it is within {reach:.0f} \N{ANGSTROM SIGN} of a label that "
         "no better one has taken. Where labels are not complete, what they miss counts as wrong."
     )
-    charts = [_curve(result)]
+    charts = [_curve(result, of_picks.overall)]
     if np.isfinite(found.probabilities).all():
         charts.append(_reliability(found, result))
-    return [tag("p", text), _table(result), tag("div", *charts, class_="pair")]
+    return [tag("p", text), _table(result, of_picks), tag("div", *charts, class_="pair")]
 
 
-def _table(result: Evaluation) -> Element:
+def _table(result: Evaluation, of_picks: Evaluation) -> Element:
     rows = []
-    for title, name in (
-        ("precision", "precision"),
-        ("recall", "recall"),
-        ("F1", "f1"),
-        ("average precision of all detections", "average_precision"),
+    for title, name, own in (
+        ("precision of the picks", "precision", of_picks),
+        ("recall", "recall", of_picks),
+        ("F1", "f1", of_picks),
+        ("average precision of all detections", "average_precision", result),
     ):
-        interval = result.intervals.get(name)
+        interval = own.intervals.get(name)
         between = "\N{EN DASH}" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-        rows.append([title, f"{getattr(result.overall, name):.3f}", between])
+        rows.append([title, f"{getattr(own.overall, name):.3f}", between])
     rows.append(["highest F1 of any threshold", f"{result.best_f1:.3f}", f"at {number(result.best_threshold, 2)}"])
-    return table(["of the picks", "", "95 % interval over micrographs"], rows, numbers=(1,))
+    return table(["", "", "95 % interval over micrographs"], rows, numbers=(1,))
 
 
-def _curve(result: Evaluation) -> Element:
+def _curve(result: Evaluation, here: Scores) -> Element:
     curve = result.curve
     rows = even(len(curve.recall), _POINTS)
     plot = Plot("precision against recall", Axis("recall", 0.0, 1.0), Axis("precision", 0.0, 1.0))
     plot.line(curve.recall[rows], curve.precision[rows], "c1")
-    here = result.overall
-    name = f"threshold of the run: precision {here.precision:.3f}, recall {here.recall:.3f}"
+    name = f"picks: precision {here.precision:.3f}, recall {here.recall:.3f}"
     plot.dots([here.recall], [here.precision], "c2", [name])
-    return figure(plot, "Every threshold; the ring is that of the run.", ("c1", "precision and recall"))
+    return figure(plot, "Every threshold; the ring is the picks.", ("c1", "precision and recall"))
 
 
 def _reliability(found: Picks, result: Evaluation) -> Element:

@@ -1,4 +1,4 @@
-"""Detections of the micrographs that the report looks at closely, above and below the threshold."""
+"""Detections of the micrographs that the report looks at closely, picks and others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from heliodor.picks import Picks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from heliodor.report.run import Run
     from heliodor.report.tally import Tally
@@ -32,22 +34,27 @@ class Detections:
     """
 
     def __init__(self, run: Run, tally: Tally, rows: Iterable[int]) -> None:
-        self._run, self._tally = run, tally
-        self._found = {row: self._read(row) for row in sorted(set(rows))}
+        self._found: dict[int, tuple[Picks, NDArray[np.bool_]]] = {}
+        for row in set(rows):
+            candidates = run.candidates(run.micrographs[row].name)
+            if candidates is None:
+                picks = tally.picks(row)
+                self._found[row] = picks, np.ones(len(picks), dtype=bool)
+            else:
+                candidates = candidates.select(np.argsort(-candidates.scores, kind="stable"))
+                self._found[row] = candidates, run.cut.keeps(candidates)
 
-    def _read(self, row: int) -> Picks:
-        found = self._run.candidates(self._run.micrographs[row].name)
-        if found is None:
-            return self._tally.picks(row)
-        return found.select(np.argsort(-found.scores, kind="stable"))
-
-    def __getitem__(self, row: int) -> Picks:
+    def __getitem__(self, row: int) -> tuple[Picks, NDArray[np.bool_]]:
+        """Return the detections of a micrograph, and which of them are picks."""
         return self._found[row]
 
     def picks(self, row: int) -> Picks:
-        """Return those above the threshold."""
-        return self._found[row].above(self._run.threshold)
+        """Return the picks of a micrograph."""
+        found, picked = self._found[row]
+        return found.select(picked)
 
-    def join(self, rows: Iterable[int]) -> Picks:
-        """Return the detections of several micrographs in one table."""
-        return Picks.join(self._found[row] for row in rows)
+    def join(self, rows: Iterable[int]) -> tuple[Picks, NDArray[np.bool_]]:
+        """Return the detections of several micrographs in one table, and which of them are picks."""
+        parts = [self._found[row] for row in rows]
+        picked = [own for _, own in parts]
+        return Picks.join(found for found, _ in parts), np.concatenate(picked) if picked else np.empty(0, dtype=bool)

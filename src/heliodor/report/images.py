@@ -25,8 +25,9 @@ LARGEST = 720  # pixels along the longer side of a micrograph's picture
 _QUALITY = 70
 _TILE, _GAP = 54, 2  # pixels along a window's picture, and between two
 SHEET_STEP = _TILE + _GAP
-_WINDOWS, _REJECTED = 300, 32  # picks, and best detections below the threshold, kept of one micrograph
+_WINDOWS, _REJECTED = 300, 32  # picks, and the best detections that are none, kept of one micrograph
 _MARGIN = 1.6  # side of a window, in particle diameters
+_RED = (255, 40, 40, 140)  # and how opaque
 _SMOOTH = 0.8  # pixels: the eye, unlike the network, is misled by the noise of single pixels
 
 
@@ -46,12 +47,16 @@ class View:
         Around picks and around the best that are none, downsampled and normalized as for the network, a little
         smoothed.
     scores : (N,) float array
-        Of these, best first.
+        Of these.
+    picked : (N,) bool array
+        Which of these are picks.
     contrast : float
         Mean over the picks of a ring around the particle minus its disc, in standard deviations of the
         background; NaN without picks.
-    junk : (ny, nx) bool array, optional
-        Where nothing was picked, in pixels that the network sees.
+    mask : bytes or None
+        PNG, where junk is; None without any.
+    junk : float
+        Share of the area.
     """
 
     picture: bytes
@@ -59,17 +64,19 @@ class View:
     scale: tuple[float, float]
     windows: Array
     scores: NDArray[np.float64]
+    picked: NDArray[np.bool_]
     contrast: float
-    junk: NDArray[np.bool_] | None = None
+    mask: bytes | None
+    junk: float
 
 
 def view(
     micrograph: Micrograph,
     scale: tuple[float, float],
     found: Picks,
-    threshold: float,
+    picked: NDArray[np.bool_],
+    junk: NDArray[np.bool_] | None,
     geometry: Geometry,
-    junk: NDArray[np.bool_] | None = None,
 ) -> View:
     """Take what is shown of a micrograph.
 
@@ -81,24 +88,26 @@ def view(
         Full-size pixels per pixel of it, x and y.
     found : Picks
         Detections on this micrograph, best first, in full-size pixels.
-    threshold : float
-        Picks are those with a score above it.
-    geometry : Geometry
+    picked : (N,) bool array
+        Which of them are picks.
     junk : (ny, nx) bool array, optional
         Where nothing was picked.
+    geometry : Geometry
     """
     from scipy.ndimage import gaussian_filter
 
     pixels = gaussian_filter(micrograph.pixels, _SMOOTH)
     side = 2 * round(_MARGIN * geometry.span / 2)
     windows, inside = cut(pixels, found.xy / scale, side)
-    scores = found.scores[inside]
-    picked = int((scores > threshold).sum())
-    kept = np.append(even(picked, _WINDOWS), np.arange(picked, min(picked + _REJECTED, len(scores))))
+    scores, picked = found.scores[inside], picked[inside]
+    picks, others = np.flatnonzero(picked), np.flatnonzero(~picked)
+    kept = np.append(picks[even(len(picks), _WINDOWS)], others[:_REJECTED])
     rows, columns = pixels.shape
     size = (columns * scale[0], rows * scale[1])
-    contrast = _contrast(windows[:picked], geometry.span)
-    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], contrast, junk)
+    mask = None if junk is None or not junk.any() else mask_png(junk)
+    share = 0.0 if junk is None else float(junk.mean())
+    contrast = _contrast(windows[picks], geometry.span)
+    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], picked[kept], contrast, mask, share)
 
 
 def _contrast(windows: Array, span: float) -> float:
@@ -125,6 +134,15 @@ def jpeg(pixels: Array) -> bytes:
     image = Image.fromarray(grey(pixels))
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return _encode(image, "JPEG", quality=_QUALITY)
+
+
+def mask_png(mask: NDArray[np.bool_]) -> bytes:
+    """Return a picture that is red where `mask` is True, and transparent elsewhere."""
+    from PIL import Image
+
+    image = Image.fromarray(np.where(mask[..., None], np.array(_RED, np.uint8), np.uint8(0)))
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.NEAREST)
+    return _encode(image.quantize(2), "PNG")
 
 
 def montage(windows: Array, columns: int) -> bytes:

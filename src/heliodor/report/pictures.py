@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 READ = 12  # micrographs, spread over the set, that windows are cut from
 _SHOWN = 6  # of these
+_FLAGGED = 4  # micrographs, at most, shown because they are flagged
 _COLUMNS, _ROWS, _LOWEST_ROWS = 20, 5, 2
 _BANDS = 5
-_CELLS = 200  # along a micrograph, in which its junk is drawn
 _LOW = 0.1  # share of all picks that is drawn as low
 
 
-def rows_to_read(tally: Tally) -> list[int]:
-    """Choose a bounded number of micrographs to read: a spread over the set and the extremes of the table."""
-    return sorted({*tally.spread(READ), *_extreme_rows(tally)})
+def rows_to_read(run: Run, tally: Tally) -> list[int]:
+    """Choose a bounded number of micrographs to read: a spread over the set, the extremes, some that are flagged."""
+    return sorted({*tally.spread(READ), *_set_apart(run, tally)})
 
 
 def read_views(
@@ -54,19 +54,19 @@ def read_views(
     row_of = {run.micrographs[row].name: row for row in rows}
     views: dict[int, View] = {}
     unreadable: dict[int, str] = {}
+    inspect = run.inspect
     loaded = stream([run.micrographs[row] for row in rows], run.load, 1)
     for file, result in reporter.track(loaded, len(rows), "reading micrographs for the report"):
         row = row_of[file.name]
         if isinstance(result, MicrographError):
             unreadable[row] = str(result)
         else:
-            junk = run.inspect.junk(result[0].pixels)
-            views[row] = view(*result, detections[row], run.threshold, run.geometry, junk)
+            views[row] = view(*result, *detections[row], inspect.junk(result[0].pixels), run.geometry)
     return views, unreadable
 
 
-def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
-    """Rows of the micrographs that the table of picks sets apart -> in what."""
+def _set_apart(run: Run, tally: Tally) -> dict[int, list[str]]:
+    """Rows of the micrographs that the table of picks or a flag sets apart -> in what."""
     counts = tally.known_counts
     why: dict[int, list[str]] = defaultdict(list)
     for found in (
@@ -78,12 +78,15 @@ def _extreme_rows(tally: Tally) -> dict[int, list[str]]:
     odd = oddest(counts, tally.scores)
     if odd is not None:
         why[odd].append("farthest from the median")
+    flagged = tally.rows_of(run.flags)
+    for k in even(len(flagged), _FLAGGED):
+        why[flagged[k]].append(f"flagged: {run.flags[run.micrographs[flagged[k]].name]}")
     return why
 
 
 def choose_shown(run: Run, tally: Tally, views: dict[int, View]) -> dict[int, list[str]]:
     """Choose the micrographs to show: row -> why, in the order of the set."""
-    why = _extreme_rows(tally)
+    why = _set_apart(run, tally)
     contrast = np.full(len(run.micrographs), np.nan)
     for row, seen in views.items():
         contrast[row] = seen.contrast
@@ -105,7 +108,7 @@ def micrographs(
     if len(run.picks):
         keys.append(tag("span", f"picks of the lowest tenth of all scores, below {number(low, 2)}", class_="key low"))
     keys.append(tag("span", "labels", class_="key mark"))
-    if any(junk is not None and junk.any() for junk in (views[row].junk for row in shown)):
+    if any(views[row].mask for row in shown):
         keys.append(tag("span", "junk, where nothing is picked", class_="key junk"))
     text = (
         "Contrast: how much lighter a ring around the picks is than their discs, in standard deviations of the "
@@ -136,6 +139,8 @@ def _caption(run: Run, tally: Tally, row: int, seen: View, why: list[str]) -> El
         facts.append(f"median score {number(tally.scores[row], 2)}")
     if np.isfinite(seen.contrast):
         facts.append(f"contrast {number(seen.contrast, 2)}")
+    if seen.mask is not None:
+        facts.append(f"junk {seen.junk:.0%}")
     if file.defocus is not None:
         facts.append(f"defocus {number(file.defocus / 1e4, 2)} \N{MICRO SIGN}m")
     chips = [tag("span", reason, class_="chip") for reason in why]
@@ -151,8 +156,8 @@ def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Eleme
     place = {"x": left, "y": top, "width": width, "height": height}
     svg.append(tag("image", href=data_uri(seen.picture, "jpeg"), preserveAspectRatio="none", **place))
     marks = tag("g", class_="marks")
-    if seen.junk is not None and seen.junk.any():
-        marks.append(tag("path", d=_covered(seen.junk, seen.scale, left, top), class_="junk"))
+    if seen.mask is not None:
+        marks.append(tag("image", href=data_uri(seen.mask, "png"), preserveAspectRatio="none", **place))
     for (x, y), score, p in zip(picks.xy.tolist(), picks.scores.tolist(), picks.probabilities.tolist(), strict=True):
         title = tag("title", f"score {score:.2f}" + (f", probability {p:.2f}" if np.isfinite(p) else ""))
         style = "low" if score < low else "pick"
@@ -167,18 +172,6 @@ def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Eleme
     svg.append(marks)
     svg.extend(_scale_bar(left, top, width, height, geometry.pixel_size))
     return svg
-
-
-def _covered(mask: NDArray[np.bool_], scale: tuple[float, float], left: float, top: float) -> str:
-    """Return the path of what a mask covers, row by row, in full-size pixels."""
-    step = max(1, max(mask.shape) // _CELLS)
-    edges = np.diff(np.pad(mask[::step, ::step].astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    (rows, starts), (_, ends) = np.nonzero(edges == 1), np.nonzero(edges == -1)
-    width, height = scale[0] * step, scale[1] * step
-    return "".join(
-        f"M{left + a * width:.0f} {top + row * height:.0f}h{(b - a) * width:.0f}v{height:.0f}h{(a - b) * width:.0f}z"
-        for row, a, b in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
-    )
 
 
 def _scale_bar(left: float, top: float, width: float, height: float, pixel_size: float) -> list[Element]:
@@ -199,8 +192,9 @@ def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
     rows = [row for row in tally.spread(READ) if row in views]
     cut = np.concatenate([views[row].windows for row in rows]) if rows else np.empty((0, 1, 1))
     scores = np.concatenate([views[row].scores for row in rows]) if rows else np.empty(0)
+    picked = np.concatenate([views[row].picked for row in rows]) if rows else np.empty(0, dtype=bool)
     order = np.argsort(-scores, kind="stable")
-    kept, rejected = order[scores[order] > run.threshold], order[scores[order] <= run.threshold]
+    kept, others = order[picked[order]], order[~picked[order]]
     if not len(kept):
         return [tag("p", "There is no pick with a whole window on the micrographs that were read.")]
     width = cut.shape[1] * run.geometry.pixel_size * run.geometry.factor
@@ -217,8 +211,8 @@ def windows(run: Run, tally: Tally, views: dict[int, View]) -> list[Element]:
         *_sheet("Windows at even steps of rank", cut, scores, kept[even(len(kept), _COLUMNS * _ROWS)]),
         *_sheet("The lowest picks, where junk would be", cut, scores, kept[-last:]),
     ]
-    if len(rejected):
-        parts += _sheet("Just below the threshold, not picked", cut, scores, rejected[:last])
+    if len(others):
+        parts += _sheet("The best that were not picked", cut, scores, others[:last])
     return parts
 
 
@@ -229,7 +223,8 @@ def _averages(cut: NDArray[np.floating], scores: NDArray[np.float64]) -> Element
     limits = (float(np.min(means)), float(np.max(means)))
     figures = []
     for band, mean in zip(bands, means, strict=True):
-        text = f"{several(len(band), 'window')}, score {scores[band[-1]]:.2f} to {scores[band[0]]:.2f}"
+        worst, best = (number(scores[band[end]], 2) for end in (-1, 0))
+        text = f"{several(len(band), 'window')}, score {worst} to {best}"
         image = tag("img", src=data_uri(png(grey(mean, limits)), "png"), alt=f"average of {text}")
         figures.append(tag("figure", image, tag("figcaption", text)))
     return tag("div", *figures, class_="averages")

@@ -128,11 +128,12 @@ class Plot:
         self._path("".join(parts), f"line {style}")
 
     def upright(self, x: float, text: str, style: str) -> None:
-        """Draw a line from top to bottom at `x`, and what it means beside it."""
+        """Draw a line from top to bottom at `x`, and perhaps what it means beside it."""
         px = float(self._points([x], [self.y.low])[0][0])
         self._path(f"M{px:.1f} {_TOP}V{self._height - _BOTTOM}", f"line {style}")
         left = px > self._width * 0.6
-        self._text(px + (-6 if left else 6), _TOP + 11, text, "end" if left else "start")
+        if text:
+            self._text(px + (-6 if left else 6), _TOP + 11, text, "end" if left else "start")
 
     def level(self, y: float, text: str, style: str) -> None:
         """Draw a line from left to right at `y`, and what it means above it."""

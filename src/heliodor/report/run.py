@@ -14,7 +14,7 @@ from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import read_picks, star
 from heliodor.junk.inspect import Inspector
 from heliodor.names import MicrographFile, match_names
-from heliodor.picking.calibration import Calibration
+from heliodor.picking.cut import Cut
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.load import Loader
 from heliodor.picks import Picks
@@ -72,6 +72,18 @@ class Run:
         return float(self.result["estimates"]["threshold"])
 
     @cached_property
+    def cut(self) -> Cut:
+        """What makes candidates picks; only of a run that kept its candidates."""
+        about = {**self.result, "threshold": self.threshold}
+        return Cut.of_model(about, given=self.record["settings"]["threshold"] is not None)
+
+    @property
+    def expected(self) -> float:
+        """Particles expected on an average micrograph."""
+        estimates = self.result["estimates"]
+        return float(estimates.get("particles_in_sample", estimates["expected_particles"]))
+
+    @cached_property
     def failed(self) -> dict[str, str]:
         """Name of a micrograph that was skipped -> why."""
         paths = {entry["path"]: entry["name"] for entry in self.record["micrographs"]}
@@ -82,11 +94,6 @@ class Run:
         """Name of a micrograph that is bad as a whole -> in what; empty where the run does not tell."""
         flags: dict[str, str | list[str]] = self.result.get("flags", {})
         return {name: why if isinstance(why, str) else ", ".join(why) for name, why in flags.items()}
-
-    @property
-    def inspect(self) -> Inspector:
-        """Finds the junk where the run picked nothing."""
-        return Inspector(self.geometry.span, self.result.get("junk_limits"))
 
     @property
     def defocus(self) -> NDArray[np.float64]:
@@ -105,7 +112,13 @@ class Run:
         if not folder.is_dir():
             return None
         found = star.read(folder / f"{name}.star")
-        return Picks.on(name, found.xy, found.scores, Calibration.of_model(self.result)(found.scores))
+        return Picks.on(name, found.xy, found.scores, self.cut.probabilities(found.scores))
+
+    @property
+    def inspect(self) -> Inspector:
+        """Finds junk on micrographs as the network saw them."""
+        limits = self.result.get("junk_limits")
+        return Inspector(self.geometry.span, None if limits is None else tuple(limits))
 
     @property
     def load(self) -> Loader:

@@ -23,32 +23,54 @@ if TYPE_CHECKING:
 _BINS = 80
 _POINTS = 300  # of a curve
 _KEPT = (0.95, 0.9, 0.75, 0.5)
-_PEAK = 1.25  # times the highest bar above the threshold: so high is the histogram, or the noise would fill it
+_CUTS = (
+    ("cut_at_best_expected_f1", "c3", "best expected F1"),
+    ("cut_at_expected_count", "c2", "as many as expected"),
+    ("cut_at_probability_half", "c1", "probability of one half"),
+)
+_PEAK = 1.25  # times the highest bar of picks: so high is the histogram, or the noise would fill it
 
 
-def scores(run: Run, found: Picks, micrographs: int) -> list[Element]:
+def scores(run: Run, found: Picks, picked: NDArray[np.bool_], micrographs: int) -> list[Element]:
     """Draw the scores, what each threshold would keep, and how right that would be.
 
     Parameters
     ----------
     run : Run
     found : Picks
-        Detections, those below the threshold too where the run kept them.
+        Detections, those that are no picks too where the run kept them.
+    picked : (N,) bool array
+        Which of them are picks.
     micrographs : int
         That they are on.
     """
-    found = found.select(np.argsort(-found.scores, kind="stable"))
+    order = np.argsort(-found.scores, kind="stable")
+    found, picked = found.select(order), picked[order]
     if not len(found):
-        return [tag("p", f"No detection has a score above the threshold of {number(run.threshold, 2)}.")]
+        return [tag("p", "There is no detection.")]
     text = f"{several(len(found), 'detection')} on {several(micrographs, 'micrograph')}"
     if micrographs < len(run.micrographs) - len(run.failed):
         text += " spread over the set"
-    charts = [_histogram(run, found.scores, micrographs), _survival(run, found.scores, micrographs)]
+    charts = [_histogram(run, found.scores, picked, micrographs), _survival(run, found.scores, micrographs)]
     if np.isfinite(found.probabilities).all():
         charts.append(_rates(run, found, micrographs))
     if KEY in run.result:
         charts.append(_calibration(run, found))
-    return [tag("p", f"{text}."), tag("div", *charts, _thresholds(run, found), class_="pair")]
+    charts.append(_thresholds(run, found, picked))
+    return [tag("p", f"{text}. {_evidence(run)}"), tag("div", *charts, class_="pair")]
+
+
+def _evidence(run: Run) -> str:
+    """Say what the threshold rests on, where the run tells."""
+    evidence = run.result.get("evidence")
+    if evidence is None:
+        return ""
+    return (
+        f"The threshold rests on {several(evidence['micrographs'], 'micrograph')} and on decoys of them, which are "
+        f"noise with the spectrum of their background: {several(evidence['detections'], 'detection')} against "
+        f"{evidence['decoys_found']:,} on the decoys, each standing for {number(evidence['false_per_decoy'], 2)} false "
+        "ones. It holds on a micrograph with as many particles as others; with fewer, a pick needs a better score."
+    )
 
 
 def _mark_threshold(plot: Plot, run: Run) -> None:
@@ -56,44 +78,47 @@ def _mark_threshold(plot: Plot, run: Run) -> None:
         plot.upright(run.threshold, f"threshold {number(run.threshold, 2)}", "ink")
 
 
-def _histogram(run: Run, values: NDArray[np.float64], micrographs: int) -> Element:
-    counts, edges = np.histogram(values, _BINS)
-    heights = counts / micrographs
-    above = edges[1:] > run.threshold
-    top = _PEAK * heights[above].max(initial=0.0) or heights.max()
+def _histogram(run: Run, values: NDArray[np.float64], picked: NDArray[np.bool_], micrographs: int) -> Element:
+    edges = np.histogram_bin_edges(values, _BINS)
+    heights, of_picks = (np.histogram(own, edges)[0] / micrographs for own in (values, values[picked]))
+    top = _PEAK * of_picks.max(initial=0.0) or heights.max()
     plot = Plot(
         "histogram of the scores",
         Axis.over("score (log-odds)", [*edges, run.threshold]),
         Axis("detections per micrograph", 0.0, float(top)),
     )
-    for which, style in ((~above, "grey"), (above, "c1")):
-        plot.bars(edges, np.where(which, np.minimum(heights, top), 0), style)
+    plot.bars(edges, np.minimum(heights, top), "grey")
+    plot.bars(edges, of_picks, "c1")
     _mark_threshold(plot, run)
-    text = "Scores of the detections; those above the threshold are picks. 0 is even odds, larger is surer."
+    text = "0 is even odds as the network sees it, larger is surer."
     if heights.max() > top:
-        text += f" The bars on the left go on, up to {number(heights.max(), 1)}."
-    return figure(plot, text)
+        text += f" The highest bar goes on up to {number(heights.max(), 1)}."
+    return figure(plot, text, ("c1", "picks"), ("grey", "other detections"))
 
 
 def _survival(run: Run, ranked: NDArray[np.float64], micrographs: int) -> Element:
     rows = even(len(ranked), _POINTS)
     per_micrograph = (rows + 1) / micrographs
-    expected = run.result["estimates"]["expected_particles"]
-    top = max(1.5 * expected, 1.2 * float((ranked > run.threshold).sum()) / micrographs, 1.0)
+    top = max(1.5 * run.expected, 1.2 * float((ranked > run.threshold).sum()) / micrographs, 1.0)
     shown = per_micrograph <= top
-    x = Axis.over("threshold (log-odds)", [*ranked[rows[shown]], run.threshold])
-    plot = Plot("picks per micrograph that each threshold leaves", x, Axis("picks per micrograph", 0.0, float(top)))
+    evidence = run.result.get("evidence", {})
+    cuts = [(evidence[key], style, name) for key, style, name in _CUTS if evidence.get(key) is not None]
+    x = Axis.over("score (log-odds)", [*ranked[rows[shown]], run.threshold, *(cut for cut, _, _ in cuts)])
+    plot = Plot("detections per micrograph above each score", x, Axis("detections per micrograph", 0.0, float(top)))
     plot.line(ranked[rows[shown]], per_micrograph[shown], "c1")
-    plot.level(expected, f"expected: {number(expected, 1)}", "c2 dashed")
+    plot.level(run.expected, f"expected: {number(run.expected, 1)}", "grey dashed")
+    for cut, style, _ in cuts:
+        plot.upright(cut, "", f"{style} dashed")
     _mark_threshold(plot, run)
-    return figure(plot, "Picks on an average micrograph that each threshold would leave, and the number expected.")
+    text = "Detections above each score on an average micrograph, and the number of particles expected."
+    return figure(plot, text, *((style, name) for _, style, name in cuts))
 
 
 def _rates(run: Run, found: Picks, micrographs: int) -> Element:
     """Draw expected precision, recall and F1 over the threshold, from the probabilities."""
     rows = even(len(found), _POINTS)
     true, kept = np.cumsum(found.probabilities)[rows], rows + 1.0
-    expected = max(run.result["estimates"]["expected_particles"] * micrographs, 1.0)
+    expected = max(run.expected * micrographs, 1.0)
     plot = Plot(
         "expected precision, recall and F1 of each threshold",
         Axis.over("threshold (log-odds)", [*found.scores, run.threshold]),
@@ -120,13 +145,13 @@ def _calibration(run: Run, found: Picks) -> Element:
     return figure(plot, text, ("c1", "calibrated"), ("grey", "score taken as log-odds"))
 
 
-def _thresholds(run: Run, found: Picks) -> Element:
+def _thresholds(run: Run, found: Picks, picked: NDArray[np.bool_]) -> Element:
     """List thresholds that keep the surer picks only."""
     values = run.picks.scores
     rows = []
     for share in _KEPT if len(values) else ():
         threshold = round(float(np.quantile(values, 1 - share)), 2)
-        chances = found.probabilities[found.scores >= max(threshold, run.threshold)]
+        chances = found.probabilities[picked & (found.scores >= threshold)]
         precision = f"{chances.mean():.1%}" if len(chances) and np.isfinite(chances).all() else "\N{EN DASH}"
         rows.append([f"{share:.0%}", number(threshold), f"{int((values >= threshold).sum()):,}", precision])
     header = ["share of picks", "threshold", "picks", "expected precision"]

@@ -42,19 +42,20 @@ def labels_found(run: Run, tally: Tally) -> int:
 
 def key_numbers(run: Run, tally: Tally, found: int) -> Element:
     """Give the run in eight numbers."""
-    counts, geometry, estimates = tally.counts[tally.picked], run.geometry, run.result["estimates"]
+    counts, geometry = tally.counts[tally.picked], run.geometry
     wanted, seconds = run.record["settings"], run.result["seconds"]
     counted = "estimated" if wanted["expected_particles"] is None and wanted["pi"] is None else "as given"
     chosen = "chosen by the run" if wanted["threshold"] is None else "as given"
     skipped = f"{len(run.failed):,} skipped" if run.failed else "none skipped"
-    labeled = len(run.labels.micrographs())
+    labeled = several(len(run.labels.micrographs()), "micrograph")
+    labels = f"on {labeled}; {found:,} have a pick" if len(run.labels) else "the general network picked"
     tiles = [
         ("picks", f"{len(run.picks):,}", f"on {several(int((counts > 0).sum()), 'micrograph')}"),
         ("micrographs", f"{len(counts):,}", skipped),
         ("picks per micrograph", number(float(np.median(counts))), f"median; {counts.min():,} to {counts.max():,}"),
-        ("expected per micrograph", number(estimates["expected_particles"], 1), counted),
+        ("expected per micrograph", number(run.expected, 1), counted),
         ("threshold", number(run.threshold, 2), f"score, {chosen}"),
-        ("labels", f"{len(run.labels):,}", f"on {several(labeled, 'micrograph')}; {found:,} have a pick"),
+        ("labels", f"{len(run.labels):,}", labels),
         (
             "diameter",
             f"{geometry.diameter:g} \N{ANGSTROM SIGN}",
@@ -85,7 +86,7 @@ def notes(run: Run, tally: Tally, found: int, unreadable: int) -> list[Element]:
     empty = int((tally.counts[tally.picked] == 0).sum())
     if empty:
         said.append(f"{several(empty, 'micrograph')} without any pick.")
-    expected = run.result["estimates"]["expected_particles"]
+    expected = run.expected
     mean = float(tally.counts[tally.picked].mean())
     if not expected / _FAR <= mean <= expected * _FAR:
         text = f"{number(mean, 1)} picks on an average micrograph, where {number(expected, 1)} were expected"

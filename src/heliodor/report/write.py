@@ -69,7 +69,7 @@ def write_report(
 def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) -> list[Element]:
     """Make the parts of the page."""
     tally = Tally.of(run)
-    rows, sample, labeled = pictures.rows_to_read(tally), tally.spread(SAMPLE), []
+    rows, sample, labeled = pictures.rows_to_read(run, tally), tally.spread(SAMPLE), []
     if labels is not None:
         labels, files = resolve_labels(labels, run.micrographs)
         labeled = tally.rows_of([file.name for file in files])
@@ -80,8 +80,8 @@ def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) 
     parts = [
         ("Micrographs", pictures.micrographs(run, tally, detections, views, shown)),
         ("Picks", pictures.windows(run, tally, views)),
-        ("Scores and threshold", scores.scores(run, detections.join(sample), len(sample))),
-        *([("Against labels", comparison(run, detections.join(labeled), labels))] if labels is not None else []),
+        ("Scores and threshold", scores.scores(run, *detections.join(sample), len(sample))),
+        *([("Against labels", comparison(run, *detections.join(labeled), labels))] if labels is not None else []),
         ("Over the set", charts.over_the_set(run, tally, shown)),
         ("Training", charts.training(run)),
         ("Micrographs with trouble", summary.trouble(run, unreadable)),
