@@ -6,88 +6,46 @@ The protocol, the data and how to read the tables are in README.md beside this f
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from programs import PROGRAMS, Job, Outcome, version_of
-from scoring import Ranking, rank
-from splits import Labels, Split, read_labels, split_micrographs
+from datasets import DataSet, apoferritin
+from programs import OURS, PROGRAMS, Job, TopazTraining, version_of
+from rows import Rows
+from runs import run_and_score
+from splits import Split, split_micrographs
 from tables import report
 
-MATCH_RADIUS = 28.0  # full-size pixels, 42 angstrom: about a third of the particle
+TRAINING = TopazTraining("conv31", pretrained=False, epochs=2)
 
 
-@dataclass
-class Results:
-    """Finished runs, one JSON object a line; a run that is there is not run again."""
-
-    path: Path
-
-    def rows(self) -> list[dict]:
-        """All runs so far."""
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.is_file() else []
-
-    def has(self, program: str, version: str, split: Split) -> bool:
-        """Whether this program has been run on this split."""
-        wanted = (program, version, split.draw, split.fold, split.labels)
-        keys = ("program", "version", "draw", "fold", "labels")
-        return any(tuple(row[key] for key in keys) == wanted for row in self.rows())
-
-    def add(self, row: dict) -> None:
-        """Append one run."""
-        with self.path.open("a") as stream:
-            stream.write(json.dumps(row) + "\n")
-
-
-def score(outcome: Outcome, job: Job) -> dict:
-    """Scores and costs of a run: of the best variant, where a program offers several."""
-
-    def ranking(path: Path) -> Ranking:
-        return rank(read_labels(path), job.labels, job.split.test, MATCH_RADIUS)
-
-    summaries = {name: ranking(path).summary() for name, path in outcome.variants.items()}
-    best = max(summaries, key=lambda name: summaries[name]["ap"])
-    given = ranking(outcome.picks or outcome.variants[best])
-    aps = {name: summary["ap"] for name, summary in summaries.items()}
-    default = given.best(len(given.hits))
-    return {**summaries[best], "default": default, "variant": best, "variant_aps": aps, **outcome.row(best)}
-
-
-def splits(labels: Labels, options: argparse.Namespace) -> Iterator[Split]:
+def splits(data: DataSet, options: argparse.Namespace) -> Iterator[Split]:
     """All splits: every number of labels, draw and fold."""
     for count in options.labels:
         for draw in range(options.draws):
-            for fold in range(options.folds):
-                yield split_micrographs(labels, draw, fold, options.folds, count)
+            for fold in range(data.folds):
+                yield split_micrographs(data.labels, draw, fold, data.folds, count)
 
 
-def run_all(labels: Labels, options: argparse.Namespace, results: Results) -> None:
+def run_all(data: DataSet, options: argparse.Namespace, results: Rows) -> None:
     """Run what is not yet in the results."""
-    executables = {name: options.heliodor if name == "heliodor" else options.topaz for name in options.programs}
+    executables = {name: options.heliodor if name in OURS else options.topaz for name in options.programs}
     versions = {name: version_of(executable) for name, executable in executables.items()}
-    for split in splits(labels, options):
+    for split in splits(data, options):
         for name in options.programs:
-            skipped = name != "heliodor" and options.topaz_folds == "one" and split.fold != split.draw % options.folds
-            if skipped or results.has(name, versions[name], split):
+            skipped = name not in OURS and options.topaz_folds == "one" and split.fold != split.draw % options.folds
+            key = {"program": name, "version": versions[name], "labels": split.labels, "draw": split.draw}
+            key["fold"] = split.fold
+            if skipped or not results.missing([key]):
                 continue
             run = f"{name}-labels{split.labels}-draw{split.draw}-fold{split.fold}"
             print(run, end=": ", flush=True)
-            row = run_one(name, executables[name], Job(options.data, options.out / run, labels, split, options.threads))
-            results.add({"program": name, "version": versions[name], **row})
+            place = (data.folder, data.files, options.out / run, data.labels)
+            job = Job(*place, split, options.threads, data.particle, TRAINING)
+            row = {**key, **run_and_score(name, executables[name], job)}
+            results.add(row)
             print(f"AP {row['ap']:.4f}, training {row['train_s']:.0f} s, the rest {row['pick_s']:.0f} s", flush=True)
-
-
-def run_one(name: str, executable: str, job: Job) -> dict:
-    """Run one program on one split, in a folder of its own, and score it."""
-    shutil.rmtree(job.folder, ignore_errors=True)
-    job.folder.mkdir(parents=True)
-    key = {"labels": job.split.labels, "draw": job.split.draw, "fold": job.split.fold}
-    outcome = PROGRAMS[name](executable, job)
-    return {**key, "test": job.split.test, "threads": job.threads, **score(outcome, job)}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -109,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.programs is None:
         options.programs = ["heliodor", "topaz"] if options.topaz else ["heliodor"]
-    if options.topaz is None and any(name != "heliodor" for name in options.programs):
+    if options.topaz is None and any(name not in OURS for name in options.programs):
         parser.error("--programs names topaz; say where it is with --topaz")
     return options
 
@@ -118,17 +76,14 @@ def main() -> None:
     """Run, then print the tables and write them to results.md."""
     options = parse_arguments()
     options.data, options.out = options.data.resolve(), options.out.resolve()
-    table = options.data / "labels_a.txt"
-    if not table.is_file():
-        sys.exit(f"{table}: no such file; see README.md for what --data must hold")
-    labels = read_labels(table)
-    missing = [name for name in sorted(set(labels.names)) if not (options.data / f"{name}.mrc").is_file()]
-    if missing:
-        sys.exit(f"{options.data}: no micrograph {', '.join(f'{name}.mrc' for name in missing)}; see README.md")
+    try:
+        data = apoferritin(options.data, options.folds)
+    except FileNotFoundError as error:
+        sys.exit(str(error))
     options.out.mkdir(parents=True, exist_ok=True)
-    results = Results(options.out / "results.jsonl")
-    run_all(labels, options, results)
-    text = report(results.rows())
+    results = Rows(options.out / "results.jsonl", ("program", "version", "labels", "draw", "fold"))
+    run_all(data, options, results)
+    text = report(results.all())
     (options.out / "results.md").write_text(text)
     print(f"\n{text}", end="")
 

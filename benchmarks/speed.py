@@ -17,6 +17,7 @@ import sys
 import venv
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from processes import Step, measure
 from speed_tables import report
@@ -75,8 +76,24 @@ def rows(inputs: Path, frames: int, micrographs: int, threads: int) -> dict[str,
     )
     raw = ["extract", "--raw", "-m", str(inputs / "conv31.safetensors"), "-d", "-1", "-j", t, "-o", "picks.txt"]
     found["k3"] = Row("K3 super-resolution frame, raw file to picks", [*raw, str(inputs / "k3" / "k3.mrc")], None)
-    # The row of training goes here.
     return found
+
+
+TRAINING = {f"train-{model}": model for model in ("conv31", "resnet8")}  # --rows name -> network
+
+
+def training_row(key: str, programs: dict[str, str], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Measure how long training takes until it is as good as topaz-em's; see training_time.py."""
+    # Here, since numpy in this process would count as memory of all processes that it starts.
+    from datasets import apoferritin
+    from training_time import measure_training
+
+    model = TRAINING[key]
+    runs = measure_training(
+        model, programs, apoferritin(options.data.resolve()), options.draws, options.threads, folder
+    )
+    name = f"`train` {model}, 100 labels, until the average precision of topaz-em's 10,000 updates"
+    return {"name": name, "target": 20, "threads": options.threads, "runs": runs}
 
 
 def _same(name: str, words: list[str], target: float) -> Row:
@@ -140,8 +157,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--frames", type=int, default=20, help="raw frames to preprocess")
     parser.add_argument("--micrographs", type=int, default=50, help="to extract from in one process")
+    parser.add_argument(
+        "--data", type=Path, help="folder of apoferritin, which the rows of training need; see README.md"
+    )
+    parser.add_argument("--draws", type=int, default=3, help="of labels and test micrographs, of the rows of training")
     parser.add_argument("--rows", help="names with commas between them; default: all")
     options = parser.parse_args()
+    if options.data is None and options.rows and set(options.rows.split(",")) & TRAINING.keys():
+        parser.error("rows of training need --data")
     out = options.out.resolve()
     inputs = out / "inputs"
     python = str(Path(options.heliodor).parent / "python")
@@ -153,10 +176,17 @@ def main() -> None:
     known = rows(inputs, options.frames, options.micrographs, options.threads)
     record = out / "speed.json"
     results = json.loads(record.read_text()) if record.is_file() else {}
-    for key in options.rows.split(",") if options.rows else known:
+    if options.data is None:
+        print(f"{', '.join(TRAINING)}: left out, they need --data", flush=True)
+    everything = [*known, *(TRAINING if options.data else [])]
+    for key in options.rows.split(",") if options.rows else everything:
         if key in results:
             continue
         print(f"{key} ...", flush=True)
+        if key in TRAINING:
+            results[key] = training_row(key, programs, options, out / "training")
+            record.write_text(json.dumps(results, indent=1) + "\n")
+            continue
         pairs = measure_row(known[key], programs, options.pairs, options.threads, out / "work")
         runs = [{name: asdict(step) for name, step in pair.items()} for pair in pairs]
         results[key] = {"name": known[key].name, "target": known[key].target, "threads": options.threads, "runs": runs}

@@ -12,7 +12,9 @@ _FLOP_PER_PIXEL = 2 * 328_000
 def report(results: dict[str, Any]) -> str:
     """Return the table of rows, and that of limits."""
     found = [row for key, row in results.items() if key != "limits"]
-    return "\n\n".join([_rows(found), *([_limits(results["limits"])] if "limits" in results else [])]) + "\n"
+    training = [row for row in found if "ap" in row["runs"][0]["heliodor"]]
+    parts = [_rows(found), *([_training(training)] if training else [])]
+    return "\n\n".join([*parts, *([_limits(results["limits"])] if "limits" in results else [])]) + "\n"
 
 
 def _rows(found: list[dict[str, Any]]) -> str:
@@ -35,12 +37,27 @@ def _rows(found: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def _training(found: list[dict[str, Any]]) -> str:
+    """Return what each training run reached, and what it took: average precision, processor seconds."""
+    head = ["", "draw", "topaz-em: AP (processor s)", "heliodor: minibatches, AP (processor s)"]
+    lines = [head, ["---"] * len(head)]
+    for row in found:
+        for draw, run in enumerate(row["runs"]):
+            other = f"{run['topaz']['ap']:.4f} ({run['topaz']['cpu_s']:.0f})" if "topaz" in run else ""
+            curve = [f"{step['updates']}: {step['ap']:.4f} ({step['cpu_s']:.0f})" for step in run["heliodor"]["curve"]]
+            reached = "" if run["heliodor"]["reached"] else "; not reached"
+            lines.append([row["name"], str(draw), other, ", ".join(curve) + reached])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def _middle(values: list[float]) -> str:
     return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})" if values else ""
 
 
 def _ratio(runs: list[dict[str, Any]], what: str) -> str:
-    """Ratios of pairs that ran one after the other: their median and range."""
+    """Ratios of pairs that ran one after the other: their median and range. None where heliodor did not get there."""
+    if not all(run["heliodor"].get("reached", True) for run in runs):
+        return "not reached"
     ratios = [run["topaz"][what] / run["heliodor"][what] for run in runs if "topaz" in run and run["heliodor"][what]]
     return f"**{median(ratios):.1f}** ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ class Labels:
     names: list[str]
     xy: np.ndarray  # (N, 2) float64, x column, y row, 0-based
     scores: np.ndarray | None = None  # (N,) float64, of a program's picks
+    probabilities: np.ndarray | None = None  # (N,) float64, of being a particle, where the program says so
 
     def rows_of(self, name: str) -> np.ndarray:
         """Rows (M,) of one micrograph's centres."""
@@ -25,14 +26,28 @@ class Labels:
         """Centres (M, 2) on one micrograph."""
         return self.xy[self.rows_of(name)]
 
+    def with_probabilities_of(self, others: Labels) -> Labels:
+        """Give each the probability of the same place among the others."""
+        if others.probabilities is None:
+            return self
+        known = dict(zip(others._places(), others.probabilities, strict=True))
+        return replace(self, probabilities=np.array([known.get(place, np.nan) for place in self._places()]))
+
+    def _places(self) -> list[tuple[str, float, float]]:
+        return [(name, *xy) for name, xy in zip(self.names, self.xy.tolist(), strict=True)]
+
 
 def read_labels(path: Path) -> Labels:
-    """Read a tab separated table `image_name x_coord y_coord [score]`."""
+    """Read a tab separated table `image_name x_coord y_coord [score] [probability]`."""
     with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+        reader = csv.DictReader(stream, delimiter="\t")
+        rows, columns = list(reader), reader.fieldnames or []
     xy = np.array([[float(row["x_coord"]), float(row["y_coord"])] for row in rows]).reshape(-1, 2)
-    scores = np.array([float(row["score"]) for row in rows]) if rows and "score" in rows[0] else None
-    return Labels([row["image_name"] for row in rows], xy, scores)
+    scores, probabilities = (
+        np.array([float(row[column]) for row in rows]) if column in columns else None
+        for column in ("score", "probability")
+    )
+    return Labels([row["image_name"] for row in rows], xy, scores, probabilities)
 
 
 def write_labels(path: Path, labels: Labels, rows: list[int]) -> None:

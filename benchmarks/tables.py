@@ -42,7 +42,7 @@ def _programs(rows: list[Row]) -> str:
     for measure, (value, digits) in MEASURES.items():
         spreads = (_spread(_draw_means(own, value), digits) for own in columns.values())
         lines.append([measure, *spreads])
-    return _markdown(lines)
+    return markdown(lines)
 
 
 def _differences(rows: list[Row]) -> Iterable[str]:
@@ -59,7 +59,7 @@ def _differences(rows: list[Row]) -> Iterable[str]:
             value, digits = MEASURES[measure]
             gaps = [value(ones[key]) - value(others[key]) for key in shared]
             lines.append([measure, *(f"{gap:+{digits}}" for gap in [*gaps, float(np.mean(gaps))])])
-        yield _markdown(lines)
+        yield markdown(lines)
 
 
 def _name(row: Row) -> str:
@@ -82,5 +82,6 @@ def _spread(values: np.ndarray, digits: str) -> str:
     return f"{values.mean():{digits}} ± {values.std(ddof=1):{digits}} ({low:{digits}} to {high:{digits}})"
 
 
-def _markdown(lines: list[list[str]]) -> str:
+def markdown(lines: list[list[str]]) -> str:
+    """Table of cells, the header and its rule first."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

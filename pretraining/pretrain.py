@@ -19,9 +19,14 @@ from conditions import draw
 from shapes import make_shape
 
 from heliodor.cli.console import PlainReporter
+from heliodor.evaluation import match
 from heliodor.files import atomic_path, make_directory
-from heliodor.networks import NetworkSettings, save_network
-from heliodor.picking.geometry import SPAN
+from heliodor.networks import Classifier, NetworkSettings, save_network
+from heliodor.networks.scorers import scorers_of_network
+from heliodor.picking.calibration import Calibration, calibrate_known
+from heliodor.picking.detect import Detector
+from heliodor.picking.geometry import NEAREST, SPAN
+from heliodor.picking.scoring import score_map
 from heliodor.preprocess.normalize import normalize
 from heliodor.progress import Reporter
 from heliodor.simulation.load import load_particle
@@ -40,6 +45,8 @@ MODELS = (
 )  # fmt: skip
 FORBIDDEN = ("6z6u",)  # apoferritin: real apoferritin is the test
 RADIUS = 3.0  # of the disc of positive pixels
+LIKELY = 0.4  # probability above which a detection is a pick
+UNSEEN = 3  # micrographs of every particle that calibrate the scores
 
 
 def main() -> None:
@@ -50,7 +57,7 @@ def main() -> None:
     cache = make_directory(folder / "micrographs")
     chosen = [name for name in MODELS if name not in options.leave_out]
     sources = [*chosen, *(f"shape{k:03d}" for k in range(options.shapes))]
-    _simulate(sources, options, cache, reporter)
+    simulate_all(sources, range(options.each), options, cache, reporter)
     train(sources, options, cache, reporter)
 
 
@@ -65,6 +72,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--each", type=int, default=24, help="micrographs of every particle")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--epoch-size", type=int, default=500, help="minibatches")
+    parser.add_argument(
+        "--tiles", type=int, default=24, help="of 12 x 12 outputs in a minibatch, a third around particles"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -74,22 +84,21 @@ def _options() -> argparse.Namespace:
 # ---------------------------------------------------------------------------------------------------- micrographs
 
 
-def _simulate(sources: list[str], options: argparse.Namespace, cache: Path, reporter: Reporter) -> None:
-    todo = [name for name in sources if not _path(cache, name, options.each - 1).is_file()]
+def simulate_all(
+    sources: list[str], numbers: range, options: argparse.Namespace, cache: Path, reporter: Reporter
+) -> None:
+    """Simulate the micrographs of these numbers of all particles, where they are not in the cache."""
+    todo = [name for name in sources if not all(_path(cache, name, k).is_file() for k in numbers)]
     with ProcessPoolExecutor(options.workers) as pool:
-        done = (
-            pool.map(simulate, todo, *zip(*[(options.models, options.each, cache)] * len(todo), strict=True))
-            if todo
-            else ()
-        )
-        for _ in reporter.track(done, len(todo), "simulating particles"):
-            pass
+        jobs = [pool.submit(simulate, name, options.models, numbers, cache) for name in todo]
+        for job in reporter.track(jobs, len(jobs), "simulating particles"):
+            job.result()
 
 
-def simulate(name: str, models: Path, count: int, cache: Path) -> None:
-    """Simulate the micrographs of one particle into the cache; its name decides all random numbers."""
+def simulate(name: str, models: Path, numbers: range, cache: Path) -> None:
+    """Simulate micrographs of one particle into the cache; its name and their numbers decide all that is random."""
     projector = _projector(name, models)
-    for index in range(count):
+    for index in numbers:
         path = _path(cache, name, index)
         if path.is_file():
             continue
@@ -117,11 +126,11 @@ def _path(cache: Path, name: str, index: int) -> Path:
     return cache / f"{name}_{index:03d}.npz"
 
 
-def load_examples(sources: list[str], count: int, cache: Path) -> list[Example]:
+def load_examples(sources: list[str], numbers: range, cache: Path) -> list[Example]:
     """Read micrographs from the cache; each particle is a source of its own and gets the same share of the tiles."""
     examples = []
     for name in sources:
-        for index in range(count):
+        for index in numbers:
             path = _path(cache, name, index)
             with np.load(path) as data:
                 pixels, xy = data["pixels"].astype(np.float32), data["xy"].astype(np.float64)
@@ -140,7 +149,7 @@ def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter
     if result.is_file():
         reporter.note(f"trained already: {result}")
         return
-    examples = load_examples(sources, options.each, cache)
+    examples = load_examples(sources, range(options.each), cache)
     settings = TrainingSettings(
         network=NetworkSettings(model=options.network, units=options.units),
         method="PN",
@@ -150,8 +159,8 @@ def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter
         epochs=options.epochs,
         epoch_size=options.epoch_size,
         outputs=12,
-        label_tiles=8,
-        random_tiles=16,
+        label_tiles=options.tiles // 3,
+        random_tiles=options.tiles - options.tiles // 3,
         average=0.998,
         seed=options.seed,
     )
@@ -167,9 +176,35 @@ def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter
         reporter.note(
             f"epoch {row['epoch']}: loss {row['loss']:.4f}, recall {row['recall']:.3f}, {row['seconds']:.0f} s"
         )
-    about = {"pretrained_on": sources, "left_out": options.leave_out, "span": SPAN, "training": asdict(settings)}
-    save_network(result, trainer.result(), about)
+    network = trainer.result()
+    calibration = calibrate_on_unseen(network, sources, options, cache, reporter)
+    about = {
+        "pretrained_on": sources,
+        "left_out": options.leave_out,
+        "span": SPAN,
+        "exclusion_radius": NEAREST * SPAN / 2,
+        "threshold": float(np.interp(LIKELY, calibration.probabilities, calibration.scores)),
+        "training": asdict(settings),
+    }
+    save_network(result, network, {**about, **calibration.about()})
     write_table(options.out / f"{name}.tsv", rows)
+
+
+def calibrate_on_unseen(
+    network: Classifier, sources: list[str], options: argparse.Namespace, cache: Path, reporter: Reporter
+) -> Calibration:
+    """Learn what scores mean on micrographs that the network has not seen, of the particles that it has."""
+    numbers = range(options.each, options.each + UNSEEN)
+    simulate_all(sources, numbers, options, cache, reporter)
+    detector = Detector(NEAREST * SPAN / 2, RADIUS)
+    scorer = scorers_of_network(network, options.device)[0]
+    scores, true = [], []
+    examples = load_examples(sources, numbers, cache)
+    for example in reporter.track(examples, len(examples), "calibrating"):
+        xy, found = detector.maxima(score_map(scorer, example.pixels))
+        scores.append(found)
+        true.append(match(xy, found, example.positives, SPAN / 3).hit)
+    return calibrate_known(np.concatenate(scores), np.concatenate(true))
 
 
 if __name__ == "__main__":

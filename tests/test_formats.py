@@ -89,6 +89,8 @@ def test_names_cannot_leave_the_folder(tmp_path):
         ("a.txt", "x\ty\n1\t2\n", "must name the columns"),
         ("a.txt", "image_name\tx_coord\ty_coord\nm\t1\n", "line 2"),
         ("a.txt", "image_name\tx_coord\ty_coord\nm\tone\t2\n", "line 2: a number"),
+        ("a.txt", "#a\nimage_name\tx_coord\ty_coord\n\nm\t1\t2\tmore\nm\t1\t\n", "line 5: a number"),
+        ("a.txt", "image_name\tx_coord\ty_coord\nm\t1\t2\tmore\n#b\nm\t1\n", "line 4: 2 columns"),
         ("a.star", "data_\nloop_\n_a #1\n1\n", "no table has"),
         ("a.star", "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n3 four\n", "particle 2 .*'four'"),
         ("a.star", "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n3 nan\n", "particle 2 .*not finite"),
@@ -144,6 +146,16 @@ def test_topaz_table_in_any_order_with_comments(tmp_path):
     back = read_picks(tmp_path / "t.txt")
     assert (back.names.tolist(), back.xy.tolist()) == (["001"], [[1, 2]])
     assert np.isnan(back.scores).all()
+
+
+def test_topaz_table_with_lines_of_unequal_length(tmp_path):
+    lines = ["x_coord\timage_name\ty_coord\tscore", "1\ta b\t2\t3.5", "", "4\t001\t5\t\tmore", "6\tc\t7\tnan\r"]
+    (tmp_path / "t.txt").write_text("\n".join(lines))
+    back = read_picks(tmp_path / "t.txt")
+    assert back.names.tolist() == ["a b", "001", "c"]
+    assert back.xy.tolist() == [[1, 2], [4, 5], [6, 7]]
+    assert back.scores[0] == 3.5
+    assert np.isnan(back.scores[1:]).all()
 
 
 def test_relion_writes_names_outside_ascii_without_quotes(tmp_path):

@@ -204,6 +204,18 @@ def test_lists_of_text_topaz_and_relion(folder):
     assert [m.source for m in find_micrographs(["list.tsv"])] == ["0", "b"]
 
 
+def test_a_star_file_may_tell_the_defocus(folder):
+    columns = "data_\nloop_\n_rlnMicrographName\n_rlnDefocusU\n_rlnDefocusV\n"
+    names = [m.path.as_posix() for m in find_micrographs(["g1"])]
+    first, second = names[:2]
+    (folder / "ctf.star").write_text(f"{columns}{first} 10000 11000\n{second} 20000 20000\n{first} 1 1\n")
+    assert [m.defocus for m in find_micrographs(["ctf.star"])] == [10500, 20000]
+    assert [m.defocus for m in find_micrographs(["g1"])] == [None] * len(names)
+    (folder / "ctf.star").write_text(f"{columns}{first} 10000 x\n")
+    with pytest.raises(FormatError, match=r"ctf\.star: .*'x'"):
+        find_micrographs(["ctf.star"])
+
+
 def test_a_listed_file_may_be_missing_even_the_first(folder):
     (folder / "g1" / "list.txt").write_text("gone.mrc\nx.mrc\n")
     gone, there = find_micrographs(["g1/list.txt"])

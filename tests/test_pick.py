@@ -11,6 +11,7 @@ from heliodor.cli import main
 from heliodor.evaluation import match
 from heliodor.formats import read_picks, write_picks
 from heliodor.picks import Picks
+from report_helpers import Page
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_it_writes_what_it_promises(run):
         "model.safetensors",
         "training.tsv",
         "run.json",
-        "overview.png",
+        "report.html",
     } <= {p.name for p in out.iterdir()}
     assert sorted(p.name for p in (out / "micrographs").iterdir()) == [
         "001.star",
@@ -69,6 +70,9 @@ def test_it_writes_what_it_promises(run):
     assert len(candidates.above(record["result"]["estimates"]["threshold"])) == record["result"]["picks"]
     assert (np.diff(candidates.probabilities[np.argsort(candidates.scores)]) >= 0).all()
     assert np.isnan(read_picks(out / "picks.txt").probabilities).all()
+    page = Page((out / "report.html").read_text(encoding="utf-8")).text
+    assert f"picks {record['result']['picks']:,} on 4 micrographs" in page
+    assert f"{len(candidates):,} detections on 4 micrographs" in page
     star = read_picks(out / "picks.star")
     assert set(star.names) == {str(folder / f"{n}.mrc") for n in ("001", "a.b.c", "with space", "plain")}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest_helpers import disc_examples
@@ -11,11 +11,11 @@ from heliodor.devices import device_of
 from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
+from heliodor.picking.count import estimate_count
 from heliodor.picking.detect import Detector
-from heliodor.picking.threshold import choose_threshold
-from heliodor.training.count import estimate_count
-from heliodor.training.fit import fit, read_table
+from heliodor.training.fit import fit
 from heliodor.training.folds import k_fold
+from heliodor.training.history import read_table
 from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
 from heliodor.training.loop import Trainer, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
@@ -168,27 +168,9 @@ def test_interrupted_training_ends_like_uninterrupted(tmp_path):
 def test_the_count_is_found_from_few_labels():
     examples = disc_examples(3, particles=25)
     shown = [Example(e.name, e.pixels, e.positives[:8], e.negatives) for e in examples]
-    count = estimate_count(shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0)
+    count = estimate_count(shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0, 14.0, 60.0)
     assert 17 < count.particles < 35
     assert count.low <= count.particles <= count.high
-
-
-def test_without_a_gap_the_count_decides():
-    scores = -5 * (1 - np.linspace(0, 1, 400) ** 2)  # denser downwards: one heap
-    assert (scores > choose_threshold([scores[::2], scores[1::2]], 50, 90)).sum() == 100
-
-
-@given(st.integers(80, 125), st.integers(0, 1000))
-@settings(max_examples=30)
-def test_a_gap_near_the_count_decides(particles, seed):
-    random = np.random.default_rng(seed)
-    scores = np.concatenate([random.normal(6, 1, particles), random.normal(-4, 1.5, 400)])
-    threshold = choose_threshold([scores], 100, 200)
-    assert abs((scores > threshold).sum() - particles) <= 6
-
-
-def test_fewer_detections_than_particles_are_all_kept():
-    assert choose_threshold([np.array([3.0, 2.0]), np.array([-5.0])], 4, 9) == -6.0
 
 
 def test_folds_are_disjoint_cover_everything_and_balance_sources():

@@ -8,13 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from heliodor.errors import MicrographError
-from heliodor.formats.star import read_columns
+import numpy as np
+
+from heliodor.errors import FormatError, MicrographError
+from heliodor.formats.star import NAME, numbers, read_columns
 from heliodor.micrographs import READABLE, check_there
 from heliodor.names import MicrographFile, unique_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_DEFOCUS = ("_rlnDefocusU", "_rlnDefocusV")
 
 
 def find_micrographs(
@@ -27,7 +31,8 @@ def find_micrographs(
     inputs : sequence of str or path
         An image; a glob in quotes; a folder (every image in it); a text file with a path per line; a
         Topaz image list (tab separated image_name, path, [source]); a STAR file with
-        _rlnMicrographName. Listed paths count from the working folder, the list's folder or one above it.
+        _rlnMicrographName, perhaps _rlnDefocusU and _rlnDefocusV. Listed paths count from the working folder, the
+        list's folder or one above it.
     missing : {'error', 'keep'}
         What to do about an image that is given by its path and is not there. One that stands in a
         list or is kept is returned: reading it says what is wrong.
@@ -45,8 +50,8 @@ def find_micrographs(
     found: dict[str, MicrographFile] = {}
     for item in inputs:
         before = len(found)
-        for path, source, name in _expand(os.fspath(item), missing == "keep"):
-            found.setdefault(os.path.abspath(path), MicrographFile(path, name, source))
+        for file in _expand(os.fspath(item), missing == "keep"):
+            found.setdefault(os.path.abspath(file.path), file)
         if len(found) == before and not any(True for _ in _expand(os.fspath(item), missing == "keep")):
             raise MicrographError(f"{item}: names no micrograph ({', '.join(READABLE)}); check the path")
     return _named(found)
@@ -61,29 +66,30 @@ def _named(found: dict[str, MicrographFile]) -> list[MicrographFile]:
     return [replace(file, name=name) for file, name in zip(files, names, strict=True)]
 
 
-def _expand(item: str, keep: bool) -> Iterator[tuple[Path, str, str]]:
+def _expand(item: str, keep: bool) -> Iterator[MicrographFile]:
+    """Find the micrographs that one input names; their names are '' where no list gives one."""
     path = Path(item)
     if path.is_dir():
         with os.scandir(path) as entries:
             for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
-                yield path / name, "", ""
+                yield MicrographFile(path / name, "")
     elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
         if not keep:
             check_there(path)
-        yield path, "", ""
+        yield MicrographFile(path, "")
     elif path.is_file():
         yield from _listed(path)
     elif glob.has_magic(item):
         for match in sorted(glob.glob(item, recursive=True)):
             if match.lower().endswith(READABLE):
-                yield Path(match), "", ""
+                yield MicrographFile(Path(match), "")
     else:
         check_there(path)
 
 
-def _listed(path: Path) -> Iterator[tuple[Path, str, str]]:
+def _listed(path: Path) -> Iterator[MicrographFile]:
     if path.suffix.lower() == ".star":
-        rows = [(name, "", "") for name in _star_column(path, "_rlnMicrographName")]
+        rows = _star_rows(path)
     else:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -92,18 +98,31 @@ def _listed(path: Path) -> Iterator[tuple[Path, str, str]]:
             raise MicrographError(f"{path}: neither a list of images nor an image; give {kinds}") from error
         rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
     bases = [Path(), path.parent, *path.resolve().parent.parents]
-    base = next((b for b in bases if any((b / file).exists() for file, _, _ in rows)), Path())
-    for file, source, name in rows:
-        yield base / file, source, name
+    base = next((b for b in bases if any((b / row.path).exists() for row in rows)), Path())
+    for row in rows:
+        yield replace(row, path=base / row.path)
 
 
-def _text_rows(lines: list[str]) -> list[tuple[str, str, str]]:
+def _text_rows(lines: list[str]) -> list[MicrographFile]:
     if not lines or "path" not in lines[0].split("\t"):
-        return [(line.strip(), "", "") for line in lines]
+        return [MicrographFile(Path(line.strip()), "") for line in lines]
     header = lines[0].split("\t")
     table = [dict(zip(header, line.split("\t"), strict=False)) for line in lines[1:]]
-    return [(row["path"], row.get("source", ""), row.get("image_name", "")) for row in table if row.get("path")]
+    return [
+        MicrographFile(Path(row["path"]), row.get("image_name", ""), row.get("source", ""))
+        for row in table
+        if row.get("path")
+    ]
 
 
-def _star_column(path: Path, column: str) -> list[str]:
-    return list(dict.fromkeys(read_columns(path, [column])[column]))
+def _star_rows(path: Path) -> list[MicrographFile]:
+    """Each micrograph once; its defocus is the mean of the two axes."""
+    table = read_columns(path, [NAME], also=_DEFOCUS)
+    names = table[NAME]
+    try:
+        axes = [numbers(table, tag) for tag in _DEFOCUS if tag in table]
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}; mend that row") from error
+    defocus = [None] * len(names) if not axes else np.mean(axes, axis=0).tolist()
+    first = dict(zip(reversed(names), reversed(defocus), strict=True))
+    return [MicrographFile(Path(name), "", defocus=first[name]) for name in dict.fromkeys(names)]

@@ -35,11 +35,14 @@ class Micrograph:
     pixel_size : float or None
         Angstrom per pixel of this array; None where unknown.
     name : str
+    flags : tuple of str
+        What is found wrong with it as a whole, where somebody looked; see `heliodor.junk`.
     """
 
     pixels: NDArray[np.float32]
     pixel_size: float | None
     name: str
+    flags: tuple[str, ...] = ()
 
 
 def read_micrograph(

@@ -19,11 +19,15 @@ IMAGE_SUFFIXES = (".mrc", ".mrcs", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".e
 
 @dataclass(frozen=True)
 class MicrographFile:
-    """A micrograph on disk: its path, a name that is unique in the run, the data set it belongs to."""
+    """A micrograph on disk: its path, and a name that is unique in the run.
+
+    A list that names it may also say which data set it belongs to, and its defocus in angstrom.
+    """
 
     path: Path
     name: str
     source: str = ""
+    defocus: float | None = None
 
 
 def stem(path: str) -> str:

@@ -16,6 +16,9 @@ from heliodor.files import write_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RUN = "run.json"
+"""The record of `heliodor pick`."""
+
 _LIBRARIES = ("numpy", "scipy", "torch", "mrcfile", "gemmi")
 
 

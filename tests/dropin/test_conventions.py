@@ -122,7 +122,7 @@ def test_ways_to_write_an_option(tmp_path):
         ("convert --to box small.txt", "give a folder"),
         ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
         ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
-        ("gui", "label in RELION"),
+        ("gui", "heliodor label"),
         ("denoise small --hdf x.hdf", "hdf"),
         ("denoise small --device x", "number of a GPU"),
         ("denoise3d x.mrc --N-train 5", "not provided"),

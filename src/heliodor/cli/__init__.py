@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, dict[str, str]] = {
     "The main job": {
+        "label": "label particles and judge picks on a page in the browser",
         "pick": "labels in, picks out: train on the labelled micrographs, pick every micrograph",
     },
     "Its single steps": {
@@ -37,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "simulate": "make micrographs from an atomic model or a density map",
     },
     "How good is it": {
+        "report": "write the report of a run again: one HTML file to look at",
         "evaluate": "compare picks with labels: precision, recall, F1, AP, error of position",
     },
 }

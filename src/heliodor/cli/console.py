@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -69,6 +71,34 @@ class RichReporter:
                 progress.update(task, rate=f"{speed:.2g}/s" if speed else "")
 
 
+class JsonReporter:
+    """A `Reporter` for programs: each note, warning and step of progress is a line of JSON."""
+
+    def note(self, message: str) -> None:
+        """Write {"note": message}."""
+        self._write({"note": message})
+
+    def warn(self, message: str) -> None:
+        """Write {"warning": message}."""
+        self._write({"warning": message})
+
+    def track(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
+        """Pass items on; write {"what": what, "done": n, "total": total} at most five times a second."""
+        said = -1.0
+        for done, item in enumerate(items, 1):
+            yield item
+            now = time.monotonic()
+            if now - said >= 0.2 or done == total:
+                self._write({"what": what, "done": done, "total": total})
+                said = now
+
+    def _write(self, words: dict[str, object]) -> None:
+        sys.stderr.write(json.dumps(words) + "\n")
+        sys.stderr.flush()
+
+
 def console_reporter() -> Reporter:
-    """Return the reporter that suits stderr."""
+    """Return the reporter that suits stderr, or that which `HELIODOR_PROGRESS=json` asks for."""
+    if os.environ.get("HELIODOR_PROGRESS") == "json":
+        return JsonReporter()
     return RichReporter() if sys.stderr.isatty() else PlainReporter()

@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
-    from heliodor.cli.options import add_scoring_arguments
+    from heliodor.cli.options import add_junk_arguments, add_scoring_arguments
 
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
     parser.add_argument(
         "-m",
         "--model",
-        required=True,
-        help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em; 'none': the inputs are score maps",
+        default=None,
+        help="model.safetensors, Topaz's .sav, or resnet16 and the like of topaz-em; 'none': the inputs are score "
+        "maps; default: the network that comes with heliodor, for any particle",
     )
+    parser.add_argument(
+        "--diameter", type=float, default=None, help="in angstrom, for the network that comes with heliodor"
+    )
+    parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers have none")
     parser.add_argument("-r", "--radius", type=float, default=None, help="exclusion radius, in pixels of the inputs")
     parser.add_argument("-t", "--threshold", type=float, default=None, help="lowest score; default the model's, or -6")
     parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
@@ -40,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
     parser.add_argument("--format", default="txt", help="txt, star, csv")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
+    add_junk_arguments(parser)
+    parser.add_argument(
+        "--margin", type=float, default=0.0, metavar="PIXELS", help="no picks so near to the border of the inputs"
+    )
     add_scoring_arguments(parser)
     parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
 
@@ -47,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
+    from heliodor.cli.options import inspector_of_options
     from heliodor.errors import MicrographError, SettingsError
     from heliodor.find import find_micrographs
     from heliodor.picking.load import Loader
@@ -55,13 +65,13 @@ def run(options: argparse.Namespace) -> int:
 
     if options.per_micrograph and options.output is None:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
-    scorers, about = _model(options)
-    detector = _detector(options, about)
-    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     micrographs = find_micrographs(options.micrographs)
+    scorers, about = _model(options, micrographs)
+    detector, inspect = _detector(options, about), inspector_of_options(options, about)
+    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
     reporter = console_reporter()
     failed = 0
-    with _journal(options, [asdict(detector), asdict(load)], micrographs) as journal:
+    with _journal(options, [asdict(detector), asdict(load), inspect and asdict(inspect)], micrographs) as journal:
         todo = [file for file in micrographs if file.name not in journal.done]
         if len(todo) < len(micrographs):
             reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
@@ -71,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
                 reporter.warn(f"skipped: {result}")
                 failed += 1
             else:
-                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores)).scaled(result.scale))
+                junk = inspect.junk(result.micrograph.pixels) if inspect else None
+                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores, junk)).scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")
         parts = [journal.done[file.name] for file in micrographs if file.name in journal.done]
@@ -88,10 +99,18 @@ def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequ
     return Journal(Path(options.output) if options.output else None, deciding, micrographs)
 
 
-def _model(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:
+def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -> tuple[list[Scorer], dict[str, Any]]:
     from heliodor.cli.options import scorers_of_options
+    from heliodor.networks.pretrained import GENERAL
+    from heliodor.picking.general import facts_for
 
-    return ([], {}) if options.model == "none" else scorers_of_options(options)
+    if options.model == "none":
+        return [], {}
+    if options.model is not None:
+        return scorers_of_options(options)
+    options.model = str(GENERAL)
+    scorers, facts = scorers_of_options(options)
+    return scorers, facts_for(facts, micrographs[0], options.diameter, options.angpix, raw=options.raw)
 
 
 def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
@@ -104,7 +123,9 @@ def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
         what = "score maps do" if options.model == "none" else f"{options.model} does"
         raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
-    return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold)
+    return Detector(
+        radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, options.margin
+    )
 
 
 def _write(picks: Picks, options: argparse.Namespace) -> None:

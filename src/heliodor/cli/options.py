@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
 
+    from heliodor.junk.inspect import Inspector
     from heliodor.networks.scorers import Scorer
 
 
@@ -26,6 +27,23 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="score with torch in float32, the plain way that the fast ones are tested by",
     )
+
+
+def add_junk_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the mask of junk, which is off."""
+    parser.add_argument(
+        "--junk-mask",
+        action="store_true",
+        help="nothing on gold, ice lumps and carbon; for models that `heliodor pick` trained",
+    )
+
+
+def inspector_of_options(options: argparse.Namespace, about: dict[str, Any]) -> Inspector | None:
+    """Return what looks for junk; None where the options do not ask for it."""
+    from heliodor.junk.inspect import Inspector
+
+    model = options.model or "the network that comes with heliodor"
+    return Inspector.of_model(about, model) if options.junk_mask else None
 
 
 def scorers_of_options(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:

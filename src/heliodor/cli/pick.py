@@ -12,12 +12,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "micrographs", nargs="+", metavar="MICROGRAPH",
         help="image, glob in quotes, folder, or text/STAR file that lists images; @FILE: arguments, one per line",
     )  # fmt: skip
-    parser.add_argument("--labels", required=True, help="labelled particles: .txt .star .box .csv, or a folder of them")
+    parser.add_argument(
+        "--labels",
+        default=None,
+        help="labelled particles: .txt .star .box .csv, or a folder of them; without, the pretrained network picks",
+    )
     parser.add_argument("--negatives", default=None, help="labelled non-particles, in the same formats")
     parser.add_argument("--diameter", type=float, required=True, help="particle's long axis, in angstrom")
     parser.add_argument("-o", "--output", required=True, help="folder for the results")
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
     parser.add_argument("--overwrite", action="store_true", help="start afresh in a folder with another run")
+
+    parser.add_argument(
+        "--junk-mask",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="no picks on gold, ice lumps and carbon",
+    )
+    parser.add_argument(
+        "--margin", type=float, default=0.0, metavar="ANGSTROM", help="no picks so near to the border (default: 0)"
+    )
 
     derived = parser.add_argument_group("derived from the data, or set by hand")
     derived.add_argument("--factor", type=float, default=None, help="downsampling factor")
@@ -30,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--model", default="conv31", help="conv31, conv63, conv127, resnet8 or resnet16")
     method.add_argument("--units", type=int, default=32, help="channels of the first layer")
     method.add_argument(
+        "--pretrained",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="start from the weights that come with heliodor, where the network is one of theirs",
+    )
+    method.add_argument(
         "--dropout", type=float, default=None, help="probability (default: 0.3 with fewer than 50 labels, else 0)"
     )
     method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
@@ -38,9 +58,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
     method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")
     method.add_argument("--epochs", type=int, default=10, help="number of epochs")
-    method.add_argument("--epoch-size", type=int, default=100, help="minibatches per epoch")
+    method.add_argument(
+        "--epoch-size",
+        type=int,
+        default=None,
+        help="minibatches per epoch (default: 40, without pretrained weights 100)",
+    )
     method.add_argument("--held-out", type=float, default=0.1, help="fraction of labelled micrographs to validate on")
     method.add_argument("--threshold", type=float, default=None, help="lowest score (log-odds) of a pick")
+    method.add_argument(
+        "--precision",
+        type=float,
+        default=None,
+        help="cut where this share of the picks should be particles, such as 0.9",
+    )
     method.add_argument("--seed", type=int, default=0, help="same seed, same result")
 
     machine = parser.add_argument_group("machine")
@@ -67,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     names = [f.name for f in dataclasses.fields(PickSettings)]
     result = pick(
         find_micrographs(options.micrographs),
-        read_picks(options.labels),
+        read_picks(options.labels) if options.labels else None,
         PickSettings(**{name: values[name] for name in names}),
         options.output,
         negatives=read_picks(options.negatives) if options.negatives else None,
@@ -81,6 +112,8 @@ def run(options: argparse.Namespace) -> int:
         f"{len(result.picks)} picks on {micrographs} micrographs in {result.seconds['total']:.0f} s: "
         f"{options.output}/picks.star\n"
     )
+    for name, reasons in result.flags.items():
+        sys.stdout.write(f"look at {name}: {'; '.join(reasons)}\n")
     if result.failed:
         sys.stdout.write(f"{len(result.failed)} micrographs were skipped, see {options.output}/run.json\n")
     return 1 if result.failed else 0

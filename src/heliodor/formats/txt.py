@@ -13,6 +13,8 @@ from heliodor.picks import Picks
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 SUFFIXES = (".txt", ".tab", ".tsv", ".coord")
 NEEDED = ("image_name", "x_coord", "y_coord")
 _MEASURES = ("score", "probability")
@@ -20,29 +22,48 @@ _MEASURES = ("score", "probability")
 
 def read(path: Path, _name: str | None = None) -> Picks:
     """Read the table; names stay text, so that 001 is not 1."""
-    lines = [
-        (number, line)
+    lines = {
+        number: line.rstrip("\r")
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1)
         if line.strip() and not (line.startswith("#") and "\t" not in line)
-    ]
-    header = [word.strip() for word in lines[0][1].rstrip("\r").split("\t")] if lines else []
+    }
+    header = [word.strip() for word in lines.pop(next(iter(lines))).split("\t")] if lines else []
     if not set(NEEDED) <= set(header):
         raise FormatError(f"{path}: the first line must name the columns {', '.join(NEEDED)}, tab between them")
-    rows = [(number, line.rstrip("\r").split("\t")) for number, line in lines[1:]]
-    for number, row in rows:
-        if len(row) < len(header):
-            raise FormatError(f"{path}, line {number}: {len(row)} columns where there should be {len(header)}; mend it")
-    name, x, y = (header.index(word) for word in NEEDED)
-    measures = [header.index(word) if word in header else None for word in _MEASURES]
-    table = []
-    for number, row in rows:
-        known = ("nan" if column is None else row[column] or "nan" for column in measures)
+    columns = _columns(path, lines, len(header))
+    name, x, y = (columns[header.index(word)] for word in NEEDED)
+    xy = np.array([_numbers(path, lines, column) for column in (x, y)]).T
+    measures = [
+        _numbers(path, lines, columns[header.index(word)], empty="nan") if word in header else None
+        for word in _MEASURES
+    ]
+    return Picks(name, xy, *measures)
+
+
+def _columns(path: Path, lines: dict[int, str], width: int) -> list[list[str]]:
+    """Split lines (number -> text) into columns; a line may have more than `width`."""
+    if all(line.count("\t") == width - 1 for line in lines.values()):
+        words = "\t".join(lines.values()).split("\t") if lines else []  # at once: there may be millions
+        return [words[k::width] for k in range(width)]
+    rows = [line.split("\t") for line in lines.values()]
+    for number, row in zip(lines, rows, strict=True):
+        if len(row) < width:
+            raise FormatError(f"{path}, line {number}: {len(row)} columns where there should be {width}; mend it")
+    return [[row[k] for row in rows] for k in range(width)]
+
+
+def _numbers(path: Path, lines: dict[int, str], words: list[str], empty: str = "") -> NDArray[np.float64]:
+    """Turn a column into numbers; an empty word stands for `empty`."""
+    try:
+        return np.fromiter(map(float, words), np.float64, len(words))
+    except ValueError:
+        values = []
+    for number, word in zip(lines, words, strict=True):
         try:
-            table.append([float(word) for word in (row[x], row[y], *known)])
+            values.append(float(word or empty))
         except ValueError as error:
             raise FormatError(f"{path}, line {number}: a number is expected ({error}); mend that row") from error
-    values = np.array(table, dtype=np.float64).reshape(-1, 4)
-    return Picks([row[name] for _, row in rows], values[:, :2], values[:, 2], values[:, 3])
+    return np.array(values)
 
 
 def write(path: Path, picks: Picks, *, integers: bool = False, **_: Any) -> None:

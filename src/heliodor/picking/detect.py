@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from heliodor.errors import SettingsError
 from heliodor.picking.refinement import refine
 from heliodor.picking.scoring import score_map
 from heliodor.picking.suppression import non_maximum_suppression
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
 
 LOWEST_SCORE = -6.0  # log-odds of probability 0.0025: below, nothing is worth keeping
+MASKED = -100.0
+"""Log-odds in a score map where a mask forbids particles: far below any other, and a number that files can hold."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,50 @@ class Detector:
         A centre is refined within this; 0 leaves it on its pixel.
     threshold : float
         Detections have a score above this log-odds.
+    margin : float
+        Centres nearer than this to the border of the micrograph are dropped.
+
+    Raises
+    ------
+    SettingsError
+        A margin below 0.
     """
 
     exclusion_radius: float
     refine_radius: float
     threshold: float = LOWEST_SCORE
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < np.inf:
+            raise SettingsError(f"--margin must be 0 or more. Got {self.margin} instead.")
 
     def __call__(
-        self, network: Classifier, pixels: NDArray[np.float32]
+        self, network: Classifier, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
         """Return centres xy (N, 2) in pixels of the array, and their scores, best first."""
-        return self.maxima(score_map(network, pixels))
+        return self.maxima(score_map(network, pixels), junk)
 
-    def maxima(self, scores: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
-        """Return centres and scores from a score map."""
-        xy, found = non_maximum_suppression(scores, self.exclusion_radius, self.threshold)
-        if self.refine_radius > 0 and len(xy):
-            return refine(scores, xy, self.refine_radius), found
-        return xy.astype(float), found
+    def maxima(
+        self, scores: NDArray[np.float32], junk: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
+        """Return centres and scores from a score map, none of them where `junk` is True."""
+        allowed = scores if junk is None else _without(scores, junk, self.exclusion_radius)
+        xy, found = non_maximum_suppression(allowed, self.exclusion_radius, self.threshold)
+        centres = refine(scores, xy, self.refine_radius) if self.refine_radius > 0 and len(xy) else xy.astype(float)
+        if self.margin <= 0:
+            return centres, found
+        # The border is that of the outermost pixels, half a pixel beyond their centres.
+        inside = (np.minimum(centres, np.array(scores.shape[::-1]) - 1 - centres) + 0.5 >= self.margin).all(axis=1)
+        return centres[inside], found[inside]
+
+
+def _without(scores: NDArray[np.float32], junk: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
+    """Return scores that are -inf on junk, so that it suppresses no particle, and on slopes that rise towards it."""
+    from scipy.ndimage import maximum_filter
+
+    if not junk.any():
+        return scores
+    near = maximum_filter(junk, size=2 * int(np.ceil(reach)) + 1)
+    peak = scores >= maximum_filter(scores, size=3)
+    return np.where(junk | (near & ~peak), np.float32(-np.inf), scores)

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.junk.depth import standardize
+from heliodor.junk.inspect import Inspector
+from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
-from heliodor.picking.geometry import Geometry, most_particles, typical_particles
-from heliodor.picking.threshold import choose_threshold
-from heliodor.training.count import FEWEST, estimate_count
+from heliodor.networks.pretrained import load_pretrained
+from heliodor.picking.calibration import calibrate
+from heliodor.picking.geometry import Geometry
+from heliodor.picking.prior import first_guess, known, settle_prior
+from heliodor.picking.sample import gather_sample
+from heliodor.picking.threshold import about_evidence, choose_threshold
 from heliodor.training.fit import fit
-from heliodor.training.labels import expected_particles, prior
+from heliodor.training.labels import prior
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
 
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from heliodor.junk.mask import Limits
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.load import Loader
@@ -32,11 +39,14 @@ MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
 # A network knows a few labels by heart in no time. Dropout helps it with ten labels, and does not with a hundred
 # (dev/LOG.md).
 FEW_LABELS, DROPOUT = 50, 0.3
+EPOCH, RATE = 100, 2e-3
+# From pretrained weights, fewer and smaller steps go farther (dev/LOG.md).
+EPOCH_FROM_START, RATE_FROM_START = 40, 1e-3
 
 
 def learn(
     folder: Path,
-    labeled: Sequence[MicrographFile],
+    micrographs: Sequence[MicrographFile],
     labels: Picks,
     negatives: Picks,
     settings: PickSettings,
@@ -51,8 +61,8 @@ def learn(
     ----------
     folder : path
         Of the results: MODEL, TABLE and, while training goes on, CHECKPOINT.
-    labeled : sequence of MicrographFile
-        Micrographs with labels.
+    micrographs : sequence of MicrographFile
+        All of the run.
     labels, negatives : Picks
         In full-size pixels.
     settings, geometry, load, device, reporter
@@ -62,14 +72,19 @@ def learn(
     -------
     network : Classifier
     about : dict
-        What the model file says: geometry, normalization, training, threshold, estimates.
+        What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
     if (folder / MODEL).is_file():
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return load_network(folder / MODEL)
-    examples = _examples(labeled, labels, negatives, load, reporter)
+    named = set(labels.names)
+    labeled = [m for m in micrographs if m.name in named]
+    examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
-    chosen, expected = _training_settings(training, settings, geometry, device, reporter)
+    kind = NetworkSettings(model=settings.model, units=settings.units)
+    start = _start(kind, settings.pretrained, reporter)
+    chosen = _training_settings(training, settings, geometry, pretrained=start is not None)
+    chosen, expected = settle_prior(training, chosen, start, settings, geometry, device, reporter)
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
@@ -79,20 +94,41 @@ def learn(
         match_radius=geometry.match_radius,
         table=folder / TABLE,
         checkpoint=folder / CHECKPOINT,
+        start=start,
         device=device,
         reporter=reporter,
     )
+    evidence, here = gather_sample(
+        network,
+        training,
+        micrographs,
+        expected,
+        settings.seed,
+        geometry,
+        Inspector(geometry.span, limits),
+        load,
+        device,
+        reporter,
+    )
+    calibration = calibrate(evidence)
     threshold = settings.threshold
     if threshold is None:
-        most = most_particles(_area(training, geometry), geometry.diameter)
-        threshold = choose_threshold([geometry.detector(network, e.pixels)[1] for e in training], expected, most)
-    reporter.note(f"picks are above score {threshold:.2f}")
+        threshold = choose_threshold(evidence, calibration, here, settings.precision)
+    reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "training": asdict(chosen),
         "threshold": threshold,
-        "estimates": {"pi": chosen.pi, "expected_particles": expected, "threshold": threshold},
+        "junk_limits": limits,
+        "estimates": {
+            "pi": chosen.pi,
+            "expected_particles": expected,
+            "particles_in_sample": here,
+            "threshold": threshold,
+        },
+        "evidence": about_evidence(evidence, calibration, here),
+        **calibration.about(),
     }
     save_network(folder / MODEL, network, about)
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -100,20 +136,28 @@ def learn(
 
 
 def _examples(
-    labeled: Sequence[MicrographFile], labels: Picks, negatives: Picks, load: Loader, reporter: Reporter
-) -> list[Example]:
+    labeled: Sequence[MicrographFile],
+    labels: Picks,
+    negatives: Picks,
+    settings: PickSettings,
+    geometry: Geometry,
+    load: Loader,
+    reporter: Reporter,
+) -> tuple[list[Example], Limits | None]:
+    """Read the labelled micrographs; learn from them what is junk, and mark it."""
     examples = []
     for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
         small, scale = load(micrograph)
         positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
         examples.append(Example(micrograph.name, small.pixels, positive, negative, micrograph.source))
-    return examples
-
-
-def _area(examples: Sequence[Example], geometry: Geometry) -> float:
-    """Return the mean area of the micrographs, in square angstrom."""
-    pixels = sum(e.pixels.size for e in examples) / len(examples)
-    return pixels * (geometry.pixel_size * geometry.factor) ** 2
+    if not settings.junk_mask:
+        return examples, None
+    standards = [standardize(e.pixels, geometry.span) for e in examples]
+    limits = learn_limits(zip(standards, (e.positives for e in examples), strict=True))
+    marked = [replace(e, junk=junk_mask(s, limits)) for e, s in zip(examples, standards, strict=True)]
+    share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)
+    reporter.note(f"junk (gold, ice lumps, carbon) covers {1 - share:.1%} of the labelled micrographs")
+    return marked, limits
 
 
 def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
@@ -123,41 +167,36 @@ def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Exa
     return [e for k, e in enumerate(examples) if k not in kept], [e for k, e in enumerate(examples) if k in kept]
 
 
+def _start(kind: NetworkSettings, wanted: bool, reporter: Reporter) -> Classifier | None:
+    """Load the pretrained network that training starts from, if it is wanted and there is one of this kind."""
+    found = load_pretrained(kind) if wanted else None
+    if found is None:
+        return None
+    reporter.note(f"training starts from the pretrained {kind.model}")
+    return found[0]
+
+
 def _training_settings(
-    examples: Sequence[Example], settings: PickSettings, geometry: Geometry, device: str, reporter: Reporter
-) -> tuple[TrainingSettings, float]:
-    """Settle pi and the number of particles per micrograph: given, or estimated by a pilot run."""
-    labels, pixels = sum(len(e.positives) for e in examples), sum(e.pixels.size for e in examples)
-    known = (labels, len(examples), pixels, geometry.label_radius)
-    area = _area(examples, geometry)
-    expected = settings.expected_particles or max(
-        typical_particles(area, geometry.diameter), 2 * labels / len(examples)
-    )
-    dropout = settings.dropout if settings.dropout is not None else DROPOUT if labels < FEW_LABELS else 0.0
-    chosen = TrainingSettings(
-        network=NetworkSettings(model=settings.model, units=settings.units, dropout=dropout),
+    examples: Sequence[Example], settings: PickSettings, geometry: Geometry, pretrained: bool
+) -> TrainingSettings:
+    """All but pi, which is a first guess."""
+    labels = sum(len(e.positives) for e in examples)
+    size = EPOCH_FROM_START if pretrained else EPOCH
+    few = DROPOUT if labels < FEW_LABELS and not pretrained else 0.0
+    return TrainingSettings(
+        network=NetworkSettings(
+            model=settings.model,
+            units=settings.units,
+            dropout=few if settings.dropout is None else settings.dropout,
+        ),
         method=settings.method,
-        pi=settings.pi or prior(expected, *known),
+        pi=settings.pi or prior(first_guess(examples, settings, geometry), *known(examples, geometry)),
         slack=settings.slack,
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,
         l2=settings.l2,
+        learning_rate=RATE_FROM_START if pretrained else RATE,
         epochs=settings.epochs,
-        epoch_size=settings.epoch_size,
+        epoch_size=size if settings.epoch_size is None else settings.epoch_size,
         seed=settings.seed,
     )
-    if settings.pi is not None:
-        return chosen, expected_particles(settings.pi, *known)
-    if settings.expected_particles is not None or labels < FEWEST:
-        return chosen, expected
-    count = estimate_count(examples, chosen, geometry.detector, geometry.match_radius, device=device)
-    reporter.note(
-        f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
-        "from labels hidden from two pilot runs"
-    )
-    fewest, most = labels / len(examples), most_particles(area, geometry.diameter)
-    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), fewest, most))
-    # Too small a pi costs far more than too large a one (dev/LOG.md): pi takes the upper end of the interval, which
-    # is wide where labels are few. The threshold takes the middle.
-    upper = float(np.clip(np.nan_to_num(count.high, nan=expected), expected, most))
-    return replace(chosen, pi=prior(upper, *known)), expected

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import MicrographError, SettingsError
+from heliodor.junk.ice import crystalline_ice
 from heliodor.micrographs import Micrograph, read_micrograph
 
 if TYPE_CHECKING:
@@ -27,12 +28,15 @@ class Loader:
     normalization : {'gmm', 'affine'}
     header_pixel_size : float or None
         Stands in for the pixel size of the headers, where these have none or a wrong one.
+    examine : bool
+        Look for crystalline ice, and note it in the flags of the micrograph.
     """
 
     pixel_size: float | None
     factor: float = 0.0
     normalization: str = "gmm"
     header_pixel_size: float | None = None
+    examine: bool = False
 
     @classmethod
     def of_model(cls, about: dict[str, Any], *, raw: bool, any_pixel_size: bool = False) -> Loader:
@@ -79,5 +83,8 @@ class Loader:
         from heliodor.preprocess import preprocess  # scipy takes a while to import
 
         small, _ = preprocess(full, factor=self.factor, normalization=self.normalization)
+        if self.examine and full.pixel_size:
+            reason = crystalline_ice(full.pixels, full.pixel_size)
+            small = replace(small, flags=(reason,) if reason else ())
         (rows, columns), (m, n) = full.pixels.shape, small.pixels.shape
         return small, (columns / n, rows / m)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,21 @@ import numpy as np
 from heliodor.errors import MicrographError
 from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
+from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
-from heliodor.picking.calibration import Calibration
+from heliodor.picking.calibration import KEY
+from heliodor.picking.cut import Cut
+from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
-from heliodor.picking.overview import draw_overview
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import claim, surroundings, write_record
+from heliodor.record import RUN, claim, surroundings, write_record
+from heliodor.report.write import REPORT, write_report
 from heliodor.training.check import check_labels, resolve_labels
 
 if TYPE_CHECKING:
@@ -33,8 +36,6 @@ if TYPE_CHECKING:
 
     from heliodor.networks import Classifier
     from heliodor.picking.detect import Detector
-
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class PickResult:
         Micrograph path -> why it was skipped.
     geometry : Geometry
     threshold : float
+    flags : dict
+        Micrograph name -> what is wrong with it as a whole, a list of reasons; none of the good ones.
     seconds : dict
         Of training, picking, and in all.
     """
@@ -57,12 +60,13 @@ class PickResult:
     failed: dict[str, str]
     geometry: Geometry
     threshold: float
+    flags: dict[str, list[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 def pick(
     micrographs: Sequence[MicrographFile],
-    labels: Picks,
+    labels: Picks | None,
     settings: PickSettings,
     out: str | os.PathLike[str],
     *,
@@ -79,12 +83,12 @@ def pick(
     Parameters
     ----------
     micrographs : sequence of MicrographFile
-    labels : Picks
-        Centres in full-size pixels; names as in `heliodor.names.match_names`.
+    labels : Picks, optional
+        Centres in full-size pixels; names as in `heliodor.names.match_names`. None: the pretrained network picks.
     settings : PickSettings
     out : path
         Folder for picks.star, picks.txt, micrographs/ (a STAR file for each), candidates.star, candidates.txt,
-        candidates/, model.safetensors, training.tsv, run.json, overview.png.
+        candidates/, model.safetensors, training.tsv, run.json, report.html.
     negatives : Picks, optional
         Centres that are no particles.
     device : str
@@ -100,33 +104,47 @@ def pick(
     LabelError, MicrographError, SettingsError, OutputError
     """
     started = time.perf_counter()
-    labels, labeled = resolve_labels(labels, micrographs)
     none = Picks([], np.empty((0, 2)))
+    labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
     negatives = resolve_labels(negatives, micrographs)[0] if negatives is not None else none
-    check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
+    if len(labels):
+        check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
     geometry = _geometry(settings, _pixel_size(labeled[0].path, settings))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
-    claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path)} for m in micrographs]
-    record = {**surroundings(), **deciding, "device": device, "workers": workers, "micrographs": files}
-    write_record(folder / RECORD, record)
-    reporter.note(f"{len(labels)} labels on {len(labeled)} of {len(micrographs)} micrographs")
+    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path), "defocus": m.defocus} for m in micrographs]
+    machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
+    record = {**surroundings(), **deciding, **machine, "micrographs": files}
+    write_record(folder / RUN, record)
+    labeled_count = len(labeled) if len(labels) else 0
+    reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
 
-    load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size)
-    network, about = learn(folder, labeled, labels, negatives, settings, geometry, load, device, reporter)
+    load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size, examine=True)
+    prepare = learn if len(labels) else general
+    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
-    failed = _score_all(folder, network, geometry.detector, micrographs, load, device, workers, reporter)
-    calibration = Calibration.of_model(about)
-    picks = _collect(folder, [m for m in micrographs if str(m.path) not in failed], about["threshold"], calibration)
+    inspect = Inspector(geometry.span, about.get("junk_limits"))
+    detector = replace(geometry.detector, margin=settings.margin / geometry.pixel_size / geometry.factor)
+    failed = _score_all(folder, network, detector, inspect, micrographs, load, device, workers, reporter)
+    picked = [m for m in micrographs if str(m.path) not in failed]
+    picks = _collect(folder, picked, Cut.of_model(about, given=settings.threshold is not None))
+    flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
-    result = {"estimates": about["estimates"], "picks": len(picks), "failed": failed, "seconds": seconds}
-    write_record(folder / RECORD, {**record, "result": result})
-    shown = [m for m in micrographs if str(m.path) not in failed][:3]
-    draw_overview(folder / "overview.png", [load(m) for m in shown], picks, labels, geometry, folder / TABLE)
-    return PickResult(picks, failed, geometry, about["threshold"], seconds)
+    result = {
+        "estimates": about["estimates"],
+        "picks": len(picks),
+        "failed": failed,
+        "flags": flags,
+        "seconds": seconds,
+        KEY: about[KEY],
+        "evidence": about["evidence"],
+    }
+    write_record(folder / RUN, {**record, "result": result})
+    write_report(folder, reporter=reporter)
+    return PickResult(picks, failed, geometry, about["threshold"], flags, seconds)
 
 
 def _size(path: Path) -> int | None:
@@ -166,8 +184,8 @@ def _clear(folder: Path) -> None:
         CHECKPOINT,
         MODEL,
         TABLE,
-        RECORD,
-        "overview.png",
+        RUN,
+        REPORT,
         *(f"{kind}.{x}" for kind in ("picks", "candidates") for x in ("star", "txt")),
     )
     for name in files:
@@ -181,6 +199,7 @@ def _score_all(
     folder: Path,
     network: Classifier,
     detector: Detector,
+    inspect: Inspector,
     micrographs: Sequence[MicrographFile],
     load: Loader,
     device: str,
@@ -201,32 +220,53 @@ def _score_all(
             failed[str(micrograph.path)] = str(result)
             reporter.warn(f"skipped: {result}")
             continue
-        found = Picks.on(micrograph.name, *detector.maxima(result.scores)).scaled(result.scale)
+        junk, flags = inspect(result.micrograph)
+        found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
+        if flags:  # before the picks, which say that this micrograph is done
+            write_text(_flags_path(folder, micrograph), "\n".join(flags) + "\n")
         write_text(_star_path(folder, "candidates", micrograph), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")
     return failed
 
 
+def _flags_path(folder: Path, micrograph: MicrographFile) -> Path:
+    return folder / "candidates" / f"{micrograph.name}.flags"
+
+
+def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Picks) -> dict[str, list[str]]:
+    """Return what is wrong with micrographs, that they are empty included."""
+    picked = set(picks.micrographs())
+    flags: dict[str, list[str]] = {}
+    for micrograph in micrographs:
+        path = _flags_path(folder, micrograph)
+        reasons = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        if micrograph.name not in picked:
+            reasons.append("empty: no picks")
+        if reasons:
+            flags[micrograph.name] = reasons
+    return flags
+
+
 def _star_path(folder: Path, kind: str, micrograph: MicrographFile) -> Path:
     return folder / kind / f"{micrograph.name}.star"
 
 
-def _collect(folder: Path, micrographs: Sequence[MicrographFile], threshold: float, calibration: Calibration) -> Picks:
-    """Write candidates with their probabilities and, of those above the threshold, the picks; return the picks.
+def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut) -> Picks:
+    """Write candidates with their probabilities and, of those, the picks; return the picks.
 
     The tables in .txt have short names, those in .star paths.
     """
-    parts = []
+    parts, picks = [], []
     for micrograph in micrographs:
         found = star.read(_star_path(folder, "candidates", micrograph))
-        parts.append(Picks.on(micrograph.name, found.xy, found.scores, calibration(found.scores)))
-        picks = parts[-1].above(threshold).without_probabilities()
-        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks, with_names=False))
-    candidates = Picks.join(parts)
-    picks = candidates.above(threshold)
+        candidates = Picks.on(micrograph.name, found.xy, found.scores, cut.probabilities(found.scores))
+        parts.append(candidates)
+        picks.append(candidates.select(cut.keeps(candidates)).without_probabilities())
+        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks[-1], with_names=False))
     paths = {m.name: str(m.path) for m in micrographs}
-    for kind, table in (("candidates", candidates), ("picks", picks.without_probabilities())):
+    tables = {"candidates": Picks.join(parts), "picks": Picks.join(picks)}
+    for kind, table in tables.items():
         write_picks(folder / f"{kind}.txt", table)
         write_picks(folder / f"{kind}.star", table.renamed(paths))
-    return picks
+    return tables["picks"]

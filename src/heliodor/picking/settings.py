@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from heliodor.errors import SettingsError
@@ -22,14 +23,25 @@ class PickSettings:
     pi, expected_particles : float, optional
         Fraction of positives among the unlabelled pixels, or particles per micrograph.
     threshold : float, optional
-        Picks have a score (log-odds) above it. Default: see `heliodor.picking.threshold`.
+        Picks have a score (log-odds) above it. Default: see `heliodor.picking.evidence`.
+    precision : float, optional
+        The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
+    junk_mask : bool
+        No picks on gold, ice lumps and carbon; see `heliodor.junk.mask`.
+    margin : float
+        Angstrom from the border of a micrograph within which there are no picks. 0: particles that the border cuts
+        are picked wherever their centre is on the micrograph.
     normalization : {'gmm', 'affine'}
     model, method : str
         Network and objective.
     units : int
     dropout : float, optional
         Default: see `heliodor.picking.learn`.
-    epochs, epoch_size : int
+    pretrained : bool
+        Start from the network that comes with heliodor, where there is one of this kind.
+    epochs : int
+    epoch_size : int, optional
+        Minibatches in an epoch. Default: see `heliodor.picking.learn`.
     autoencoder, l2, slack : float
     held_out : float
         Fraction of the labelled micrographs kept for validation, rounded down.
@@ -44,13 +56,17 @@ class PickSettings:
     pi: float | None = None
     expected_particles: float | None = None
     threshold: float | None = None
+    precision: float | None = None
+    junk_mask: bool = True
+    margin: float = 0.0
     normalization: str = "gmm"
     model: str = "conv31"
     method: str = "GE-binomial"
     units: int = 32
     dropout: float | None = None
+    pretrained: bool = True
     epochs: int = 10
-    epoch_size: int = 100
+    epoch_size: int | None = None
     autoencoder: float = 0.0
     l2: float = 0.0
     slack: float = -1.0
@@ -60,5 +76,11 @@ class PickSettings:
     def __post_init__(self) -> None:
         if self.pi is not None and self.expected_particles is not None:
             raise SettingsError("--pi and --expected-particles say the same thing twice; give one of them")
+        if self.threshold is not None and self.precision is not None:
+            raise SettingsError("--threshold and --precision both say where to cut; give one of them")
+        if self.precision is not None and not 0 < self.precision < 1:
+            raise SettingsError(f"--precision must be between 0 and 1. Got {self.precision:g} instead.")
         if not 0 <= self.held_out < 1:
             raise SettingsError(f"--held-out must be in [0, 1). Got {self.held_out} instead.")
+        if not 0 <= self.margin < math.inf:
+            raise SettingsError(f"--margin, in angstrom, must be 0 or more. Got {self.margin} instead.")

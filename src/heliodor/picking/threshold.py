@@ -6,59 +6,63 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.picking.detect import LOWEST_SCORE
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from heliodor.picking.calibration import Calibration
+    from heliodor.picking.evidence import Evidence
 
-    from numpy.typing import NDArray
-
-
-# How far the true count may be below the expected one, and over which share of the count a gap is measured:
-# chosen on apoferritin with 10 and 100 labels (dev/LOG.md).
-_FEWER, _WINDOW = 0.65, 0.06
+LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
 
-def choose_threshold(scores: Sequence[NDArray[np.floating]], expected_particles: float, most_particles: float) -> float:
-    """Choose the score above which detections are picks.
+def choose_threshold(
+    evidence: Evidence, calibration: Calibration, particles: float, precision: float | None = None
+) -> float:
+    """Choose the score above which detections make the best expected F1, or reach a precision.
 
-    The expected count says about where: the best n detections hold most of n particles. Where the
-    scores of particles and of everything else leave a gap between somewhat fewer and the most that fit on
-    a micrograph, the gap says exactly where. Without one (the scores only get denser downwards) the
-    count alone decides.
+    With probabilities p of the best k detections and n particles, the expected F1 is 2 sum p / (k + n)
+    (Ye et al. 2012).
 
     Parameters
     ----------
-    scores : sequence of (N,) arrays
-        Of the detections on each micrograph.
-    expected_particles : float
-        Per micrograph, on average.
-    most_particles : float
-        That a micrograph can hold.
-
-    Returns
-    -------
-    float
-        `LOWEST_SCORE` if there are no more detections than particles.
+    evidence : Evidence
+    calibration : Calibration
+    particles : float
+        Expected on each micrograph.
+    precision : float, optional
+        Keep as many as have this mean probability, instead.
     """
-    ranked = np.sort(np.concatenate([np.asarray(s, dtype=np.float64) for s in scores]))[::-1]
-    count = expected_particles * len(scores)
-    keep = _rank_of_gap(ranked, count, most_particles * len(scores)) or round(count)
-    if keep >= len(ranked):
-        return LOWEST_SCORE
-    if keep < 1:
-        return float(np.nextafter(ranked[0], np.inf))
-    return float((ranked[keep - 1] + ranked[keep]) / 2)
+    p = calibration(evidence.scores)
+    true, ranks = np.cumsum(p), np.arange(1, len(p) + 1)
+    if not len(p):
+        return 0.0
+    if precision is not None:
+        reached = np.flatnonzero(true / ranks >= precision)
+        kept = int(reached[-1]) + 1 if len(reached) else 0
+    else:
+        total = max(particles * evidence.micrographs, 1.0)
+        kept = int(np.argmax(2 * true / (ranks + total))) + 1
+        kept = min(kept, int((p >= LEAST_PROBABILITY).sum()))
+    if kept >= len(p):
+        return float(np.nextafter(evidence.scores[-1], -np.inf))
+    if not kept:
+        return float(evidence.scores[0])
+    return float((evidence.scores[kept - 1] + evidence.scores[kept]) / 2)
 
 
-def _rank_of_gap(ranked: NDArray[np.float64], count: float, most: float) -> int | None:
-    """Return how many detections lie above the widest gap up to `most`, if it is a gap on both sides."""
-    half = max(3, round(_WINDOW * count))
-    ranks = np.arange(max(half, round(_FEWER * count)), min(len(ranked) - half, round(most)))
-    if len(ranks) < 3:
-        return None
-    width = ranked[ranks - half] - ranked[ranks + half - 1]
-    widest = int(np.argmax(width))
-    # At an end of the range it is the slope of one heap, not the gap between two.
-    edge = max(1, len(ranks) // 20)
-    return int(ranks[widest]) if edge <= widest < len(ranks) - edge else None
+def about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
+    """Return what the cut rests on, for the record of a run: the sample, its decoys, and three ways to cut.
+
+    The three are the best expected F1, as many picks as particles are expected, and a probability of one half.
+    """
+    rank = min(len(evidence.scores), round(particles * evidence.micrographs))
+    half = np.flatnonzero(calibration(evidence.scores) >= 0.5)
+    return {
+        "micrographs": evidence.micrographs,
+        "particles_expected_on_each": particles,
+        "detections": len(evidence.scores),
+        "decoys_found": len(evidence.decoys),
+        "false_per_decoy": evidence.weight,
+        "shift_of_decoys": evidence.shift,
+        "cut_at_best_expected_f1": choose_threshold(evidence, calibration, particles),
+        "cut_at_expected_count": float(evidence.scores[rank - 1]) if rank else None,
+        "cut_at_probability_half": float(evidence.scores[half[-1]]) if len(half) else None,
+    }

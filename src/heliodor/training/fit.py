@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.evaluation import average_precision, match
-from heliodor.files import write_text
 from heliodor.progress import SILENT, Reporter
+from heliodor.training.history import read_table, write_table
 from heliodor.training.loop import Trainer
 from heliodor.training.settings import TrainingSettings
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier
     from heliodor.picking.detect import Detector
     from heliodor.training.tiles import Example
-
-COLUMNS = (
-    "epoch", "loss", "labeled_loss", "unlabeled_loss", "reconstruction",
-    "expected_precision", "recall", "held_out_ap", "seconds",
-)  # fmt: skip
 
 
 def fit(
@@ -51,7 +46,7 @@ def fit(
     match_radius : float
         In downsampled pixels.
     table : path, optional
-        Tab separated, a row for each epoch, `COLUMNS`; nan where there is nothing to say.
+        See `heliodor.training.history`.
     checkpoint : path, optional
         Rewritten after every epoch.
     start, device
@@ -103,22 +98,8 @@ def held_out_ap(network: Classifier, validation: Sequence[Example], detector: De
         return float("nan")
     hits, scores = [], []
     for example in validation:
-        xy, found = detector(network, example.pixels)
+        xy, found = detector(network, example.pixels, example.junk)
         hits.append(match(xy, found, example.positives, match_radius).hit)
         scores.append(found)
     labels = sum(len(example.positives) for example in validation)
     return average_precision(np.concatenate(hits), np.concatenate(scores), labels)
-
-
-def write_table(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write the history of a training run."""
-    lines = ["\t".join(COLUMNS), *("\t".join(f"{row[name]:.6g}" for name in COLUMNS) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def read_table(path: Path) -> list[dict[str, float]]:
-    """Read what `write_table` wrote; a missing file has no rows."""
-    if not path.is_file():
-        return []
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
-    return [dict(zip(header.split("\t"), map(float, line.split("\t")), strict=True)) for line in lines]

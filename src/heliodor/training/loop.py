@@ -36,7 +36,8 @@ class Trainer:
     device : str
         See `heliodor.devices.device_of`.
     start : Classifier, optional
-        Network of the same kind whose weights are the first ones. Default: weights drawn from the seed.
+        Network of the same kind whose weights are the first ones; its batch-norm statistics stay, since one
+        data set's own would undo what many taught it (dev/LOG.md). Default: weights drawn from the seed.
 
     Raises
     ------
@@ -53,6 +54,7 @@ class Trainer:
         start: Classifier | None = None,
     ) -> None:
         self.settings, self.device, self.epoch = settings, device_of(device), 0
+        self._start = start
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = Classifier(settings.network)
@@ -88,6 +90,9 @@ class Trainer:
         """Train for one epoch; return the means of its minibatches (see `_measure`) and its seconds."""
         started = time.perf_counter()
         self.network.train()
+        if self._start is not None:
+            for norm in _norms(self.network):
+                norm.eval()
         size, torch_state = self.settings.epoch_size, torch.get_rng_state()
         torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch)  # dropout
         rows = []
@@ -146,14 +151,19 @@ class Trainer:
                 kept.lerp_(new, 1 - decay)
 
     def result(self) -> Classifier:
-        """Return the averaged network in evaluation mode, its batch-norm statistics taken afresh.
+        """Return the averaged network in evaluation mode.
 
-        The statistics of training belong to minibatches rich in particles and to weights that moved
-        on. These are measured with the final weights on tiles from anywhere, as micrographs are.
+        After a start from given weights, it lies on the line between these and the trained ones. Otherwise its
+        batch-norm statistics are taken afresh: those of training belong to minibatches rich in particles and to
+        weights that moved on. These are measured with the final weights on tiles from anywhere, as micrographs are.
         """
         network = copy.deepcopy(self.averaged)
-        norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-        if norms:
+        norms = _norms(network)
+        if self._start is not None:
+            with torch.no_grad():
+                for weight, first in zip(network.parameters(), self._start.parameters(), strict=True):
+                    weight.lerp_(first.to(weight.device), self.settings.start_share)
+        elif norms:
             for norm in norms:
                 norm.reset_running_stats()
                 norm.momentum = None  # cumulative mean
@@ -190,6 +200,10 @@ class Trainer:
             self.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
+
+
+def _norms(network: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:
+    return [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
 def _measure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from heliodor.checks import check_choice, check_least
 from heliodor.errors import SettingsError
 from heliodor.networks import NetworkSettings
 from heliodor.training.objectives import DEFAULT_SLACK, OBJECTIVES, check_pi
@@ -42,6 +43,9 @@ class TrainingSettings:
         Tiles per minibatch around labels, and from anywhere.
     average : float
         Decay of the running average of the weights, per minibatch; 0: none.
+    start_share : float
+        Of a network that training starts from: the result is this share of its weights, and the rest of the trained
+        ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"), in [0, 1].
     seed : int
     """
 
@@ -60,18 +64,18 @@ class TrainingSettings:
     label_tiles: int = 8
     random_tiles: int = 40
     average: float = 0.98
+    start_share: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in OBJECTIVES:
-            raise SettingsError(f"there is no method '{self.method}'; choose from {', '.join(OBJECTIVES)}")
+        check_choice("method", self.method, OBJECTIVES)
         check_pi(self.pi)
-        for name in ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles", "decoder_units"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be 1 or more. Got {getattr(self, name)} instead.")
-        for name in ("label_radius", "autoencoder", "l2", "learning_rate"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name} must not be negative. Got {getattr(self, name)} instead.")
+        whole = ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles", "decoder_units")
+        check_least(1, **{name: getattr(self, name) for name in whole})
+        weights = ("label_radius", "autoencoder", "l2", "learning_rate")
+        check_least(0, **{name: getattr(self, name) for name in weights})
+        if not 0 <= self.start_share <= 1:
+            raise SettingsError(f"start_share must be in [0, 1]. Got {self.start_share} instead.")
 
     def weight(self, unlabeled: int) -> float:
         """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.

@@ -43,6 +43,8 @@ class Example:
         Labelled centres xy, in downsampled pixels.
     source : str
         The data set it comes from; each source gets the same share of the tiles.
+    junk : (ny, nx) bool array, optional
+        Where there are no particles to be found; see `heliodor.junk.mask`.
     """
 
     name: str
@@ -50,6 +52,12 @@ class Example:
     positives: NDArray[np.float64]
     negatives: NDArray[np.float64]
     source: str = ""
+    junk: NDArray[np.bool_] | None = None
+
+    @property
+    def area(self) -> int:
+        """Pixels on which a particle may be."""
+        return self.pixels.size - (0 if self.junk is None else int(self.junk.sum()))
 
 
 @dataclass(frozen=True)

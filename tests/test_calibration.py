@@ -1,0 +1,117 @@
+"""Probabilities, decoys and the cut, on detections whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
+from heliodor.picking.decoys import make_decoy
+from heliodor.picking.density import local_probabilities
+from heliodor.picking.evidence import Evidence, weigh
+from heliodor.picking.threshold import choose_threshold
+
+
+def detections(seed, true=400, false=4000, apart=3.0):
+    random = np.random.default_rng(seed)
+    scores = np.concatenate([random.normal(apart, 1, true), random.normal(0, 1, false)])
+    hit = np.arange(true + false) < true
+    order = np.argsort(-scores)
+    decoys = np.sort(random.normal(0, 1, false))[::-1]
+    return scores[order], hit[order], Evidence(scores[order], decoys, 1.0, 4)
+
+
+def error(p, hit):
+    which = np.minimum((p * 10).astype(int), 9)
+    bins = [which == k for k in range(10) if (which == k).any()]
+    return sum(b.sum() * abs(p[b].mean() - hit[b].mean()) for b in bins) / len(p)
+
+
+@pytest.mark.parametrize("apart", [1.5, 3.0, 6.0])
+def test_probabilities_from_decoys_alone_mean_what_they_say(apart):
+    scores, hit, evidence = detections(0, apart=apart)
+    p = calibrate(weigh(evidence, 100))(scores)
+    assert error(p, hit) < 0.02
+    assert p.sum() == pytest.approx(hit.sum(), rel=0.15)
+
+
+@pytest.mark.parametrize("apart", [2.0, 3.0, 6.0])
+def test_the_cut_is_nearly_as_good_as_the_best(apart):
+    scores, hit, evidence = detections(1, apart=apart)
+    evidence = weigh(evidence, 100)
+    f1 = 2 * np.cumsum(hit) / (np.arange(1, len(hit) + 1) + hit.sum())
+    cut = choose_threshold(evidence, calibrate(evidence), 100)
+    assert f1[(scores > cut).sum() - 1] > 0.97 * f1.max()
+
+
+def test_a_precision_that_is_asked_for_is_reached():
+    scores, hit, evidence = detections(2)
+    evidence = weigh(evidence, 100)
+    kept = scores > choose_threshold(evidence, calibrate(evidence), 100, precision=0.95)
+    assert hit[kept].mean() == pytest.approx(0.95, abs=0.03)
+
+
+def test_where_there_is_nothing_but_noise_next_to_nothing_is_picked():
+    random = np.random.default_rng(3)
+    noise = np.sort(random.normal(0, 1, 4000))[::-1]
+    evidence = weigh(Evidence(noise, np.sort(random.normal(0, 1, 4000))[::-1], 1.0, 4), 0.0)
+    assert (noise > choose_threshold(evidence, calibrate(evidence), 1.0)).sum() < 8
+    assert calibrate(evidence)(noise).mean() < 0.05
+
+
+def test_an_empty_micrograph_among_full_ones_stays_empty():
+    _, _, evidence = detections(8, true=400, false=4000, apart=2.5)
+    calibration = calibrate(weigh(evidence, 100))
+    random = np.random.default_rng(9)
+    empty, half = random.normal(0, 1, 1000), np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 50)])
+    assert (calibration(empty) > 0.4).sum() > 5
+    assert (local_probabilities(calibration(empty), 100) > 0.4).sum() <= 1
+    particles = calibration(evidence.scores).sum() / 4
+    assert local_probabilities(calibration(half), particles).sum() == pytest.approx(50, abs=20)
+    full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 130)]))
+    assert np.array_equal(local_probabilities(full, 100), full)
+    assert not len(local_probabilities(np.empty(0), 100))
+
+
+def test_without_any_detection():
+    evidence = Evidence(np.empty(0), np.empty(0), 1.0, 1)
+    assert calibrate(evidence)([1.0]) == 0.5
+    assert np.isfinite(choose_threshold(evidence, calibrate(evidence), 10))
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.booleans()), min_size=1, max_size=300))
+@settings(max_examples=50, deadline=None)
+def test_curves_rise_and_stay_inside_zero_and_one(rows):
+    scores, hit = np.array([s for s, _ in rows]), np.array([h for _, h in rows])
+    curve = calibrate_known(scores, hit)
+    p = curve(np.sort(scores))
+    assert (np.diff(p) >= 0).all()
+    assert ((p > 0) & (p < 1)).all()
+    again = Calibration.of_model(curve.about())
+    assert np.array_equal(again(scores), curve(scores))
+
+
+def test_a_decoy_has_the_spectrum_of_the_background_and_no_particle():
+    random = np.random.default_rng(4)
+    y, x = np.mgrid[:256, :256]
+    background = random.normal(0, 1, (256, 256)).astype(np.float32)
+    places = random.uniform(10, 246, (40, 2))
+    pixels = background.copy()
+    for px, py in places:
+        pixels -= 6 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 50).astype(np.float32)
+    assert pixels.std() > 1.4
+    decoy = make_decoy(pixels, places, 12, np.random.default_rng(5))
+    assert decoy.std() == pytest.approx(1.0, abs=0.1)
+    assert decoy.dtype == np.float32
+    assert make_decoy(pixels, np.empty((0, 2)), 12, np.random.default_rng(5)).std() == pytest.approx(
+        pixels.std(), rel=0.1
+    )
+    assert np.array_equal(decoy, make_decoy(pixels, places, 12, np.random.default_rng(5)))
+
+
+def test_a_decoy_of_a_crowded_micrograph_still_finds_some_background():
+    pixels = np.random.default_rng(6).normal(0, 1, (128, 128)).astype(np.float32)
+    grid = np.stack(np.meshgrid(np.arange(5, 128, 10), np.arange(5, 128, 10)), axis=-1).reshape(-1, 2)
+    assert make_decoy(pixels, grid, 9, np.random.default_rng(7)).std() == pytest.approx(1.0, abs=0.2)

@@ -1,0 +1,316 @@
+"""A real browser does what a user does, and the files on disk are read."""
+
+import contextlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from browser_helpers import Label, Page, open_browser, wait
+from heliodor import Picks, read_picks, write_picks
+from heliodor.picking.answers import read_answers
+
+PIXEL = 0.5  # a browser clicks on whole pixels of the screen, of which an image pixel has three or so
+
+
+@pytest.fixture(scope="module")
+def driver():
+    driver = open_browser()
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def folder(dataset, tmp_path):
+    """A folder with the four simulated micrographs, of 260 x 240 pixels, particles 20 pixels wide."""
+    shutil.copytree(dataset[0], tmp_path / "micrographs")
+    return tmp_path
+
+
+@pytest.fixture
+def serve(folder):
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments):
+            label = Label("micrographs", "--diameter", "40", "--port", "0", *arguments, cwd=folder)
+            stack.callback(label.close)
+            return label
+
+        yield start
+
+
+def table(path, name="001"):
+    return read_picks(path).of(name).xy if path.is_file() else np.empty((0, 2))
+
+
+def count(path, number, name="001"):
+    wait(lambda: len(table(path, name)) == number)
+    return table(path, name)
+
+
+def test_label_move_delete_undo_reload(driver, serve, folder):
+    labels = folder / "labels.txt"
+    page = Page(driver, serve().url)
+    assert page.text("#name") == "001"
+    page.click_at(60, 50)
+    page.click_at(200.0, 180.0)
+    xy = count(labels, 2)
+    assert np.allclose(xy, [[60, 50], [200, 180]], atol=PIXEL)
+
+    page.at(200, 180).click_and_hold().perform()
+    page.at(150, 120).release().perform()
+    wait(lambda: np.allclose(table(labels)[1], [150, 120], atol=0.6))
+
+    page.click_at(60, 50)
+    count(labels, 1)
+    page.key("z")
+    assert np.allclose(count(labels, 2)[1], [60, 50], atol=PIXEL)
+    page.key("z")  # the move
+    wait(lambda: np.allclose(sorted(table(labels)[:, 0]), [60, 200], atol=PIXEL))
+    page.key("Z")
+    wait(lambda: np.allclose(sorted(table(labels)[:, 0]), [60, 150], atol=0.6))
+
+    driver.refresh()
+    page = Page(driver, driver.current_url)
+    assert page.text("#particles-here") == "2"
+    assert page.errors() == []
+
+
+def test_negatives_and_brush(driver, serve, folder):
+    page = Page(driver, serve().url)
+    page.click_at(50, 50)
+    page.at(120, 120).context_click().perform()
+    page.click('[data-tool="negative"]')
+    page.click_at(200, 60)
+    negatives = folder / "labels-negatives.txt"
+    assert np.allclose(count(negatives, 2), [[120, 120], [200, 60]], atol=PIXEL)
+    page.click_at(50, 50)  # a particle becomes a negative
+    count(negatives, 3)
+    count(folder / "labels.txt", 0)
+    page.key("3")
+    page.at(110, 120).click_and_hold().perform()
+    page.at(130, 122).perform()
+    page.at(199, 61).release().perform()
+    assert np.allclose(count(negatives, 1), [[50, 50]], atol=PIXEL)
+    page.key("z")
+    count(negatives, 3)
+    assert page.errors() == []
+
+
+def test_next_done_and_list(driver, serve, folder):
+    page = Page(driver, serve("--labels", "named.star").url)
+    page.click_at(50, 50)
+    page.key("d", "n")
+    wait(lambda: page.text("#name") == "a.b.c")
+    page.settle()
+    page.click_at(70, 70)
+    assert len(count(folder / "named.star", 1, "micrographs/a.b.c.mrc")) == 1
+    wait(lambda: (folder / "named-done.txt").is_file())
+    assert (folder / "named-done.txt").read_text() == "micrographs/001.mrc\n"
+    assert wait(lambda: "done" in page.text("#row-0"))
+    page.find("#search").send_keys("space")
+    wait(lambda: page.text("#totals").startswith("1 listed"))
+    page.click("#row-3")
+    wait(lambda: page.text("#name") == "with space")
+    assert page.errors() == []
+
+
+def test_keyboard_alone(driver, serve, folder):
+    page = Page(driver, serve().url)
+    driver.execute_script("document.getElementById('marks').focus()")
+    page.key("\ue014", "\ue014", "\ue015")  # right, right, down
+    page.key("\ue007")  # Enter
+    xy = count(folder / "labels.txt", 1)
+    assert np.all(np.abs(xy - [129.5, 119.5]) < 15)
+    page.key("\ue017")  # Delete
+    count(folder / "labels.txt", 0)
+    page.key("?")
+    wait(lambda: page.find("#help").is_displayed())
+    assert page.errors() == []
+
+
+def test_zoom_shows_the_pixel_under_the_pointer(driver, serve, folder):
+    page = Page(driver, serve().url)
+    page.at(200, 60).perform()
+    before = page.text("#position")
+    marks = page.find("#marks")
+    driver.execute_script(
+        "const [x, y] = arguments[1]; const box = arguments[0].getBoundingClientRect();"
+        "arguments[0].dispatchEvent(new WheelEvent('wheel', {deltaY: -600, bubbles: true, cancelable: true,"
+        "clientX: box.left + box.width / 2 + x, clientY: box.top + box.height / 2 + y}))",
+        marks,
+        page.offset(200, 60),
+    )
+    page.settle()
+    page.at(200, 61).perform()
+    page.at(200, 60).perform()
+    assert page.text("#position") == before
+    assert before.startswith("200, 60 px   400, 120 Å")
+    page.at(200, 60).click().perform()
+    assert np.allclose(count(folder / "labels.txt", 1), [[200, 60]], atol=PIXEL)
+
+
+@pytest.fixture
+def new_tab(driver):
+    """Opens tabs, and closes them when the test ends."""
+    first = driver.current_window_handle
+
+    def new_tab():
+        driver.switch_to.new_window("tab")
+        return driver.current_window_handle
+
+    yield new_tab
+    for handle in set(driver.window_handles) - {first}:
+        driver.switch_to.window(handle)
+        driver.close()
+    driver.switch_to.window(first)
+    driver.get_log("browser")
+
+
+def test_two_tabs_and_a_killed_server(driver, serve, folder, new_tab):
+    label = serve()
+    first = new_tab()
+    page = Page(driver, label.url)
+    page.click_at(60, 60)
+    new_tab()
+    Page(driver, label.url).click_at(150, 150)
+    driver.switch_to.window(first)
+    page.click_at(60, 200)
+    xy = count(folder / "labels.txt", 3)
+    assert np.allclose(xy, [[60, 60], [150, 150], [60, 200]], atol=PIXEL)
+    wait(lambda: page.text("#particles-here") == "3")
+    label.kill()
+    assert len(table(folder / "labels.txt")) == 3
+    page.click_at(200, 200)
+    wait(lambda: page.find("#saved").get_attribute("className") == "bad")
+    new_tab()
+    assert Page(driver, serve().url).text("#particles-here") == "3"
+
+
+def test_picks_by_threshold_accept_and_reject(driver, serve, folder, dataset):
+    truth = dataset[1]["001"]
+    scores = np.linspace(3, -3, len(truth))
+    write_picks(folder / "picks.txt", Picks.on("001", truth, scores))
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    wait(lambda: page.text("#picks-here") == str(len(truth)))
+    page.key("j", "a")  # accept the best
+    assert np.allclose(count(folder / "labels.txt", 1), truth[:1], atol=0.01)
+    page.key("x")  # reject the next
+    assert np.allclose(count(folder / "labels-negatives.txt", 1), truth[1:2], atol=0.01)
+    wait(lambda: page.text("#picks-here") == str(len(truth) - 2))
+    driver.execute_script(
+        "const s = document.getElementById('threshold'); s.value = 100;"
+        "s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change'))"
+    )
+    kept = int((scores >= 0).sum())
+    wait(lambda: page.text("#picks-here") == str(kept - 2))
+    assert f"{kept} in all" in page.text("#picks-all")
+    page.click("#accept-all")
+    assert len(count(folder / "labels.txt", kept - 1)) == kept - 1
+    page.key("z")
+    count(folder / "labels.txt", 1)
+    assert page.errors() == []
+
+
+def test_no_requests_leave_the_server(driver, serve):
+    label = serve()
+    page = Page(driver, label.url)
+    names = driver.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert names
+    assert all(name.startswith(label.url) for name in names)
+    assert page.errors() == []
+
+
+SHORT = "--epochs 1 --epoch-size 4 --expected-particles 12 --units 4"
+
+
+def test_train_from_the_page(driver, serve, folder, dataset):
+    write_picks(folder / "labels.txt", Picks.join(Picks.on(name, dataset[1][name]) for name in ("001", "plain")))
+    page = Page(driver, serve("--pick-options", SHORT).url)
+    page.click("#train")
+    wait(lambda: page.find("#running").is_displayed())
+    wait(lambda: page.text("#train-note").startswith("Trained"), 300)
+    wait(lambda: not page.find("#no-picks").is_displayed())
+    assert (folder / "labels-runs/001/candidates.star").is_file()
+    assert read_picks(folder / "labels-runs/001/picks.txt").micrographs()
+    record = json.loads((folder / "labels-session.json").read_text())
+    assert record["run"] == str(folder / "labels-runs/001")
+    page.click("#export")
+    wait(lambda: "labels-picks.star" in page.text("#exported"))
+    assert len(read_picks(folder / "labels-picks.star"))
+    assert page.errors() == []
+
+
+def test_cancel_training_and_errors_of_it(driver, serve, folder, dataset):
+    write_picks(folder / "labels.txt", Picks.on("001", dataset[1]["001"]))
+    page = Page(driver, serve("--pick-options", "--model resnet16").url)
+    page.click("#train")
+    page.click("#cancel")
+    wait(lambda: page.text("#train-note") == "Cancelled.", 60)
+    assert not (folder / "labels-runs/001/picks.star").exists()
+    driver.execute_script(
+        "fetch('api/choices', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+        "body: JSON.stringify({diameter: 90000})})"
+    )
+    page.click("#train")
+    wait(lambda: "factor" in page.text("#train-note") or "diameter" in page.text("#train-note"), 90)
+    assert page.errors() == []
+
+
+@pytest.fixture
+def picked(folder, dataset):
+    """Twenty-four candidates on two micrographs: half of them particles, half wrong, with lower scores."""
+    rng = np.random.default_rng(3)
+    parts = []
+    for name in ("001", "plain"):
+        truth = dataset[1][name][:6]
+        wrong = rng.uniform(5, 230, truth.shape)
+        scores = np.concatenate([rng.normal(2, 1, len(truth)), rng.normal(-2, 1, len(wrong))])
+        parts.append(Picks.on(name, np.concatenate([truth, wrong]), scores))
+    write_picks(folder / "picks.txt", Picks.join(parts))
+    return parts
+
+
+def test_proposed_picks(driver, serve, folder, picked):
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    wait(lambda: page.find("#next-section").is_displayed() and page.find("#next-pick").is_enabled())
+    page.key("g")
+    wait(lambda: page.find("#ask").is_displayed())
+    assert page.text("#ask-place") == "1 of 20"
+    assert "particle" in page.text("#ask-reason")
+    page.key("a")
+    wait(lambda: page.text("#ask-place") == "2 of 20")
+    page.key("x")
+    wait(lambda: page.text("#ask-place") == "3 of 20")
+    for path in ("labels.txt", "labels-negatives.txt"):
+        wait(lambda path=path: len(read_picks(folder / path)) == 1)
+    page.key("\ue00c")  # Escape
+    wait(lambda: not page.find("#ask").is_displayed())
+    assert page.errors() == []
+
+
+def test_audit_by_keyboard(driver, serve, folder, picked, dataset):
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    wait(lambda: page.find("#audit-section").is_displayed())
+    page.click("#audit-open")
+    wait(lambda: page.text("#audit-count") == "0 of 24 answered")
+    answers = folder / "labels-audit.tsv"
+    asked = read_answers(answers).picks
+    right = [np.hypot(*(dataset[1][name] - xy).T).min() < 0.01 for name, xy in zip(asked.names, asked.xy, strict=True)]
+    page.key("n", "u")  # an answer that is taken back, and given anew
+    page.key(*("y" if one else "n" for one in right))
+    wait(lambda: page.text("#audit-count") == "24 of 24 answered")
+    wait(lambda: len(read_answers(answers).open) == 0)
+    assert read_answers(answers).given.tolist() == [int(one) for one in right]
+    wait(lambda: "of the picks are right" in page.text("#audit-now"))
+    wait(lambda: page.find("#audit-choices button").is_displayed())
+    page.click("#audit-choices button")
+    chosen = wait(lambda: json.loads((folder / "labels-session.json").read_text()).get("threshold"))
+    assert -2 < chosen < 2
+    page.click("#audit-label")
+    wait(lambda: "labels were added" in page.text("#audit-said"))
+    kinds = [read_picks(folder / name) for name in ("labels.txt", "labels-negatives.txt")]
+    assert len(kinds[0]) >= 12
+    assert len(kinds[1]) >= 6
+    assert page.errors() == []

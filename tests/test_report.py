@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from heliodor.cli import main
+from heliodor.errors import FormatError, SettingsError
+from heliodor.evaluation import evaluate
+from heliodor.evaluation.reliability import reliability
+from heliodor.files import write_text
+from heliodor.formats import star, write_picks
+from heliodor.names import MicrographFile
+from heliodor.picks import Picks
+from heliodor.report.run import read_run
+from heliodor.report.tally import Tally, even, extremes, oddest
+from heliodor.report.write import write_report
+from report_helpers import DIAMETER, PIXEL_SIZE, Page, change_record, some_picks, write_micrographs, write_run
+
+NONE = Picks([], np.empty((0, 2)))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Three micrographs, of 5, 9 and 0 picks; 4 labels on the first, of which 3 are on picks."""
+    names = ["001", "a.b.c", "with space"]
+    files = write_micrographs(tmp_path / "mics", names)
+    picks = some_picks(names, [5, 9, 0])
+    xy = np.vstack([picks.xy[:3] + 1, [[5, 170]]])
+    return write_run(tmp_path / "out", files, picks, Picks.on("001", xy)), picks
+
+
+def report(folder, **options) -> Page:
+    return Page(write_report(folder, **options).read_text(encoding="utf-8"))
+
+
+def test_its_numbers_are_those_of_the_run(run):
+    folder, picks = run
+    page = report(folder)
+    assert "picks 14 on 2 micrographs" in page.text
+    assert "micrographs 3 none skipped" in page.text
+    assert "picks per micrograph 5 median; 0 to 9" in page.text
+    assert "expected per micrograph 21.5" in page.text
+    assert "threshold 0.75" in page.text
+    assert "labels 4 on 1 micrograph; 3 have a pick" in page.text
+    assert "time 63 s training 61 s" in page.text
+    assert "1 micrograph without any pick." in page.text
+    assert "1 of 4 labels without a pick near" in page.text
+    low = np.quantile(picks.scores, 0.1)
+    assert page.count("svg", class_="plot") == 6
+    assert page.count("circle", class_="low") == (picks.scores < low).sum()
+    assert page.count("circle", class_="pick") == (picks.scores >= low).sum()
+    assert f"median score {np.median(picks.of('a.b.c').scores):.2f}".rstrip("0") in page.text
+    for version in ("numpy", "torch"):
+        assert f"{version} {json.loads((folder / 'run.json').read_text())['versions'][version]}" in page.text
+
+
+def test_it_is_one_file_that_asks_for_nothing(run):
+    folder, _ = run
+    text = write_report(folder).read_text(encoding="utf-8")
+    page = Page(text)
+    policy = next(found for tag, found in page.tags if "http-equiv" in found)
+    assert "default-src 'none'" in policy["content"]
+    for tag, found in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "base", "form")
+        assert not any(name.startswith("on") for name in found)
+        for name in ("src", "href"):
+            assert found.get(name, "#").startswith(("#", "data:image/")), (tag, found)
+    assert not re.search(r"https?:|url\(|@import", text)
+
+
+def test_names_are_text_and_never_markup(tmp_path):
+    name = """<script>alert(1)<img src=x onerror=alert(2)> & "quotes" 'and' \x07"""
+    files = write_micrographs(tmp_path / "mics", [name, "plain"])
+    lost = MicrographFile(tmp_path / "mics" / "</table><b>.mrc", "</table><b>")
+    picks = some_picks([name, "plain"], [4, 4])
+    folder = tmp_path / "<i>out&amp;"
+    write_run(folder, [*files, lost], picks, Picks.on(name, picks.xy[:1]), failed={str(lost.path): "<u>why</u>"})
+    page = report(folder)
+    assert page.count("script") == page.count("b", onclick="") == page.count("i") == page.count("u") == 0
+    shown = name.replace("\x07", "\\x07")
+    assert " ".join(shown.split()) in page.text
+    assert "</table><b> <u>why</u>" in page.text
+    assert "<i>out&amp;" in page.text
+
+
+def test_a_name_of_bytes_that_are_no_text(run):
+    folder, _ = run
+    change_record(folder, failed={"caf\udce9.mrc": "cannot be read"})
+    assert "caf\\udce9.mrc" in report(folder).text
+
+
+def test_without_any_pick(tmp_path):
+    files = write_micrographs(tmp_path / "mics", ["a", "b"])
+    page = report(write_run(tmp_path / "out", files, NONE, Picks.on("a", [[50, 50]])))
+    assert "picks 0 on 0 micrographs" in page.text
+    assert "No detection has a score above the threshold of 0.75." in page.text
+    assert "There is no pick with a whole window" in page.text
+    assert page.count("image") == 2
+
+
+def test_one_micrograph_with_one_pick(tmp_path):
+    files = write_micrographs(tmp_path / "mics", ["only"])
+    picks = Picks.on("only", [[100, 90]], [3.0])
+    page = report(write_run(tmp_path / "out", files, picks, Picks.on("only", [[100, 90]])))
+    assert "picks 1 on 1 micrograph " in page.text
+    assert "1 window of" in page.text
+    assert page.count("image") == 1
+
+
+def test_micrographs_that_moved_are_named_and_found_again(run, tmp_path):
+    folder, _ = run
+    (tmp_path / "mics").rename(tmp_path / "moved")
+    page = report(folder)
+    assert "3 micrographs could not be read again for this report: not shown." in page.text
+    assert "Not readable any more (3)" in page.text
+    assert f"{tmp_path}/mics/a.b.c.mrc: there is no such file" in page.text
+    assert page.count("image") == 0
+    assert "picks 14 on 2 micrographs" in page.text
+    assert main(["report", str(folder), "--micrographs", str(tmp_path / "moved")]) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert page.count("image") == 3
+    assert "None was skipped" in page.text
+
+
+def test_paths_count_from_where_the_run_was_started(run, tmp_path, monkeypatch):
+    folder, _ = run
+    record = json.loads((folder / "run.json").read_text())
+    for entry in record["micrographs"]:
+        entry["path"] = f"mics/{entry['name']}.mrc"
+    record["working_folder"] = str(tmp_path)
+    (folder / "run.json").write_text(json.dumps(record))
+    monkeypatch.chdir("/")
+    assert report(folder).count("image") == 3
+
+
+def test_skipped_and_flagged_micrographs_are_listed(run):
+    folder, _ = run
+    path = json.loads((folder / "run.json").read_text())["micrographs"][2]["path"]
+    change_record(
+        folder, failed={path: "truncated or damaged"}, flags={"001": ["no contrast", "ice"], "a.b.c": "empty"}
+    )
+    page = report(folder)
+    assert "1 micrograph of 3 could not be picked." in page.text
+    assert "with space truncated or damaged" in page.text
+    assert "001 no contrast, ice" in page.text
+    assert "a.b.c empty" in page.text
+    assert page.count("image") == 2
+
+
+def test_picks_against_defocus_where_it_is_known(run, tmp_path):
+    folder, _ = run
+    assert report(folder).count("svg", class_="plot") == 6
+    rows = "\n".join(f"mics/{name}.mrc {u} {u + 100}" for name, u in (("001", 9950), ("a.b.c", 19950)))
+    text = f"data_micrographs\n\nloop_\n_rlnMicrographName\n_rlnDefocusU\n_rlnDefocusV\n{rows}\n"
+    (tmp_path / "ctf.star").write_text(text)
+    assert main(["report", str(folder), "--micrographs", str(tmp_path / "ctf.star")]) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert "defocus 1 \N{MICRO SIGN}m" in page.text
+    assert "defocus 2 \N{MICRO SIGN}m" in page.text
+    assert page.count("svg", class_="plot") == 8
+
+
+def test_ten_thousand_micrographs_need_few_of_their_images(tmp_path, monkeypatch):
+    names = [f"long_name_of_a_micrograph_{k:05d}" for k in range(10_000)]
+    there = write_micrographs(tmp_path / "mics", names[:1])[0]
+    files = [MicrographFile(there.path, name, defocus=1e4 + k) for k, name in enumerate(names)]
+    random = np.random.default_rng(0)
+    picks = some_picks(names, random.integers(0, 12, len(names)).tolist())
+    folder = write_run(tmp_path / "out", files, picks, Picks.on(names[0], [[50, 50]]))
+    read = []
+    monkeypatch.setattr("heliodor.picking.load.read_micrograph", counting(read))
+    path = write_report(folder)
+    assert len(read) <= 20
+    assert path.stat().st_size < 4e6
+    assert f"picks {len(picks):,} on" in Page(path.read_text(encoding="utf-8")).text
+
+
+def counting(calls):
+    from heliodor.micrographs import read_micrograph
+
+    def read(path, **options):
+        calls.append(path)
+        return read_micrograph(path, **options)
+
+    return read
+
+
+def test_large_and_crowded_micrographs_stay_below_ten_megabytes(tmp_path):
+    from heliodor.micrographs import Micrograph
+    from heliodor.picking.geometry import derive_geometry
+    from heliodor.report.images import LARGEST, jpeg, view
+
+    pixels = np.random.default_rng(0).normal(size=(1500, 2000)).astype(np.float32)
+    seen = view(Micrograph(pixels, 2.0, "m"), (1.0, 1.0), some_picks(["m"], [2000]), 1.5, derive_geometry(40, 2))
+    assert len(seen.picture) < 0.3e6  # of 17 micrographs, in base 64: 7 MB
+    assert len(seen.windows) <= 332
+    assert seen.size == (2000, 1500)
+    assert len(jpeg(pixels[:100, :100])) < 20_000 < LARGEST**2
+
+
+def write_candidates(folder, picks, below):
+    """Write the detections of each micrograph: its picks, and others below the threshold."""
+    found = Picks.join([picks, below])
+    for file in json.loads((folder / "run.json").read_text())["micrographs"]:
+        own = found.of(file["name"])
+        own = own.select(np.argsort(-own.scores))
+        write_text(folder / "candidates" / f"{file['name']}.star", star.to_text(own, with_names=False))
+
+
+def test_candidates_below_the_threshold_are_shown_apart(run):
+    folder, picks = run
+    below = Picks.on("with space", picks.xy[:6], [0.75, 0.5, 0, -1, -2, -3])
+    write_candidates(folder, picks, below)
+    change_record(folder, calibration={"scores": [-3.0, 9.0], "probabilities": [0.1, 0.9]})
+    page = report(folder)
+    assert "20 detections on 3 micrographs." in page.text
+    assert "Just below the threshold, not picked: scores 0.75 to" in page.text
+    assert page.count("circle") - page.count("circle", r="5.5") == len(picks)
+    first = picks.of("001").scores[0]
+    odds = np.interp(first, [-3, 9], np.log([1 / 9, 9]))
+    assert f"score {first:.2f}, probability {1 / (1 + np.exp(-odds)):.2f}" in page.text
+    assert page.count("svg", class_="plot") == 8
+    (folder / "candidates" / "001.star").unlink()
+    with pytest.raises(FormatError, match=r"001\.star"):
+        write_report(folder)
+
+
+def test_against_complete_labels(run, tmp_path):
+    folder, picks = run
+    write_candidates(folder, picks, Picks.on("a.b.c", [[60, 60]], [-2.0]))
+    own = picks.of("a.b.c")
+    found = evaluate(own, Picks.on("a.b.c", own.xy[:6]), DIAMETER / PIXEL_SIZE / 3, threshold=0.75).overall
+    write_picks(tmp_path / "truth.star", Picks.on("mics/a.b.c.mrc", own.xy[:6]))
+    assert main(["report", str(folder), "--labels", str(tmp_path / "truth.star")]) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert "6 labels on 1 micrograph, of which 0 had labels in training." in page.text
+    assert f"precision {found.precision:.3f}" in page.text
+    assert f"recall {found.recall:.3f}" in page.text
+    assert "expected calibration error" in page.text
+
+
+def test_labels_of_other_micrographs_are_refused(run, tmp_path, capsys):
+    folder, picks = run
+    write_picks(tmp_path / "truth.txt", picks.renamed({"001": "other", "a.b.c": "another"}))
+    assert main(["report", str(folder), "--labels", str(tmp_path / "truth.txt")]) == 2
+    assert "no name in the table means a given micrograph" in capsys.readouterr().err
+
+
+def test_reliability_is_that_of_a_loop():
+    random = np.random.default_rng(0)
+    p = np.append(random.random(500), [0.0, 1.0])
+    true = random.random(502) < p**2
+    found = reliability(p, true, bins=5)
+    gaps = []
+    for k in range(5):
+        inside = (p >= k / 5) & ((p < (k + 1) / 5) | (k == 4))
+        assert found.counts[k] == inside.sum()
+        assert found.claimed[k] == pytest.approx(p[inside].mean())
+        assert found.true[k] == pytest.approx(true[inside].mean())
+        assert found.low[k] < found.true[k] < found.high[k]
+        gaps += [abs(p[inside].mean() - true[inside].mean())] * inside.sum()
+    assert found.error == pytest.approx(np.mean(gaps))
+    assert len(reliability([], []).counts) == 0
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path, run, capsys):
+    folder, _ = run
+    assert main(["report", str(tmp_path)]) == 2
+    assert "holds no run.json" in capsys.readouterr().err
+    record = json.loads((folder / "run.json").read_text())
+    del record["result"]
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(SettingsError, match="not finished"):
+        write_report(folder)
+    (folder / "run.json").write_text("{")
+    with pytest.raises(SettingsError, match="damaged"):
+        write_report(folder)
+
+
+def test_damaged_tables_are_refused(run):
+    folder, _ = run
+    (folder / "training.tsv").write_text("epoch\tloss\n1\tx\n")
+    with pytest.raises(FormatError, match=r"training\.tsv"):
+        write_report(folder)
+    (folder / "training.tsv").unlink()
+    assert "training.tsv is not there" in report(folder).text
+    text = (folder / "picks.txt").read_text()
+    (folder / "picks.txt").write_text(text.replace("001\t", "002\t"))
+    with pytest.raises(FormatError, match="'002', which is no micrograph of the run"):
+        write_report(folder)
+
+
+def test_the_tally_is_that_of_a_loop(run):
+    folder, _ = run
+    found = read_run(folder)
+    tally = Tally.of(found)
+    for row, file in enumerate(found.micrographs):
+        own = found.picks.of(file.name)
+        assert tally.counts[row] == len(own)
+        assert tally.picks(row).scores.tolist() == sorted(own.scores.tolist(), reverse=True)
+        assert np.isnan(tally.scores[row]) if len(own) < 3 else tally.scores[row] == np.median(own.scores)
+
+
+def test_choice_of_micrographs():
+    assert even(10, 4).tolist() == [0, 3, 6, 9]
+    assert even(2, 4).tolist() == [0, 1]
+    assert even(0, 4).tolist() == []
+    assert extremes(np.array([3, np.nan, 1, 7]), "low", "high") == {3: "high", 2: "low"}
+    assert extremes(np.array([3, np.nan, 3]), "low", "high") == {}
+    counts = np.array([10, 11, 9, 10, 50, 12], dtype=float)
+    assert oddest(counts, np.full(6, np.nan)) == 4
+    assert oddest(np.ones(5), np.full(5, np.nan)) is None
