@@ -326,7 +326,7 @@ def test_outliers_are_cut_before_training(method):
         (["--arch", "unet9"], "no denoiser 'unet9'"),
         (["--optim", "lbfgs"], "no optimizer 'lbfgs'"),
         (["--criteria", "L3"], "no criterion 'L3'"),
-        (["--crop", "0"], "must be above 0"),
+        (["--crop", "0"], "crop must be 1 or more"),
         (["--arch", "fcnet"], "take fcnet2"),
         (["--hdf", "x.hdf"], "give one of them"),
         (["--holdout", "1"], r"must be in \[0, 1\)"),

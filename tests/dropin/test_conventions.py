@@ -122,7 +122,7 @@ def test_ways_to_write_an_option(tmp_path):
         ("convert --to box small.txt", "give a folder"),
         ("train_test_split -n 3 --image-dir small small.txt", "3 of 3 labelled micrographs"),
         ("particle_stack small.txt --image-root small -o s.mrcs --size 1000", "smaller size"),
-        ("gui", "label in RELION"),
+        ("gui", "heliodor label"),
         ("denoise small --hdf x.hdf", "hdf"),
         ("denoise small --device x", "number of a GPU"),
         ("denoise3d x.mrc --N-train 5", "not provided"),
@@ -183,6 +183,10 @@ def test_star_to_star_keeps_columns_and_names(work, capsys):
     height = mrcfile.read(f"small/{NAMES[0]}.mrc").shape[0]
     y = [int(line.split()[2]) for line in Path("t.star").read_text().splitlines() if "/" in line]
     assert y == [round(height - 1 - 26.6), height - 1 - 40]
+    for name in ("001", "a.b"):  # files of one micrograph each, as RELION writes them: their names tell which
+        Path(f"{name}_autopick.star").write_text("data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2\n")
+    topaz("convert 001_autopick.star a.b_autopick.star -o both.star")
+    assert read_picks("both.star").names.tolist() == ["001", "a.b"]
     topaz("star_particles_threshold p.star -t 0 -o kept.star")
     assert f"{NAMES[1]}.mrc 30.2 40 4 2.5" in Path("kept.star").read_text()
     assert NAMES[0] not in Path("kept.star").read_text()

@@ -33,7 +33,10 @@ def folder_pairs(
         Not as many folders here as there, or no image has a partner.
     """
     if len(firsts) != len(seconds):
-        raise SettingsError(f"--dir-a names {len(firsts)} folders, --dir-b {len(seconds)}; give as many of each")
+        raise SettingsError(
+            f"--dir-a names {len(firsts)} folders, --dir-b {len(seconds)}; give as many of each, and what to denoise "
+            "before them"
+        )
     pairs: list[Images] = []
     alone = 0
     for first, second in zip(firsts, seconds, strict=True):

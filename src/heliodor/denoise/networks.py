@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from heliodor.checks import check_choice, check_least
 from heliodor.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -75,13 +76,12 @@ class DenoiserSettings:
     last_kernel: int | None = None
 
     def __post_init__(self) -> None:
-        if self.arch not in ARCHITECTURES:
-            raise SettingsError(f"there is no denoiser '{self.arch}'; choose from {', '.join(ARCHITECTURES)}")
+        check_choice("denoiser", self.arch, ARCHITECTURES)
         for side in (self.kernel, self.last_kernel):
             if side is not None and (side < 1 or side % 2 == 0):
                 raise SettingsError(f"the side of a kernel must be odd. Got {side} instead.")
-        if self.features is not None and self.features < 1:
-            raise SettingsError(f"features must be 1 or more. Got {self.features} instead.")
+        if self.features is not None:
+            check_least(1, features=self.features)
 
 
 class Denoiser(nn.Module):

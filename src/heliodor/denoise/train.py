@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from heliodor.checks import check_choice, check_least, check_share
 from heliodor.denoise.filters import cut_pixels
 from heliodor.denoise.networks import Denoiser, DenoiserSettings
 from heliodor.errors import SettingsError
@@ -88,17 +89,13 @@ class DenoiseTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("method", self.method, METHODS),
-            ("optimizer", self.optimizer, OPTIMIZERS),
-            ("criterion", self.criterion, CRITERIA),
-        ):
-            if value not in known:
-                raise SettingsError(f"there is no {name} '{value}'; choose from {', '.join(known)}")
-        if min(self.crop, self.batch, self.epochs) < 1 or self.learning_rate <= 0:
-            raise SettingsError("crop, batch, epochs and the learning rate must be above 0")
-        if not 0 <= self.held_out < 1:
-            raise SettingsError(f"the fraction held out must be in [0, 1). Got {self.held_out} instead.")
+        check_choice("method", self.method, METHODS)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("criterion", self.criterion, CRITERIA)
+        check_least(1, crop=self.crop, batch=self.batch, epochs=self.epochs)
+        check_share(held_out=self.held_out)
+        if not self.learning_rate > 0:
+            raise SettingsError(f"the learning rate must be above 0. Got {self.learning_rate} instead.")
 
 
 class Epoch(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.checks import check_choice
 from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import box, cbox, cs, csv, imod, json, star, txt, via
 from heliodor.names import stem
@@ -43,7 +44,7 @@ def find_format(path: Path, format: str = "auto") -> ModuleType:
     if name in FORMATS:
         return FORMATS[name]
     if name != "auto":
-        raise SettingsError(f"there is no coordinate format '{format}'; choose from {', '.join(FORMATS)}")
+        check_choice("coordinate format", format, FORMATS)
     for module in FORMATS.values():
         if path.suffix.lower() in module.SUFFIXES:
             return module

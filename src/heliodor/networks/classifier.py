@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch.nn.functional as F
 from torch import nn
 
+from heliodor.checks import check_choice, check_least, check_share
 from heliodor.errors import SettingsError
 from heliodor.networks.layers import Convolution, Layer, MaxPool, Residual
 
@@ -50,14 +51,9 @@ class NetworkSettings:
     pooling: str = "none"
 
     def __post_init__(self) -> None:
-        if self.model not in ARCHITECTURES:
-            raise SettingsError(f"there is no network '{self.model}'; choose from {', '.join(ARCHITECTURES)}")
-        if self.units < 1 or self.unit_scaling < 1:
-            raise SettingsError(
-                f"units and unit_scaling must be 1 or more. Got {self.units} and {self.unit_scaling} instead."
-            )
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout must be in [0, 1). Got {self.dropout} instead.")
+        check_choice("network", self.model, ARCHITECTURES)
+        check_least(1, units=self.units, unit_scaling=self.unit_scaling)
+        check_share(dropout=self.dropout)
         if self.pooling not in ("none", "max"):
             raise SettingsError(f"pooling must be 'none' or 'max'. Got '{self.pooling}' instead.")
         if self.pooling == "max" and self.model not in ("resnet8", "resnet16"):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heliodor.checks import check_choice
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
 from heliodor.micrographs import check_writable, read_micrograph, write_micrograph
@@ -36,8 +37,7 @@ class PreprocessSettings:
     pixel_size: float | None = None
 
     def __post_init__(self) -> None:
-        if self.normalization not in METHODS:
-            raise SettingsError(f"there is no normalization '{self.normalization}'; choose from {', '.join(METHODS)}")
+        check_choice("normalization", self.normalization, METHODS)
 
 
 def preprocess_files(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from heliodor.checks import check_choice, check_least
 from heliodor.errors import SettingsError
 from heliodor.networks import NetworkSettings
 from heliodor.training.objectives import DEFAULT_SLACK, OBJECTIVES, check_pi
@@ -67,15 +68,12 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in OBJECTIVES:
-            raise SettingsError(f"there is no method '{self.method}'; choose from {', '.join(OBJECTIVES)}")
+        check_choice("method", self.method, OBJECTIVES)
         check_pi(self.pi)
-        for name in ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles", "decoder_units"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be 1 or more. Got {getattr(self, name)} instead.")
-        for name in ("label_radius", "autoencoder", "l2", "learning_rate"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name} must not be negative. Got {getattr(self, name)} instead.")
+        whole = ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles", "decoder_units")
+        check_least(1, **{name: getattr(self, name) for name in whole})
+        weights = ("label_radius", "autoencoder", "l2", "learning_rate")
+        check_least(0, **{name: getattr(self, name) for name in weights})
         if not 0 <= self.start_share <= 1:
             raise SettingsError(f"start_share must be in [0, 1]. Got {self.start_share} instead.")
 

@@ -33,7 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "denoise3d": "not provided",
     },
     "Pages in a browser": {
-        "gui": "not provided: says what to use instead",
+        "gui": "says how to open the page to label particles on",
     },
     "File utilities": {
         "convert": "convert, scale, threshold and join coordinate files",

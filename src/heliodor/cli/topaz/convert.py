@@ -87,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError(f"--to {options.to}: one file per micrograph; give a folder with -o, ending in /")
     kinds = {output_format(path, options.source) for path in options.files if not Path(path).is_dir()}
     to = _target(options, kinds)
-    if kinds == {"star"} == {to} and not _is_folder(options.output):
+    folders = any(map(_is_folder, [*options.files, options.output]))
+    if kinds == {"star"} == {to} and not folders:
         _convert_star(options)
         return 0
     picks = read(options.files, options.source)

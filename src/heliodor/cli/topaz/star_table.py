@@ -50,6 +50,9 @@ def convert_tables(
         A file is no such table, or has a word where a number should be.
     """
     tables = [_kept(Path(path), threshold) for path in files]
+    if len(tables) > 1:
+        for path, part in zip(files, tables, strict=True):  # a file of one micrograph need not name it, many must
+            part.setdefault(NAME, [own_name(Path(path))] * len(part[X]))
     table = {tag: [word for t in tables for word in t[tag]] for tag in tables[0] if all(tag in t for t in tables)}
     if turn is not None or scale != 1:
         xy = np.array([numbers(table, X), numbers(table, Y)]).T
@@ -61,6 +64,8 @@ def convert_tables(
 
 
 def _kept(path: Path, threshold: float) -> Table:
+    if not path.is_file():
+        raise FormatError(f"{path}: there is no such coordinate file; check the path")
     table = read_table(path, [X, Y])
     tag = next((tag for tag in SCORES if tag in table), None)
     try:

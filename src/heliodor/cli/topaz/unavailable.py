@@ -6,8 +6,7 @@ import argparse
 
 _ANSWERS = {
     "denoise3d": "denoising of tomograms is not provided; topaz-em has it, in an environment of its own",
-    "gui": "there is no page for labelling yet; label in RELION, cryoSPARC or EMAN2, whose files `topaz convert` "
-    "and `topaz train` read",
+    "gui": "the page to label particles on is that of another command: heliodor label MICROGRAPHS",
 }
 
 
