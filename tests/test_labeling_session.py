@@ -175,6 +175,36 @@ def test_labels_of_other_micrographs_stay(micrographs, tmp_path):
     session.close()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_name\tx_coord\ty_coord\tscore\n001\t1\t2\t3.5\n",
+        "image_name\tx_coord\ty_coord\tdefocus\n001\t1\t2\t15000\n",
+        "data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnDefocusU\n001 1 2 15000\n",
+    ],
+)
+def test_a_file_that_holds_more_than_labels_is_copied_first(micrographs, tmp_path, text):
+    path = tmp_path / ("l.star" if text.startswith("data") else "l.txt")
+    path.write_text(text)
+    session = Session.open(micrographs, path)
+    original = tmp_path / f"l-original{path.suffix}"
+    assert not original.exists()
+    for key in "ab":
+        session.edit(0, 0, [add(key, 5, 6)])
+    assert original.read_text() == text
+    assert len(read_picks(path)) == 3
+    session.close()
+
+
+def test_a_file_of_ours_is_not_copied(micrographs, tmp_path):
+    for name in ("l.txt", "l.star"):
+        write_picks(tmp_path / name, Picks(["001"], [[3, 4]]))
+        session = Session.open(micrographs, tmp_path / name)
+        session.edit(0, 0, [add("a", 5, 6)])
+        session.close()
+    assert not list(tmp_path.glob("*original*"))
+
+
 def test_labels_of_other_micrographs_only_are_refused(micrographs, tmp_path):
     write_picks(tmp_path / "l.txt", Picks(["elsewhere"], [[3, 4]]))
     with pytest.raises(LabelError, match=r"l\.txt"):

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
     parser.add_argument(
         "--pick-options", default="", metavar="OPTIONS",
-        help="more options of heliodor pick, in quotes, for training from the page, such as '--model resnet8'",
+        help="more options of heliodor pick, for training from the page: --pick-options='--model resnet8'",
     )  # fmt: skip
     server = parser.add_argument_group("server")
     server.add_argument("--port", type=int, default=None, help="port to listen on (default: 8765, or any free one)")
@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.labeling.app import App
     from heliodor.labeling.server import Server
 
+    _check(options)
     pick_arguments = _pick_arguments(options.pick_options)
     micrographs = find_micrographs(options.micrographs)
     app = App(
@@ -69,6 +70,18 @@ def run(options: argparse.Namespace) -> int:
     finally:
         app.close()
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse now what would only be seen on the page."""
+    from pathlib import Path
+
+    from heliodor.errors import FormatError, SettingsError
+
+    if options.diameter is not None and not options.diameter > 0:
+        raise SettingsError(f"--diameter must be more than 0, in angstrom. Got {options.diameter:g} instead.")
+    if options.picks and not Path(options.picks).exists():
+        raise FormatError(f"{options.picks}: there is no such file or folder of picks; check the path")
 
 
 def _pick_arguments(text: str) -> list[str]:

@@ -64,6 +64,7 @@ class App:
         if diameter is not None:
             self.session.choose({"diameter": diameter})
         source = picks or self.session.choice("run")
+        self._source = os.path.abspath(source) if source else ""
         self._reading = threading.Thread(target=self._read_picks, args=(source,), daemon=True)
         if source:
             self._reading.start()  # a table of a million picks takes seconds: the page opens meanwhile
@@ -77,7 +78,8 @@ class App:
             self.picks_version += 1
 
     def _trained(self, candidates: Candidates, folder: Path) -> None:
-        self.session.choose({"run": os.path.abspath(folder), "threshold": None})
+        self._source = os.path.abspath(folder)
+        self.session.choose({"run": self._source})
         self._show(candidates)
 
     def _show(self, candidates: Candidates) -> None:
@@ -114,9 +116,15 @@ class App:
 
     @property
     def threshold(self) -> float:
-        """Score above which picks are picks: chosen on the page, or that of the run."""
+        """Score above which picks are picks: chosen on the page for these picks, or that of the run."""
         chosen = self.session.choice("threshold")
-        return self.candidates.automatic if chosen is None else float(chosen)
+        if chosen is None or self.session.choice("threshold_of") != self._source:
+            return self.candidates.automatic
+        return float(chosen)
+
+    def choose_threshold(self, value: float | None) -> None:
+        """Keep a threshold for the picks that are shown; None: that of the run."""
+        self.session.choose({"threshold": value, "threshold_of": self._source})
 
     @property
     def radius(self) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from heliodor.errors import FormatError, LabelError, OutputError
 from heliodor.files import make_directory, output_errors, write_text
-from heliodor.formats import read_picks, write_picks
+from heliodor.formats import read_picks, star, txt, write_picks
 from heliodor.names import match_names
 from heliodor.picks import Picks
 
@@ -63,6 +65,7 @@ class SessionFiles:
         self._others: dict[Path, Picks] = {}  # labels of micrographs that were not given: kept as they are
         self._other_done: list[str] = []
         self._seen: dict[Path, tuple[int, int] | None] = {}
+        self._rich: set[Path] = set()  # files that hold more than labels, and have not been written yet
         make_directory(self.labels.parent)
         self._lock = self._take()
 
@@ -99,6 +102,8 @@ class SessionFiles:
         if self._seen[path] is None:
             return {}
         found = read_picks(path)
+        if _holds_more(path, found):
+            self._rich.add(path)
         try:
             names = match_names(found.micrographs(), self._micrographs)
         except LabelError as error:
@@ -110,12 +115,19 @@ class SessionFiles:
     def write_labels(self, path: Path, picks: Picks) -> None:
         """Write `labels` or `negatives`, and what the file held of other micrographs.
 
+        A file that held more, such as scores or the other columns of RELION, is copied to NAME-original first.
+
         Raises
         ------
         OutputError
             It cannot be written, or another program has changed it.
         """
         self._refuse_changed(path)
+        if path in self._rich:
+            original = path.with_name(f"{path.name.removesuffix(path.suffix)}-original{path.suffix}")
+            with output_errors(original):
+                shutil.copy2(path, original)
+            self._rich.remove(path)
         others = self._others.get(path)
         renamed = picks.renamed(self._paths)
         write_picks(path, renamed if others is None or not len(others) else Picks.join([renamed, others]))
@@ -155,6 +167,17 @@ class SessionFiles:
                 f"{path}: another program has changed this file; stop heliodor label, see that the file is right, and "
                 "start it again"
             )
+
+
+def _holds_more(path: Path, picks: Picks) -> bool:
+    """Say whether a file has scores, or columns that labels do not have."""
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() == ".star":
+        words, known = re.findall(r"^\s*(_\S+)", text, re.MULTILINE), {star.NAME, star.X, star.Y, star.SCORES[0]}
+    else:
+        header = next(line for line in text.splitlines() if "\t" in line)
+        words, known = [word.strip() for word in header.split("\t")], {*txt.NEEDED, "score"}
+    return not set(words) <= known or not bool(np.isnan(picks.scores).all())
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -116,7 +116,10 @@ def choose(app: App, request: Request) -> Response:
             raise SettingsError(f"the {name} must be a number")
         if name == "diameter" and not 0 < value <= 100_000:
             raise SettingsError(f"the diameter must be more than 0 and at most 100000 A. Got {value:g} instead.")
-    app.session.choose(chosen)
+    if "threshold" in chosen:
+        app.choose_threshold(chosen.pop("threshold"))
+    if chosen:
+        app.session.choose(chosen)
     return as_json({})
 
 

@@ -99,9 +99,10 @@ class Training:
             if diameter is None:
                 raise SettingsError("give the particle's diameter, in angstrom, before training")
             folder = self._new_folder()
+            command = [sys.executable, "-m", "heliodor", *self._command(folder, diameter)]
             progress = self._progress = Progress("running", "starting", started=time.time())
             self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "heliodor", *self._command(folder, diameter)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

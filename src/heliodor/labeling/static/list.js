@@ -24,6 +24,7 @@ export class List {
   #thumbnails = new Map(); // index -> blob URL, or null where there is none
   #loading = 0;
   #asked = false;
+  #follow = false; // bring the micrograph that is shown into sight
 
   constructor(store, busy) {
     [this.#store, this.#busy] = [store, busy];
@@ -32,8 +33,11 @@ export class List {
     this.#search.addEventListener("input", () => this.refresh());
     this.#filter.addEventListener("change", () => this.refresh());
     new ResizeObserver(() => this.refresh()).observe(this.#box);
-    for (const name of ["list", "open"]) store.addEventListener(name, () => this.refresh());
-    store.addEventListener("open", () => this.#reveal());
+    store.addEventListener("list", () => this.refresh());
+    store.addEventListener("open", () => {
+      this.#follow = true;
+      this.refresh();
+    });
     setInterval(() => this.#load(), 150);
   }
 
@@ -63,6 +67,7 @@ export class List {
       if (passes(one) && one.name.toLowerCase().includes(words)) this.#shown.push(index);
     });
     this.#rows.style.height = `${this.#shown.length * ROW}px`;
+    if (this.#follow) this.#reveal();
     const first = Math.max(0, Math.floor(this.#box.scrollTop / ROW) - 2);
     const last = Math.ceil((this.#box.scrollTop + this.#box.clientHeight) / ROW) + 2;
     const visible = new Map(this.#shown.slice(first, last).map((index, k) => [index, (first + k) * ROW]));
@@ -125,6 +130,7 @@ export class List {
   }
 
   #reveal() {
+    this.#follow = false;
     const place = this.#shown.indexOf(this.#store.index);
     if (place < 0) return;
     const [top, height] = [place * ROW, this.#box.clientHeight];
