@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mrcfile
 import numpy as np
 import pytest
@@ -16,11 +18,16 @@ from heliodor.junk.ice import crystalline_ice
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.micrographs import Micrograph
+from heliodor.networks import NetworkSettings
 from heliodor.picking.detect import Detector
+from heliodor.picking.scoring import score_map
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.micrograph import render
 from heliodor.simulation.scene import plan
 from heliodor.simulation.settings import JUNK, JunkSettings, SimulationSettings
+from heliodor.training.loop import train
+from heliodor.training.settings import TrainingSettings
+from heliodor.training.tiles import Example
 
 DIAMETER = 20.0
 
@@ -209,3 +216,29 @@ def test_area_flags_need_no_mask():
 def test_much_junk_of_the_simulation_is_not_taken_for_a_lack_of_contrast(balls):
     (_, pixels, _), *_ = simulated(balls, JUNK["much"], seed=8, count=1)
     assert not any("contrast" in reason for reason in area_flags(standardize(pixels.astype(np.float32), 20.0)))
+
+
+def test_labelled_negatives_teach_junk():
+    """Rings as wide and as dark as the discs that are particles: too alike for few labels, until some are negatives."""
+    rng = np.random.default_rng(3)
+    examples = []
+    for k in range(3):
+        xy = rng.permutation(lattice((200, 210)))[:36] + rng.uniform(-2, 2, (36, 2))
+        pixels = rng.normal(size=(200, 210)).astype(np.float32)
+        for x, y in xy:
+            disc(pixels, x, y, 8, 1.2)
+        for x, y in xy[18:]:
+            disc(pixels, x, y, 4, -0.8)
+        examples.append(Example(f"m{k}", gaussian_filter(pixels, 0.7), xy[:18], xy[18:]))
+    chosen = TrainingSettings(network=NetworkSettings(units=8), epochs=6, epoch_size=35, pi=0.05, seed=1)
+
+    def told_apart(negatives):
+        """Share of pairs of a particle and a ring, neither labelled, of which the particle scores better."""
+        shown = [replace(e, positives=e.positives[:6], negatives=e.negatives[:negatives]) for e in examples]
+        network, _ = train(shown, chosen, device="cpu")
+        scores = [score_map(network, e.pixels) for e in examples]
+        discs = np.concatenate([values(s, e.positives[6:]) for s, e in zip(scores, examples, strict=True)])
+        rings = np.concatenate([values(s, e.negatives[6:]) for s, e in zip(scores, examples, strict=True)])
+        return (discs[:, None] > rings).mean()
+
+    assert told_apart(6) > max(0.9, told_apart(0) + 0.05)

@@ -64,9 +64,10 @@ def test_ge_binomial_is_near_the_exact_poisson_binomial():
 
 
 def test_labelled_negatives_join_the_labelled_loss():
-    x = torch.tensor([2.0, -1.0, 0.5])
-    with_negative = ge_binomial(x, torch.tensor([1, -1, 0]), 0.1)
-    expected = (math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-1.0))) / 2
+    x = torch.tensor([2.0, -1.0, 0.5, 3.0])
+    with_negative = ge_binomial(x, torch.tensor([1, -1, 0, 1]), 0.1)
+    # A mean of each kind, so that many negatives take no weight from few positives.
+    expected = (math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-3.0))) / 2 + math.log1p(math.exp(-1.0))
     assert float(with_negative.labeled) == pytest.approx(expected)
 
 

@@ -52,9 +52,12 @@ def _mean(values: Tensor) -> Tensor:
 
 
 def _labeled_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """E_P[L(g, 1)]; with labelled negatives, the loss over all labelled regions (semi-supervised)."""
-    labeled = labels != UNLABELED
-    return _mean(F.softplus(-logits[labeled] * labels[labeled].to(logits.dtype)))
+    """E_P[L(g, 1)]; with labelled negatives (N), E_P[L(g, 1)] + E_N[L(g, 0)].
+
+    One mean over both would take weight from the positives: with it, negatives taught junk worse than none did
+    (dev/LOG.md).
+    """
+    return _mean(F.softplus(-logits[labels == POSITIVE])) + _mean(F.softplus(logits[labels == NEGATIVE]))
 
 
 def pn(logits: Tensor, labels: Tensor, pi: float, slack: float = 1.0) -> Loss:
