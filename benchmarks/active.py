@@ -8,11 +8,9 @@ particles at random, 'asked' gets yes or no to detections at random, 'active' ge
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from active_learners import Data, Learner, Network, StandIn, State
 from active_tables import report
 from heliodor.picking.propose import propose
 from heliodor.picks import Picks
+from rows import Rows
 from scoring import rank
 from splits import Labels
 
@@ -86,27 +85,7 @@ ARMS: dict[str, Callable[[Data, Learner, State, list[str], int, int], State]] = 
 }
 
 
-@dataclass
-class Results:
-    """Finished runs, one JSON object a line, with what they knew, so that an arm can go on."""
-
-    path: Path
-
-    def rows(self) -> list[dict]:
-        """All runs so far."""
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.is_file() else []
-
-    def find(self, key: tuple) -> dict | None:
-        """Return the run of a data set, learner, seed, arm and number of answers."""
-        return next((row for row in self.rows() if tuple(row[k] for k in KEY) == key), None)
-
-    def add(self, row: dict) -> None:
-        """Append one run."""
-        with self.path.open("a") as stream:
-            stream.write(json.dumps(row) + "\n")
-
-
-def run(data: Data, options: argparse.Namespace, results: Results) -> None:
+def run(data: Data, options: argparse.Namespace, rows: Rows) -> None:
     """All seeds, arms and rounds that are not there yet."""
     train: Callable[[Data, State, int], Learner] = StandIn.train
     if options.learner == "network":
@@ -119,7 +98,7 @@ def run(data: Data, options: argparse.Namespace, results: Results) -> None:
             for answers in [options.first, *options.answers]:
                 name = START if answers == options.first else arm
                 key = (data.name, options.learner, seed, name, answers)
-                row = results.find(key)
+                row = next((row for row in rows.all() if tuple(row[k] for k in KEY) == key), None)
                 if row is not None:
                     state, learner = from_json(row), None
                     continue
@@ -129,7 +108,7 @@ def run(data: Data, options: argparse.Namespace, results: Results) -> None:
                     state = ARMS[arm](data, learner, state, pool, answers - len(state.known), seed)
                 learner = train(data, state, seed)
                 row = dict(zip(KEY, key, strict=True)) | measure(data, learner, test) | to_json(state)
-                results.add(row | {"cpu_s": round(time.process_time() - began, 1)})
+                rows.add(row | {"cpu_s": round(time.process_time() - began, 1)})
                 print(*key, f"AP {row['ap']:.4f}, {len(state.negatives)} negatives", flush=True)
 
 
@@ -181,10 +160,10 @@ def main() -> None:
             sys.exit(f"{path}: there is no such file or folder; see README.md for what is needed")
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    results = Results(options.out / "results.jsonl")
+    rows = Rows(options.out / "results.jsonl", KEY)
     data = Data.load(options.name, options.micrographs, options.labels, options.diameter, options.match_radius)
-    run(data, options, results)
-    text = report(results.rows())
+    run(data, options, rows)
+    text = report(rows.all())
     (options.out / "results.md").write_text(text)
     print(f"\n{text}", end="")
 

@@ -49,7 +49,7 @@ def test_intervals_cover_the_truth(kind):
             assert cut.picks == picked.sum()
             covered.append(cut.precision.low <= truth[picked].mean() <= cut.precision.high)
             covered.append(cut.recall.low <= truth[picked].sum() / truth.sum() <= cut.recall.high)
-    assert np.mean(covered) > 0.85  # of nominal 0.95, from 12 rankings
+    assert np.mean(covered) > 0.8  # of nominal 0.95, from 12 rankings; see docs/explanation.md
 
 
 def test_sixty_answers_say_enough_to_choose_a_threshold():

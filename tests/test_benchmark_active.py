@@ -12,10 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import active_learners
-from active import ARMS, Results, run
+from active import ARMS, KEY, run
 from active_learners import Data, State
 from active_tables import report
 from heliodor.picks import Picks
+from rows import Rows
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,9 @@ def test_an_oracle_says_yes_within_the_match_radius_only(data):
 def test_arms_start_alike_get_as_many_answers_and_go_on_where_they_stopped(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(active_learners, "STEPS", 40)
     options = argparse.Namespace(learner="stand-in", seeds=1, first=5, answers=[8, 12], arms=list(ARMS))
-    results = Results(tmp_path / "results.jsonl")
+    results = Rows(tmp_path / "results.jsonl", KEY)
     run(data, options, results)
-    rows = results.rows()
+    rows = results.all()
     assert [(row["arm"], row["answers"]) for row in rows] == [
         ("start", 5),
         *((arm, n) for arm in ("random", "asked", "active") for n in (8, 12)),
@@ -55,7 +56,7 @@ def test_arms_start_alike_get_as_many_answers_and_go_on_where_they_stopped(data,
     lines = results.path.read_text().splitlines(keepends=True)
     results.path.write_text("".join(lines[:-1]))
     run(data, options, results)
-    again = results.rows()
+    again = results.all()
     assert [{**row, "cpu_s": 0} for row in again] == [{**row, "cpu_s": 0} for row in rows]
     assert "## discs, stand-in, 1 seeds" in report(again)
 

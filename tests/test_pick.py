@@ -10,6 +10,8 @@ import pytest
 from heliodor.cli import main
 from heliodor.evaluation import match
 from heliodor.formats import read_picks, write_picks
+from heliodor.micrographs import read_micrograph
+from heliodor.picking.detect import MASKED
 from heliodor.picks import Picks
 from report_helpers import Page
 
@@ -75,6 +77,50 @@ def test_it_writes_what_it_promises(run):
     assert f"{len(candidates):,} detections on 4 micrographs" in page
     star = read_picks(out / "picks.star")
     assert set(star.names) == {str(folder / f"{n}.mrc") for n in ("001", "a.b.c", "with space", "plain")}
+
+
+def test_bad_micrographs_are_flagged_and_picked_all_the_same(run, dataset, tmp_path, capsys):
+    _, _, place, words = run
+    record = json.loads((place / "out" / "run.json").read_text())
+    assert record["result"]["flags"] == {}
+    shutil.copytree(place / "out", tmp_path / "out")
+    noise = np.random.default_rng(0).normal(100, 10, (240, 260)).astype(np.float32)
+    with mrcfile.new(tmp_path / "bad one.mrc") as mrc:
+        mrc.set_data(noise)
+        mrc.voxel_size = 2.0
+    again = [*replaced(words, "-o", str(tmp_path / "out")), str(tmp_path / "bad one.mrc")]
+    for _ in range(2):  # what was flagged stays so when nothing is left to do
+        assert main(again) == 0
+        flags = json.loads((tmp_path / "out" / "run.json").read_text())["result"]["flags"]
+        assert list(flags) == ["bad one"]
+        assert "no contrast" in flags["bad one"][0]
+        assert "look at bad one: no contrast" in capsys.readouterr().out
+
+
+def test_extract_masks_junk_by_what_the_model_knows(run, tmp_path, capsys):
+    folder, truth, place, _ = run
+    model = str(place / "out" / "model.safetensors")
+    with mrcfile.open(folder / "plain.mrc") as mrc:
+        pixels = mrc.data.copy()
+    x, y = np.rint(truth["plain"][0]).astype(int)
+    pixels[max(y - 8, 0) : y + 8, max(x - 8, 0) : x + 8] = -300
+    with mrcfile.new(tmp_path / "gold.mrc") as mrc:
+        mrc.set_data(pixels)
+        mrc.voxel_size = 2.0
+    found = {}
+    for name, option in (("without", []), ("with", ["--junk-mask"])):
+        words = ["extract", str(tmp_path / "gold.mrc"), "-m", model, "--raw", "-o", str(tmp_path / f"{name}.txt")]
+        assert main([*words, *option]) == 0
+        found[name] = read_picks(tmp_path / f"{name}.txt").xy
+    assert (np.hypot(*(found["with"] - (x, y)).T) > 4).all()
+    far = [np.hypot(*(xy - (x, y)).T) > 40 for xy in found.values()]
+    assert np.array_equal(found["without"][far[0]], found["with"][far[1]])
+    words = ["segment", str(tmp_path / "gold.mrc"), "-m", model, "--raw", "--junk-mask", "-o", str(tmp_path / "maps")]
+    assert main(words) == 0
+    scores = read_micrograph(tmp_path / "maps" / "gold.tiff").pixels
+    assert 0 < (scores == MASKED).mean() < 0.2
+    assert main(["extract", str(folder), "-m", "none", "-r", "9", "--junk-mask"]) == 2
+    assert "how dark particles are" in capsys.readouterr().err
 
 
 def test_a_rerun_skips_finished_work_and_another_setting_is_refused(run, capsys):

@@ -52,6 +52,15 @@ def test_what_has_its_answer_is_not_proposed_and_its_micrograph_comes_later():
     assert [p.name for p in propose(candidates, labels, radius=5).picks] == ["n", "m", "m"]
 
 
+def test_one_micrograph_full_of_doubt_does_not_take_all_proposals():
+    doubt = Picks.on("doubt", np.stack([np.arange(3000) * 9.0, np.zeros(3000)], axis=1), np.zeros(3000))
+    others = [Picks.on(f"{k}", [[0, 0]], [0.5]) for k in range(5)]
+    found = propose(Picks.join([doubt, *others]), NONE, radius=1, picks=8).picks
+    assert {p.name for p in found} == {"doubt", "0", "1", "2", "3", "4"}
+    every = propose(doubt, NONE, radius=1, picks=3000).picks
+    assert len({p.xy for p in every}) == 3000
+
+
 def test_features_tell_alike_from_unlike():
     """Ten detections as uncertain as one another: nine look like the label, one does not."""
     candidates = Picks(["m"] * 10, np.stack([50.0 * np.arange(10), np.zeros(10)], axis=1), np.zeros(10))

@@ -150,6 +150,16 @@ def test_skipped_and_flagged_micrographs_are_listed(run):
     assert page.count("image") == 2
 
 
+def test_junk_is_drawn_where_the_run_masked_it(run):
+    folder, _ = run
+    change_record(folder, junk_limits=None)
+    assert 'class="junk"' not in write_report(folder).read_text(encoding="utf-8")
+    change_record(folder, junk_limits=[0.01] * 4)
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert html.count('class="junk"') == 3
+    assert "junk, where nothing is picked" in html
+
+
 def test_picks_against_defocus_where_it_is_known(run, tmp_path):
     folder, _ = run
     assert report(folder).count("svg", class_="plot") == 6

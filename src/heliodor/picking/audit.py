@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # Shares of a sample: picks, detections below the threshold, and those of either kind near it.
 _ABOVE, _BELOW, _AT = 0.3, 0.2, 0.5
 # What is believed before any answer counts as so many answers. Of that, these shares say that the best detections are
-# no particles either, and that even the worst are. Chosen for the coverage of the intervals in simulations.
+# no particles either, and that even the worst are. Of three settings the one whose intervals held best in simulations
+# (docs/explanation.md).
 _PRIOR, _TOP, _BOTTOM = 1.0, 0.25, 0.25
 _DRAWS, _CHAINS, _BURN, _THIN = 600, 100, 50, 5
 _PARTS = 4  # points of the curve between two answers

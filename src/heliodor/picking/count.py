@@ -28,7 +28,6 @@ PILOT_FROM_START = {"epochs": 2, "epoch_size": 60}
 _LEAST_RECALL, _MOST_RECALL = 0.5, 0.9
 _LEAST_LABELS = 6  # that a threshold must find: the best of fewer, thresholds being many, says too little
 _ROUNDS, _DRAWS = 3, 200
-_MOST_NOISE = 0.25
 _DECOYS = 4  # micrographs that get one
 _NONE = np.empty(0)
 FEWEST = 8  # labels, below which half of them teach a pilot nothing
@@ -70,8 +69,8 @@ def estimate_count(
     particles. Decoys tell f. Then the halves change places.
 
     Mixture-proportion estimation (Garg et al. 2021, "Mixture Proportion Estimation and PU Learning") bounds the
-    number by n / r; this is that bound taken over detections, with labels that the network has not learned from, and
-    with the false ones subtracted.
+    number by n / r; with the false ones subtracted, every threshold gives an estimate of its own, and the median of
+    them is taken (dev/LOG.md).
 
     Parameters
     ----------
@@ -146,39 +145,34 @@ def _pilot(
     everything = Evidence(
         np.sort(np.concatenate([s for _, s in found]).astype(np.float64))[::-1], _NONE, 0.0, len(images)
     )
-    first = min(most, np.nan_to_num(_bound(everything, labels), nan=most))
+    first = min(most, np.nan_to_num(_count([everything], [labels]), nan=most))
     return _Pilot(gather(scorer, images, detector, span, first, settings.seed, found=found, decoys=_DECOYS), labels)
 
 
 def _settle(evidence: Sequence[Evidence], hidden: Sequence[NDArray[np.float64]], most: float) -> float:
-    """Mean of the pilots' counts, each with decoys weighed by the count itself."""
-    counts = []
-    for one, scores in zip(evidence, hidden, strict=True):
-        count = _bound(one, scores)
-        for _ in range(_ROUNDS):
-            count = _bound(weigh(one, min(most, count)), scores)
-        counts.append(count)
-    return float(np.mean(counts))
+    """Count with the decoys weighed by the count itself."""
+    count = _count(evidence, hidden)
+    for _ in range(_ROUNDS):
+        count = _count([weigh(one, min(most, count)) for one in evidence], hidden)
+    return count
 
 
-def _bound(evidence: Evidence, hidden: NDArray[np.float64]) -> float:
-    """Return true detections over recall, per micrograph, at the threshold where its upper confidence limit is least.
+def _count(evidence: Sequence[Evidence], hidden: Sequence[NDArray[np.float64]]) -> float:
+    """Return true detections over recall, per micrograph: the median over thresholds that find 50 to 90 % of labels.
 
-    High thresholds see few labels, low ones many false detections; two standard errors
-    decide between them, as in best-bin estimation (Garg et al. 2021, algorithm 1).
+    Every hidden label is a threshold for its pilot, and leaves so many true detections above; these numbers are
+    ranked for both pilots together. NaN where the thresholds find too few labels.
     """
-    ordered = np.sort(hidden)[::-1]
-    recall = np.arange(1, len(ordered) + 1) / len(ordered)
-    least = max(_LEAST_RECALL, _LEAST_LABELS / len(ordered))
-    used = (recall >= least) & (recall <= _MOST_RECALL) & np.isfinite(ordered)
+    true = np.sort(np.concatenate([_true_above(e, h) for e, h in zip(evidence, hidden, strict=True)]))
+    recall = np.arange(1, len(true) + 1) / len(true)
+    least = max(_LEAST_RECALL, _LEAST_LABELS / len(true))
+    used = (recall >= least) & (recall <= _MOST_RECALL) & np.isfinite(true)
     if not used.any():
         return float("nan")
-    recall, scores = recall[used], ordered[used]
-    found, false = evidence.found_above(scores), evidence.false_above(scores)
-    true = np.maximum(found - false, 1.0)
-    noise = np.sqrt(found + evidence.weight * false) / true  # of the true detections, relative
-    clear = noise <= max(_MOST_NOISE, noise.min())
-    recall, true, noise = recall[clear], true[clear], noise[clear]
-    bound = true / recall
-    error = np.sqrt((1 - recall) / (recall * len(ordered)) + noise**2)
-    return float(bound[np.argmin(bound * (1 + 2 * error))]) / evidence.micrographs
+    return float(np.median(true[used] / recall[used])) / evidence[0].micrographs
+
+
+def _true_above(evidence: Evidence, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how many true detections score at least so well; infinitely many for -inf, a label that was not found."""
+    true = np.maximum(evidence.found_above(scores) - evidence.false_above(scores), 1.0)
+    return np.where(np.isfinite(scores), true, np.inf)

@@ -77,14 +77,18 @@ def learn(
     if (folder / MODEL).is_file():
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return load_network(folder / MODEL)
-    named = set(labels.names)
+    named = {*labels.names, *negatives.names}
     labeled = [m for m in micrographs if m.name in named]
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
     kind = NetworkSettings(model=settings.model, units=settings.units)
-    start = _start(kind, settings.pretrained, reporter)
-    chosen = _training_settings(training, settings, geometry, pretrained=start is not None)
-    chosen, expected = settle_prior(training, chosen, start, settings, geometry, device, reporter)
+    pretrained = load_pretrained(kind) if settings.pretrained else None
+    if pretrained is not None:
+        reporter.note(f"training starts from the pretrained {kind.model}")
+    start = None if pretrained is None else pretrained[0]
+    guess = first_guess(training, settings, geometry, pretrained, device)
+    chosen = _training_settings(training, guess, settings, geometry, pretrained=start is not None)
+    chosen, expected = settle_prior(training, chosen, guess, start, settings, geometry, device, reporter)
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
@@ -167,17 +171,8 @@ def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Exa
     return [e for k, e in enumerate(examples) if k not in kept], [e for k, e in enumerate(examples) if k in kept]
 
 
-def _start(kind: NetworkSettings, wanted: bool, reporter: Reporter) -> Classifier | None:
-    """Load the pretrained network that training starts from, if it is wanted and there is one of this kind."""
-    found = load_pretrained(kind) if wanted else None
-    if found is None:
-        return None
-    reporter.note(f"training starts from the pretrained {kind.model}")
-    return found[0]
-
-
 def _training_settings(
-    examples: Sequence[Example], settings: PickSettings, geometry: Geometry, pretrained: bool
+    examples: Sequence[Example], guess: float, settings: PickSettings, geometry: Geometry, pretrained: bool
 ) -> TrainingSettings:
     """All but pi, which is a first guess."""
     labels = sum(len(e.positives) for e in examples)
@@ -190,7 +185,7 @@ def _training_settings(
             dropout=few if settings.dropout is None else settings.dropout,
         ),
         method=settings.method,
-        pi=settings.pi or prior(first_guess(examples, settings, geometry), *known(examples, geometry)),
+        pi=settings.pi or prior(guess, *known(examples, geometry)),
         slack=settings.slack,
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,

@@ -138,6 +138,7 @@ def pick(
         "picks": len(picks),
         "failed": failed,
         "flags": flags,
+        "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
         KEY: about[KEY],
         "evidence": about["evidence"],

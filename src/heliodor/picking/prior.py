@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.networks.scorers import scorers_of_network
+from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import FEWEST, estimate_count
 from heliodor.picking.geometry import Geometry, most_particles, typical_particles
+from heliodor.picking.scoring import score_map
 from heliodor.training.labels import expected_particles, prior
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
 
+_GUESSED = 4  # micrographs that the first guess looks at
+_UNLIKELY, _FAINT = 0.05, 1.5
+
 
 def known(examples: Sequence[Example], geometry: Geometry) -> tuple[int, int, int, float]:
     """Return what pi depends on beside the number of particles: labels, micrographs, their pixels, the label radius."""
@@ -27,15 +33,35 @@ def known(examples: Sequence[Example], geometry: Geometry) -> tuple[int, int, in
     return labels, len(examples), pixels, geometry.label_radius
 
 
-def first_guess(examples: Sequence[Example], settings: PickSettings, geometry: Geometry) -> float:
-    """Guess the particles per micrograph before anything has been scored."""
-    typical = typical_particles(_area(examples, geometry), geometry.diameter)
-    return settings.expected_particles or max(typical, 2 * sum(len(e.positives) for e in examples) / len(examples))
+def first_guess(
+    examples: Sequence[Example],
+    settings: PickSettings,
+    geometry: Geometry,
+    pretrained: tuple[Classifier, dict[str, Any]] | None = None,
+    device: str = "auto",
+) -> float:
+    """Guess the particles per micrograph before anything is trained: by the pretrained network, or by what is typical.
+
+    The sum of probabilities that the pretrained network gives misses half of the particles where they are faint. A half
+    more errs on the better side, since too small a pi costs more than too large a one.
+    """
+    labeled = sum(len(e.positives) for e in examples) / len(examples)
+    if settings.expected_particles:
+        return settings.expected_particles
+    area = _area(examples, geometry)
+    if pretrained is None:
+        return max(typical_particles(area, geometry.diameter), 2 * labeled)
+    network, facts = pretrained
+    scorer, calibration = scorers_of_network(network, device)[0], Calibration.of_model(facts)
+    found = [geometry.detector.maxima(score_map(scorer, e.pixels), e.junk)[1] for e in examples[:_GUESSED]]
+    particles = _FAINT * float(np.mean([p[p > _UNLIKELY].sum() for p in map(calibration, found)]))
+    return min(max(particles, labeled + 1), most_particles(area, geometry.diameter))
 
 
 def settle_prior(
     examples: Sequence[Example],
     chosen: TrainingSettings,
+    guess: float,
     start: Classifier | None,
     settings: PickSettings,
     geometry: Geometry,
@@ -43,7 +69,7 @@ def settle_prior(
     reporter: Reporter,
 ) -> tuple[TrainingSettings, float]:
     """Settle pi and the number of particles per micrograph: given, or estimated by pilot runs."""
-    facts, expected = known(examples, geometry), first_guess(examples, settings, geometry)
+    facts, expected = known(examples, geometry), guess
     if settings.pi is not None:
         return chosen, expected_particles(settings.pi, *facts)
     if settings.expected_particles is not None or facts[0] < FEWEST:

@@ -67,7 +67,7 @@ class ProposedMicrograph:
     ----------
     name : str
     mistakes : float
-        How many of its detections are expected to be on the wrong side of the threshold.
+        How many of its detections one would judge wrongly by taking those more likely particles than not.
     reason : str
         For people, such as 'no label yet; 31 of 140 detections are uncertain'.
     """
@@ -169,15 +169,16 @@ def _choose_picks(
     unlike = novelty.unlike()
     labels = Counter(known.names)
     worth = _uncertainty(probability) * np.array([_CROWD ** (labels[name] / 2) for name in listed.names])
+    taken = np.zeros(len(listed), dtype=bool)
     chosen: list[ProposedPick] = []
     while len(chosen) < min(count, len(listed)):
-        gain = np.where(worth < 0, -1.0, worth * novelty.values())
+        gain = np.where(taken, -1.0, worth * novelty.values())
         best = int(np.argmax(gain))
         name, (x, y), p = str(listed.names[best]), listed.xy[best].tolist(), float(probability[best])
         reason = _reason(p, bool(unlike[best]), name not in labels)
         chosen.append(ProposedPick(name, (x, y), float(listed.scores[best]), p, float(gain[best]), reason))
         worth[listed.names == name] *= _CROWD
-        worth[best] = -1
+        taken[best] = True
         novelty.add(best)
     return chosen
 
@@ -189,11 +190,17 @@ def _uncertainty(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 def _shortlist(
     candidates: Picks, uncertainty: NDArray[np.float64], size: int, few_micrographs: bool
 ) -> NDArray[np.intp]:
-    """Rows of the most uncertain candidates; where micrographs must be read, of `READ` micrographs only."""
-    order = np.argsort(-uncertainty, kind="stable")
+    """Rows of the most uncertain candidates; where micrographs must be read, of `READ` micrographs only.
+
+    One micrograph full of doubt does not fill the list: the k-th of a micrograph counts as it would behind the others.
+    """
+    names = candidates.micrographs()
+    micrograph = _places(candidates, names)
+    order = np.lexsort((-uncertainty, micrograph))
+    behind = np.empty(len(order), dtype=np.intp)
+    behind[order] = np.arange(len(order)) - np.searchsorted(micrograph[order], micrograph[order])
+    order = np.argsort(-uncertainty * _CROWD**behind, kind="stable")
     if few_micrographs:
-        names = candidates.micrographs()
-        micrograph = _places(candidates, names)
         most = np.argsort(-np.bincount(micrograph, uncertainty, len(names)), kind="stable")[:READ]
         order = order[np.isin(micrograph[order], most)]
     return order[:size]

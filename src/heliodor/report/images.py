@@ -50,6 +50,8 @@ class View:
     contrast : float
         Mean over the picks of a ring around the particle minus its disc, in standard deviations of the
         background; NaN without picks.
+    junk : (ny, nx) bool array, optional
+        Where nothing was picked, in pixels that the network sees.
     """
 
     picture: bytes
@@ -58,10 +60,16 @@ class View:
     windows: Array
     scores: NDArray[np.float64]
     contrast: float
+    junk: NDArray[np.bool_] | None = None
 
 
 def view(
-    micrograph: Micrograph, scale: tuple[float, float], found: Picks, threshold: float, geometry: Geometry
+    micrograph: Micrograph,
+    scale: tuple[float, float],
+    found: Picks,
+    threshold: float,
+    geometry: Geometry,
+    junk: NDArray[np.bool_] | None = None,
 ) -> View:
     """Take what is shown of a micrograph.
 
@@ -76,6 +84,8 @@ def view(
     threshold : float
         Picks are those with a score above it.
     geometry : Geometry
+    junk : (ny, nx) bool array, optional
+        Where nothing was picked.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -87,7 +97,8 @@ def view(
     kept = np.append(even(picked, _WINDOWS), np.arange(picked, min(picked + _REJECTED, len(scores))))
     rows, columns = pixels.shape
     size = (columns * scale[0], rows * scale[1])
-    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], _contrast(windows[:picked], geometry.span))
+    contrast = _contrast(windows[:picked], geometry.span)
+    return View(jpeg(pixels), size, scale, windows[kept], scores[kept], contrast, junk)
 
 
 def _contrast(windows: Array, span: float) -> float:

@@ -30,6 +30,7 @@ READ = 12  # micrographs, spread over the set, that windows are cut from
 _SHOWN = 6  # of these
 _COLUMNS, _ROWS, _LOWEST_ROWS = 20, 5, 2
 _BANDS = 5
+_CELLS = 200  # along a micrograph, in which its junk is drawn
 _LOW = 0.1  # share of all picks that is drawn as low
 
 
@@ -59,7 +60,8 @@ def read_views(
         if isinstance(result, MicrographError):
             unreadable[row] = str(result)
         else:
-            views[row] = view(*result, detections[row], run.threshold, run.geometry)
+            junk = run.inspect.junk(result[0].pixels)
+            views[row] = view(*result, detections[row], run.threshold, run.geometry, junk)
     return views, unreadable
 
 
@@ -103,6 +105,8 @@ def micrographs(
     if len(run.picks):
         keys.append(tag("span", f"picks of the lowest tenth of all scores, below {number(low, 2)}", class_="key low"))
     keys.append(tag("span", "labels", class_="key mark"))
+    if any(junk is not None and junk.any() for junk in (views[row].junk for row in shown)):
+        keys.append(tag("span", "junk, where nothing is picked", class_="key junk"))
     text = (
         "Contrast: how much lighter a ring around the picks is than their discs, in standard deviations of the "
         "background. Click a micrograph to enlarge it."
@@ -147,6 +151,8 @@ def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Eleme
     place = {"x": left, "y": top, "width": width, "height": height}
     svg.append(tag("image", href=data_uri(seen.picture, "jpeg"), preserveAspectRatio="none", **place))
     marks = tag("g", class_="marks")
+    if seen.junk is not None and seen.junk.any():
+        marks.append(tag("path", d=_covered(seen.junk, seen.scale, left, top), class_="junk"))
     for (x, y), score, p in zip(picks.xy.tolist(), picks.scores.tolist(), picks.probabilities.tolist(), strict=True):
         title = tag("title", f"score {score:.2f}" + (f", probability {p:.2f}" if np.isfinite(p) else ""))
         style = "low" if score < low else "pick"
@@ -161,6 +167,18 @@ def _drawing(run: Run, name: str, picks: Picks, seen: View, low: float) -> Eleme
     svg.append(marks)
     svg.extend(_scale_bar(left, top, width, height, geometry.pixel_size))
     return svg
+
+
+def _covered(mask: NDArray[np.bool_], scale: tuple[float, float], left: float, top: float) -> str:
+    """Return the path of what a mask covers, row by row, in full-size pixels."""
+    step = max(1, max(mask.shape) // _CELLS)
+    edges = np.diff(np.pad(mask[::step, ::step].astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    (rows, starts), (_, ends) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    width, height = scale[0] * step, scale[1] * step
+    return "".join(
+        f"M{left + a * width:.0f} {top + row * height:.0f}h{(b - a) * width:.0f}v{height:.0f}h{(a - b) * width:.0f}z"
+        for row, a, b in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    )
 
 
 def _scale_bar(left: float, top: float, width: float, height: float, pixel_size: float) -> list[Element]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import read_picks, star
+from heliodor.junk.inspect import Inspector
 from heliodor.names import MicrographFile, match_names
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.geometry import Geometry
@@ -81,6 +82,11 @@ class Run:
         """Name of a micrograph that is bad as a whole -> in what; empty where the run does not tell."""
         flags: dict[str, str | list[str]] = self.result.get("flags", {})
         return {name: why if isinstance(why, str) else ", ".join(why) for name, why in flags.items()}
+
+    @property
+    def inspect(self) -> Inspector:
+        """Finds the junk where the run picked nothing."""
+        return Inspector(self.geometry.span, self.result.get("junk_limits"))
 
     @property
     def defocus(self) -> NDArray[np.float64]:
