@@ -124,12 +124,16 @@ def test_images_of_every_format_are_alike(files):
     assert max(opened(images.thumbnail(2)).shape) == 112
 
 
-def test_files_that_cannot_be_read_are_remembered(files):
+def test_files_that_cannot_be_read_are_remembered(files, monkeypatch):
     images = Images(files)
     for index in (3, 4):
         with pytest.raises(MicrographError, match=files[index].name):
             images.thumbnail(index)
     assert set(images.errors) == {3, 4}
+    with monkeypatch.context() as patch:
+        patch.setattr("heliodor.labeling.images.read_header", None)  # would be called
+        with pytest.raises(MicrographError, match="d"):
+            images.header(3)
     files[3].path.write_bytes(files[0].path.read_bytes())
     assert images.header(3).width == 500
     assert set(images.errors) == {4}

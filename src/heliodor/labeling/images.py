@@ -114,6 +114,7 @@ class Images:
         self._headers: dict[int, Header] = {}
         self._reading = threading.Lock()  # one whole micrograph in float32 at a time
         self.errors: dict[int, str] = {}
+        self._failed: dict[int, str] = {}  # version of the file that an error is about
 
     @property
     def nbytes(self) -> int:
@@ -139,7 +140,7 @@ class Images:
         version = f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
         known = self._headers.get(index)
         if known is None or known.version != version:
-            (height, width), size = self._watched(index, lambda: read_header(path))
+            (height, width), size = self._watched(index, version, lambda: read_header(path))
             known = self._headers[index] = Header(width, height, self._pixel_size or size, version)
         return known
 
@@ -189,14 +190,18 @@ class Images:
         return self._pyramids.get((index, self.header(index).version), lambda: self._read(index))
 
     def _read(self, index: int) -> Pyramid:
+        path, version = self._micrographs[index].path, self.header(index).version
         with self._reading:
-            return self._watched(index, lambda: Pyramid.of(read_micrograph(self._micrographs[index].path).pixels))
+            return self._watched(index, version, lambda: Pyramid.of(read_micrograph(path).pixels))
 
-    def _watched(self, index: int, read: Callable[[], T]) -> T:
+    def _watched(self, index: int, version: str, read: Callable[[], T]) -> T:
+        """Remember why a file cannot be read: it is not tried again until it changes."""
+        if index in self.errors and self._failed.get(index) == version:
+            raise MicrographError(self.errors[index])
         try:
             result = read()
         except MicrographError as error:
-            self.errors[index] = str(error)
+            self.errors[index], self._failed[index] = str(error), version
             raise
         self.errors.pop(index, None)
         return result

@@ -48,6 +48,7 @@ function opened() {
 
 function relabelled() {
   byId("done").checked = store.current?.done ?? false;
+  byId("done").disabled = !store.image;
   byId("undo").disabled = !store.history.canUndo;
   byId("redo").disabled = !store.history.canRedo;
   view.redraw();
