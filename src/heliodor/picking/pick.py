@@ -142,7 +142,6 @@ def pick(
         "seconds": seconds,
         KEY: about[KEY],
         "evidence": about["evidence"],
-        "junk_limits": about.get("junk_limits"),
     }
     write_record(folder / RUN, {**record, "result": result})
     write_report(folder, reporter=reporter)
