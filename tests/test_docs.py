@@ -106,7 +106,7 @@ def test_demo_writes_what_the_reference_lists(folder):
     section = text.split("## Results of heliodor pick")[1].split("\n## ")[0]
     listed = set(re.findall(r"^\| `(\S+)` \|", section, re.MULTILINE))
     there = {path.name for path in (folder / "demo-output").iterdir() if path.is_file()}
-    assert listed == there | {"micrographs/NAME.star"}
+    assert listed == there | {"micrographs/NAME.star", "candidates/NAME.star"}
     assert len(list((folder / "demo-output/micrographs").glob("*.star"))) == 8
 
 

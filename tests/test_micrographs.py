@@ -159,7 +159,7 @@ def test_frames(tmp_path):
     frames = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     with mrcfile.new(tmp_path / "x.mrcs") as mrc:
         mrc.set_data(frames)
-    tifffile.imwrite(tmp_path / "x.tif", frames)
+    tifffile.imwrite(tmp_path / "x.tif", frames, photometric="minisblack")
     for name in ("x.mrcs", "x.tif"):
         np.testing.assert_array_equal(read_frames(tmp_path / name), frames)
     write_micrograph(tmp_path / "one.mrc", Micrograph(PIXELS, None, "one"))

@@ -101,13 +101,14 @@ def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequ
 
 def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -> tuple[list[Scorer], dict[str, Any]]:
     from heliodor.cli.options import scorers_of_options
-    from heliodor.networks.pretrained import GENERAL
-    from heliodor.picking.general import facts_for
 
     if options.model == "none":
         return [], {}
     if options.model is not None:
         return scorers_of_options(options)
+    from heliodor.networks.pretrained import GENERAL
+    from heliodor.picking.general_model import facts_for
+
     options.model = str(GENERAL)
     scorers, facts = scorers_of_options(options)
     return scorers, facts_for(facts, micrographs[0], options.diameter, options.angpix, raw=options.raw)

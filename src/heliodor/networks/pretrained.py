@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliodor.networks.weights import load_network
-
 if TYPE_CHECKING:
     from heliodor.networks.classifier import Classifier, NetworkSettings
 
@@ -28,5 +26,7 @@ def pretrained_file(settings: NetworkSettings) -> Path | None:
 
 def load_pretrained(settings: NetworkSettings) -> tuple[Classifier, dict[str, Any]] | None:
     """Load the pretrained network of this kind (dropout may differ), and the facts about it; None: there is none."""
+    from heliodor.networks.weights import load_network
+
     path = pretrained_file(settings)
     return None if path is None else load_network(path)
