@@ -39,9 +39,9 @@ MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
 # A network knows a few labels by heart in no time. Dropout helps it with ten labels, and does not with a hundred
 # (dev/LOG.md).
 FEW_LABELS, DROPOUT = 50, 0.3
-EPOCH, RATE = 100, 2e-3
-# From pretrained weights, fewer and smaller steps go farther (dev/LOG.md).
-EPOCH_FROM_START, RATE_FROM_START = 40, 1e-3
+EPOCH = 100
+# From pretrained weights, fewer steps go farther (dev/LOG.md).
+EPOCH_FROM_START = 40
 
 
 def learn(
@@ -190,7 +190,6 @@ def _training_settings(
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,
         l2=settings.l2,
-        learning_rate=RATE_FROM_START if pretrained else RATE,
         epochs=settings.epochs,
         epoch_size=size if settings.epoch_size is None else settings.epoch_size,
         seed=settings.seed,

@@ -64,7 +64,7 @@ class TrainingSettings:
     label_tiles: int = 8
     random_tiles: int = 40
     average: float = 0.98
-    start_share: float = 0.5
+    start_share: float = 0.25
     seed: int = 0
 
     def __post_init__(self) -> None:
