@@ -113,7 +113,7 @@ def test_shapes_that_are_no_multiple_of_a_block_are_whole():
 
 
 def test_without_labels_there_are_no_limits():
-    with pytest.raises(LabelError, match="--no-junk-mask"):
+    with pytest.raises(LabelError, match="without --junk-mask"):
         learn_limits([(standardize(blank(), DIAMETER), np.empty((0, 2)))])
 
 

@@ -32,7 +32,17 @@ def run(dataset, tmp_path_factory):
         "--epoch-size",
         "25",
     ]
-    words += ["--expected-particles", "12", "--units", "16", "--threshold", "-6", "-o", str(place / "out")]
+    words += [
+        "--expected-particles",
+        "12",
+        "--units",
+        "16",
+        "--threshold",
+        "-6",
+        "--junk-mask",
+        "-o",
+        str(place / "out"),
+    ]
     assert main(words) == 0
     return folder, truth, place, words
 

@@ -53,7 +53,7 @@ class Inspector:
         if limits is None or geometry is None:
             raise SettingsError(
                 f"{model}: does not say how dark particles are, which --junk-mask needs; take a model that "
-                "`heliodor pick` trained with its junk mask on, or leave --junk-mask out"
+                "`heliodor pick` trained with --junk-mask, or leave it out"
             )
         return cls(geometry["diameter"] / geometry["pixel_size"] / geometry["factor"], tuple(limits))
 

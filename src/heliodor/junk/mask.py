@@ -56,7 +56,7 @@ def learn_limits(micrographs: Iterable[tuple[Standard, ArrayLike]]) -> Limits:
     depth = np.concatenate(labels, axis=1) if labels else np.empty((len(SCALES), 0))
     if not depth.shape[1]:
         raise LabelError(
-            "no particle is labelled, so that nothing says what is junk; label some, or use --no-junk-mask"
+            "no particle is labelled, so that nothing says what is junk; label some, or go without --junk-mask"
         )
     times = _TIMES + _FEW / np.sqrt(depth.shape[1])
     often = np.percentile(depth, _OFTEN, axis=1)

@@ -57,7 +57,7 @@ class PickSettings:
     expected_particles: float | None = None
     threshold: float | None = None
     precision: float | None = None
-    junk_mask: bool = True
+    junk_mask: bool = False
     margin: float = 0.0
     normalization: str = "gmm"
     model: str = "conv31"
