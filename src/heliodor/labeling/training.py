@@ -159,7 +159,8 @@ class Training:
         if progress.state == "cancelled":
             return
         if code not in (0, 1):  # 1: some micrographs were skipped
-            progress.error = last.removeprefix("heliodor: error: ")
+            killed = f"the run was killed by signal {-code}, for lack of memory perhaps; train again: it goes on"
+            progress.error = killed if code < 0 else last.removeprefix("heliodor: error: ")
             progress.state = "failed"
             return
         try:
