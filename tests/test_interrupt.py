@@ -15,7 +15,7 @@ def test_an_interrupted_run_keeps_its_work_and_goes_on(dataset, tmp_path):
     folder, truth = dataset
     write_picks(tmp_path / "labels.txt", Picks.on("001", truth["001"]))
     words = [sys.executable, "-m", "heliodor", "pick", str(folder), "--labels", str(tmp_path / "labels.txt")]
-    words += ["--diameter", "40", "--expected-particles", "12", "--units", "8", "--epoch-size", "25"]
+    words += ["--diameter", "40", "--expected-particles", "12", "--units", "8", "--epoch-size", "25", "--threads", "1"]
     whole = subprocess.run([*words, "-o", str(tmp_path / "whole")], capture_output=True, text=True)
     assert whole.returncode == 0
 

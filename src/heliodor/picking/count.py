@@ -9,7 +9,7 @@ import numpy as np
 
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.evidence import Evidence, gather, weigh
+from heliodor.picking.evidence import Evidence, gather, ranked, weigh
 from heliodor.picking.scoring import score_map
 from heliodor.training.loop import train
 from heliodor.training.settings import TrainingSettings
@@ -142,11 +142,9 @@ def _pilot(
     labels = np.concatenate(scores)
     images = [e.pixels for e in examples]
     # Without decoys, all detections count as true: a first, high count, which says what to keep out of the decoys.
-    everything = Evidence(
-        np.sort(np.concatenate([s for _, s in found]).astype(np.float64))[::-1], _NONE, 0.0, len(images)
-    )
+    everything = Evidence(ranked([s for _, s in found]), _NONE, 0.0, len(images))
     first = min(most, np.nan_to_num(_count([everything], [labels]), nan=most))
-    return _Pilot(gather(scorer, images, detector, span, first, settings.seed, found=found, decoys=_DECOYS), labels)
+    return _Pilot(gather(scorer, images, detector, span, first, settings.seed, found, decoys=_DECOYS), labels)
 
 
 def _settle(evidence: Sequence[Evidence], hidden: Sequence[NDArray[np.float64]], most: float) -> float:

@@ -68,11 +68,11 @@ def gather(
     span: float,
     particles: float,
     seed: int,
+    found: Sequence[Found],
     *,
-    found: Sequence[Found] | None = None,
     decoys: int | None = None,
 ) -> Evidence:
-    """Look for particles on micrographs and on a decoy of each.
+    """Look for particles on decoys of micrographs, and put them beside what was found on these.
 
     Parameters
     ----------
@@ -85,14 +85,12 @@ def gather(
     particles : float
         Expected on each. As many of the best detections, or such as cover half of the area, are kept out of the decoys.
     seed : int
-    found : sequence of (xy, scores), optional
-        Detections on the images, where they are known already.
+    found : sequence of (xy, scores)
+        Detections on the images.
     decoys : int, optional
         Images, drawn at random, of which a decoy is made. Default: all.
     """
-    if found is None:
-        found = [detector.maxima(score_map(scorer, image)) for image in images]
-    scores = _ranked([s for _, s in found])
+    scores = ranked([s for _, s in found])
     area = sum(image.size for image in images) / len(images)
     hidden = max(particles, _HIDDEN * area / (math.pi * (_AROUND * span) ** 2))
     rank = min(len(scores), round(hidden * len(images)))
@@ -104,7 +102,7 @@ def gather(
         (xy, s), image = found[which], images[which]
         decoy = make_decoy(image, xy[s >= cut], _AROUND * span, random)
         on_decoys.append(detector.maxima(score_map(scorer, decoy))[1])
-    return weigh(Evidence(scores, _ranked(on_decoys), 1.0, len(images)), particles)
+    return weigh(Evidence(scores, ranked(on_decoys), 1.0, len(images)), particles)
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:
@@ -128,5 +126,6 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     return replace(evidence, weight=weight, shift=shift)
 
 
-def _ranked(scores: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+def ranked(scores: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Join the scores of several micrographs, best first."""
     return np.sort(np.concatenate(scores).astype(np.float64))[::-1]

@@ -14,12 +14,12 @@ from heliodor.junk.mask import learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.calibration import Calibration, calibrate
+from heliodor.picking.calibration import Calibration
 from heliodor.picking.evidence import gather
 from heliodor.picking.learn import MODEL
 from heliodor.picking.sample import draw_sample
 from heliodor.picking.scoring import score_map
-from heliodor.picking.threshold import about_evidence, choose_threshold
+from heliodor.picking.threshold import operating_point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,21 +82,16 @@ def general(
         masked = zip(scores, images, strict=True)
         detections = [geometry.detector.maxima(s, inspect.junk(image)) for s, image in masked]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
-    evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, found=detections)
-    calibration = calibrate(evidence)
-    threshold = settings.threshold
-    if threshold is None:
-        threshold = choose_threshold(evidence, calibration, expected, settings.precision)
+    evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections)
+    threshold, _, point = operating_point(evidence, expected, settings)
     reporter.note(f"about {expected:.0f} particles per micrograph; picks are above score {threshold:.2f}")
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "training": facts["training"],
-        "threshold": threshold,
         "junk_limits": limits,
         "estimates": {"expected_particles": expected, "particles_in_sample": expected, "threshold": threshold},
-        "evidence": about_evidence(evidence, calibration, expected),
-        **calibration.about(),
+        **point,
     }
     save_network(folder / MODEL, network, about)
     return network, about

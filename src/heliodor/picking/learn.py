@@ -12,11 +12,10 @@ from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import load_pretrained
-from heliodor.picking.calibration import calibrate
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.sample import gather_sample
-from heliodor.picking.threshold import about_evidence, choose_threshold
+from heliodor.picking.threshold import operating_point
 from heliodor.training.fit import fit
 from heliodor.training.labels import prior
 from heliodor.training.settings import TrainingSettings
@@ -114,16 +113,12 @@ def learn(
         device,
         reporter,
     )
-    calibration = calibrate(evidence)
-    threshold = settings.threshold
-    if threshold is None:
-        threshold = choose_threshold(evidence, calibration, here, settings.precision)
+    threshold, calibration, facts = operating_point(evidence, here, settings)
     reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "training": asdict(chosen),
-        "threshold": threshold,
         "junk_limits": limits,
         "estimates": {
             "pi": chosen.pi,
@@ -131,8 +126,7 @@ def learn(
             "particles_in_sample": here,
             "threshold": threshold,
         },
-        "evidence": about_evidence(evidence, calibration, here),
-        **calibration.about(),
+        **facts,
     }
     save_network(folder / MODEL, network, about)
     (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.evidence import Evidence, Found, gather
+from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.picking.scoring import score_map
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def gather_sample(
     sample = draw_sample(micrographs, seed, load, known, reporter)
     found = {name: look(pixels) for name, pixels in sample.items()}
     labeled = [name for name in known if name in found] or list(known)[:SAMPLE]
-    scores = np.sort(np.concatenate([(found[n] if n in found else look(known[n]))[1] for n in labeled]))[::-1]
+    scores = ranked([(found[n] if n in found else look(known[n]))[1] for n in labeled])
     if len(scores):
         half = scores[min(len(scores) - 1, round(expected / 2 * len(labeled)))]
         here = sum(int((s >= half).sum()) for _, s in found.values()) / len(found)
         there = int((scores >= half).sum()) / len(labeled)
         expected *= here / there
     images = list(sample.values())
-    return gather(scorer, images, detector, geometry.span, expected, seed, found=list(found.values())), expected
+    return gather(scorer, images, detector, geometry.span, expected, seed, list(found.values())), expected
 
 
 def draw_sample(

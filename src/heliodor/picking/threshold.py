@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.picking.calibration import Calibration, calibrate
+
 if TYPE_CHECKING:
-    from heliodor.picking.calibration import Calibration
     from heliodor.picking.evidence import Evidence
+    from heliodor.picking.settings import PickSettings
 
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
@@ -46,6 +48,26 @@ def choose_threshold(
     if not kept:
         return float(evidence.scores[0])
     return float((evidence.scores[kept - 1] + evidence.scores[kept]) / 2)
+
+
+def operating_point(
+    evidence: Evidence, particles: float, settings: PickSettings
+) -> tuple[float, Calibration, dict[str, Any]]:
+    """Calibrate the scores, settle the threshold (given, or chosen), and say what both rest on.
+
+    Returns
+    -------
+    threshold : float
+    calibration : Calibration
+    about : dict
+        Facts for a model file: threshold, evidence, calibration.
+    """
+    calibration = calibrate(evidence)
+    threshold = settings.threshold
+    if threshold is None:
+        threshold = choose_threshold(evidence, calibration, particles, settings.precision)
+    facts = about_evidence(evidence, calibration, particles)
+    return threshold, calibration, {"threshold": threshold, "evidence": facts, **calibration.about()}
 
 
 def about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
