@@ -31,6 +31,8 @@ def run(dataset, tmp_path_factory):
         "40",
         "--epoch-size",
         "25",
+        "--threads",
+        "1",
     ]
     words += [
         "--expected-particles",
