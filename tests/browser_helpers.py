@@ -94,6 +94,8 @@ class Page:
         return self.find(selector).get_attribute("textContent").strip()
 
     def click(self, selector: str) -> None:
+        """Click once there is something to click: a button may appear only after the server has answered."""
+        wait(lambda: self.find(selector).is_displayed())
         self.find(selector).click()
 
     def actions(self):
