@@ -98,6 +98,51 @@ def test_batches_depend_on_seed_epoch_and_index_only():
     assert not torch.equal(one.batch(2, 5).windows, one.batch(2, 6).windows)
 
 
+def both(window, labels):
+    """A tile and its mirror image."""
+    return [(window.numpy(), labels.numpy()), (window.numpy().T, labels.numpy().T)]
+
+
+@pytest.mark.parametrize(("receptive_field", "outputs"), [(31, 4), (30, 3), (31, 1)])
+def test_tiles_along_the_grid_are_crops_of_the_micrograph_in_one_of_eight_orientations(receptive_field, outputs):
+    pixels = np.random.default_rng(0).normal(size=(150, 160)).astype(np.float32)
+    example = Example("m", pixels, np.array([[70.0, 80.0]]), np.empty((0, 2)))
+    shape = {"receptive_field": receptive_field, "stride": 4, "label_radius": 3, "outputs": outputs}
+    tiles = TileSampler([example], **shape, label_tiles=8, random_tiles=32, aligned=1.0)
+    padded = np.pad(pixels, tiles.side)
+    crops = np.lib.stride_tricks.sliding_window_view(padded, (tiles.side, tiles.side))
+    marks = np.pad(label_map(pixels.shape, example.positives, [], 3), tiles.side, constant_values=OUTSIDE)
+    marks = np.lib.stride_tricks.sliding_window_view(marks, (tiles.side, tiles.side))
+    middle = slice(receptive_field // 2, tiles.side - (receptive_field - 1) // 2, 4)
+    orientations = set()
+    for window, labels in zip(*vars(tiles.batch(0, 0)).values(), strict=True):
+        # The brightest pixel of a tile tells where on the micrograph it is from.
+        turned = [(np.rot90(w, k), np.rot90(m, k)) for w, m in both(window, labels) for k in range(4)]
+        matches = [
+            (k, marks[tuple(place)][middle, middle], m)
+            for k, (w, m) in enumerate(turned)
+            for place in np.argwhere(padded == w.max()) - np.argwhere(w == w.max())
+            if np.array_equal(crops[tuple(place)], w)
+        ]
+        assert len(matches) == 1
+        k, expected, found = matches[0]
+        assert receptive_field % 2 == 0 or (expected == found).all()
+        orientations.add(k)
+    assert len(orientations) == 8
+
+
+def test_tiles_off_the_grid_blur_the_noise_and_the_share_of_those_along_it_is_as_asked():
+    pixels = np.random.default_rng(0).normal(size=(2000, 2000)).astype(np.float32)
+    example = Example("m", pixels, np.array([[1000.0, 1000.0]]), np.empty((0, 2)))
+    deviations = {
+        share: sampler(example, random_tiles=400, aligned=share).batch(0, 0).windows[5:].std(dim=(1, 2)).numpy()
+        for share in (0.0, 0.3, 1.0)
+    }
+    assert np.median(deviations[0.0]) < 0.8
+    assert np.median(deviations[1.0]) == pytest.approx(1.0, abs=0.05)
+    assert (deviations[0.3] > 0.9).mean() == pytest.approx(0.3, abs=0.07)
+
+
 def test_each_source_gets_the_same_share_of_tiles():
     rng = np.random.default_rng(0)
     large = [

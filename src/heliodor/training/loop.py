@@ -73,6 +73,7 @@ class Trainer:
             outputs=settings.outputs,
             label_tiles=settings.label_tiles,
             random_tiles=settings.random_tiles,
+            aligned=settings.aligned,
             seed=settings.seed,
         )
         parameters = list(self.network.parameters())

@@ -41,6 +41,8 @@ class TrainingSettings:
         Scores along a side of a tile; 1 trains on single regions, as in the paper.
     label_tiles, random_tiles : int
         Tiles per minibatch around labels, and from anywhere.
+    aligned : float
+        Share of the tiles that are cut along the pixel grid; see `heliodor.training.tiles`.
     average : float
         Decay of the running average of the weights, per minibatch; 0: none.
     start_share : float
@@ -63,6 +65,7 @@ class TrainingSettings:
     outputs: int = 4
     label_tiles: int = 8
     random_tiles: int = 40
+    aligned: float = 0.5
     average: float = 0.98
     start_share: float = 0.25
     seed: int = 0
@@ -74,8 +77,9 @@ class TrainingSettings:
         check_least(1, **{name: getattr(self, name) for name in whole})
         weights = ("label_radius", "autoencoder", "l2", "learning_rate")
         check_least(0, **{name: getattr(self, name) for name in weights})
-        if not 0 <= self.start_share <= 1:
-            raise SettingsError(f"start_share must be in [0, 1]. Got {self.start_share} instead.")
+        for name in ("aligned", "start_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} must be in [0, 1]. Got {getattr(self, name)} instead.")
 
     def weight(self, unlabeled: int) -> float:
         """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.

@@ -1,8 +1,12 @@
 """Tiles: where training looks.
 
 A tile is a window large enough for `outputs` x `outputs` neighbouring scores of the strided network;
-with one output it is the single region of the paper. Tiles are cut at any angle, mirrored and a little
-enlarged or shrunk, by bilinear interpolation, with zeros (the normalized background) outside the micrograph.
+with one output it is the single region of the paper. Outside of the micrograph are zeros (the normalized background).
+
+Turning a tile by any angle, enlarging or shrinking it a little, shows particles as they have not been seen, but
+interpolation blurs the noise, and a network that learns from blurred noise alone is misled by that of micrographs
+(dev/LOG.md). Hence a share of the tiles is cut along the pixel grid, in one of the eight orientations of a square,
+and the others anyhow.
 
 Tile b of epoch e is drawn from a generator seeded by (seed, e, b): the result does not depend on how
 many workers cut them, nor on whether training was interrupted.
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-# Tiles are enlarged by exp(-ZOOM) to exp(ZOOM): views of a particle differ in size, and few labels show few of them.
+# Tiles off the grid are enlarged or shrunk: views of a particle differ in size, and few labels show few of them.
 ZOOM = 0.1
 
 
@@ -82,6 +86,8 @@ class TileSampler:
         Scores along a side of a tile.
     label_tiles, random_tiles : int
         Tiles per minibatch that hold a labelled region, and tiles from anywhere.
+    aligned : float
+        Share of the tiles that are cut along the pixel grid, in [0, 1].
     seed : int
 
     Raises
@@ -100,9 +106,10 @@ class TileSampler:
         outputs: int = 4,
         label_tiles: int = 8,
         random_tiles: int = 40,
+        aligned: float = 0.5,
         seed: int = 0,
     ) -> None:
-        self.outputs, self.stride, self.seed = outputs, stride, seed
+        self.outputs, self.stride, self.aligned, self.seed = outputs, stride, aligned, seed
         self.side = receptive_field + stride * (outputs - 1)
         self.label_tiles, self.random_tiles = label_tiles, random_tiles
         # Half a diagonal, plus how far a tile may be moved off a label, plus the second bilinear neighbour.
@@ -141,13 +148,8 @@ class TileSampler:
         """Draw minibatch `index` of `epoch`."""
         random = np.random.default_rng([self.seed, epoch, index])
         count = self.label_tiles + self.random_tiles
-        angle = random.uniform(0, 2 * np.pi, count)
-        mirror = random.choice([-1.0, 1.0], count)
-        # Columns: the tile's own y and x axes, in the frame of the micrograph.
-        axes = np.stack(
-            [np.cos(angle), -np.sin(angle) * mirror, np.sin(angle), np.cos(angle) * mirror], axis=1
-        ).reshape(-1, 2, 2)
-        axes *= np.exp(random.uniform(-ZOOM, ZOOM, (count, 1, 1)))
+        aligned = random.uniform(0, 1, count) < self.aligned
+        axes = _orientations(random, aligned)
         which = np.empty(count, dtype=np.int64)
         centre = np.empty((count, 2))
         labeled = self._sites[random.choice(len(self._sites), self.label_tiles, p=self._site_weight)]
@@ -157,8 +159,10 @@ class TileSampler:
         anywhere = random.choice(len(self.shapes), self.random_tiles, p=self._area_weight)
         which[self.label_tiles :] = anywhere
         centre[self.label_tiles :] = random.uniform(0, 1, (self.random_tiles, 2)) * (self.shapes[anywhere] - 1)
-        if self.outputs == 1:
-            centre[self.label_tiles :] = np.rint(centre[self.label_tiles :])
+        # Of a tile along the grid, pixels fall on pixels; of a single region, at least the one in its middle.
+        whole = aligned | (self.outputs == 1)
+        half = (self.side - 1) / 2 % 1
+        centre[whole] = np.rint(centre[whole] - half) + half
         return self.cut(which, centre, axes)
 
     def cut(self, which: NDArray[np.int64], centre: NDArray[np.float64], axes: NDArray[np.float64]) -> Batch:
@@ -187,3 +191,19 @@ class TileSampler:
         corner = corner + stride
         bottom = torch.lerp(self._pixels[corner], self._pixels[corner + 1], fx)
         return torch.lerp(top, bottom, fy)
+
+
+def _orientations(random: np.random.Generator, aligned: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Draw the tiles' own y and x axes (B, 2, 2), as columns, in the frame of the micrograph.
+
+    Aligned ones are turned by right angles; the others by any, and enlarged by exp(-ZOOM) to exp(ZOOM).
+    """
+    count = len(aligned)
+    angle, mirror = random.uniform(0, 2 * np.pi, count), random.choice([-1.0, 1.0], count)
+    quarter = np.pi / 2
+    angle = np.where(aligned, np.floor(angle / quarter) * quarter, angle)
+    axes = np.stack([np.cos(angle), -np.sin(angle) * mirror, np.sin(angle), np.cos(angle) * mirror], axis=1).reshape(
+        -1, 2, 2
+    )
+    enlarged = axes * np.exp(random.uniform(-ZOOM, ZOOM, (count, 1, 1)))
+    return np.where(aligned[:, None, None], np.rint(axes), enlarged)
