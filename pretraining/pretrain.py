@@ -75,6 +75,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--tiles", type=int, default=24, help="of 12 x 12 outputs in a minibatch, a third around particles"
     )
+    parser.add_argument(
+        "--aligned", type=float, default=1.0, help="share of the tiles that are not turned (particles lie at all angles)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
@@ -161,7 +164,7 @@ def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter
         outputs=12,
         label_tiles=options.tiles // 3,
         random_tiles=options.tiles - options.tiles // 3,
-        aligned=1.0,  # particles are drawn at all angles and sizes: there is no need to turn them, and blur the noise
+        aligned=options.aligned,
         average=0.998,
         seed=options.seed,
     )

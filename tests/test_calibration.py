@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliodor.networks import NetworkSettings
+from heliodor.networks.pretrained import load_pretrained
+from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
 from heliodor.picking.decoys import make_decoy
 from heliodor.picking.density import local_probabilities
-from heliodor.picking.evidence import Evidence, weigh
+from heliodor.picking.detect import Detector
+from heliodor.picking.evidence import Evidence, gather, standing_out, weigh
+from heliodor.picking.scoring import score_map
 from heliodor.picking.threshold import choose_threshold
 
 
@@ -73,6 +78,33 @@ def test_an_empty_micrograph_among_full_ones_stays_empty():
     full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 130)]))
     assert np.array_equal(local_probabilities(full, 100), full)
     assert not len(local_probabilities(np.empty(0), 100))
+
+
+@pytest.mark.parametrize("claimed", [0.0005, 0.002])
+def test_particles_that_stand_out_are_counted(claimed):
+    """Particles leave no room for false detections within the exclusion radius."""
+    for apart, least in ((6.0, 0.95), (3.0, 0.8), (1.5, 0.3)):
+        random = np.random.default_rng(4)
+        noise = random.normal(0, 1, 4000)[: round(4000 * (1 - 100 * claimed))]
+        found = np.sort(np.concatenate([noise, random.normal(apart, 1, 400)]))[::-1]
+        evidence = Evidence(found, np.sort(random.normal(0, 1, 2000))[::-1], 2.0, 4, 2)
+        assert least * 100 < standing_out(evidence, claimed) < 112
+    assert standing_out(Evidence(np.empty(0), evidence.decoys, 2.0, 4, 2), claimed) == 0
+
+
+def test_decoys_hold_as_many_false_detections_as_noise_does():
+    """Whatever looks like a particle is kept out of the decoys; where that is noise, they must not become fainter."""
+    network, _ = load_pretrained(NetworkSettings())
+    scorer, detector = scorers_of_network(network, "cpu")[0], Detector(9.0, 3.0)
+    random = np.random.default_rng(0)
+    images = [random.normal(0, 1, (400, 400)).astype(np.float32) for _ in range(6)]
+    found = [detector.maxima(score_map(scorer, image)) for image in images]
+    evidence = gather(scorer, images, detector, 20.0, 0.0, 0, found)
+    for quantile in (0.9, 0.98):
+        score = np.quantile(evidence.scores, quantile)
+        number = (evidence.scores >= score).sum()
+        assert evidence.false_above(np.array([score]))[0] == pytest.approx(number, rel=0.15, abs=3 * number**0.5)
+    assert standing_out(evidence, detector.claims(160_000)) < 4
 
 
 def test_without_any_detection():

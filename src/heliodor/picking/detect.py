@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,10 @@ class Detector:
     def __post_init__(self) -> None:
         if not 0 <= self.margin < np.inf:
             raise SettingsError(f"--margin must be 0 or more. Got {self.margin} instead.")
+
+    def claims(self, area: float) -> float:
+        """Return the share of a micrograph of `area` pixels within the exclusion radius of one detection."""
+        return math.pi * self.exclusion_radius**2 / area
 
     def __call__(
         self, network: Classifier, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.picking.calibration import calibrate
 from heliodor.picking.decoys import make_decoy
 from heliodor.picking.scoring import score_map
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and share of all above which, none is sure
 _SHARE = 0.5  # of the shift of low scores that high ones get
-_HIDDEN = 0.5  # of the area
+_HIDDEN = 0.5  # of the area, at first
+_LIKELY = 0.5  # probability above which a detection is kept out of the decoys
+_UNUSUAL = 0.15  # difference of a decoy's noise from the median of all, as a logarithm
+_MOST_CLAIMED = 0.5  # of a micrograph by false detections, for a count of particles
+_ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
 
@@ -38,6 +43,8 @@ class Evidence:
     weight : float
         False detections that one on a decoy stands for.
     micrographs : int
+    images : int
+        Decoys.
     shift : float
         Added to the scores of decoys.
     """
@@ -46,6 +53,7 @@ class Evidence:
     decoys: NDArray[np.float64]
     weight: float
     micrographs: int
+    images: int = 1
     shift: float = 0.0
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
@@ -74,6 +82,10 @@ def gather(
 ) -> Evidence:
     """Look for particles on decoys of micrographs, and put them beside what was found on these.
 
+    What is likely a particle must be kept out of the decoys, and nothing else: without its best places, noise is
+    fainter than it is. First the best detections are kept out that cover half of the area, which is too many; what a
+    few decoys then say of probabilities leaves fewer, and once more.
+
     Parameters
     ----------
     scorer : Scorer
@@ -83,26 +95,34 @@ def gather(
     span : float
         Diameter of a particle, in their pixels.
     particles : float
-        Expected on each. As many of the best detections, or such as cover half of the area, are kept out of the decoys.
+        Expected on each.
     seed : int
     found : sequence of (xy, scores)
         Detections on the images.
     decoys : int, optional
         Images, drawn at random, of which a decoy is made. Default: all.
     """
-    scores = ranked([s for _, s in found])
-    area = sum(image.size for image in images) / len(images)
-    hidden = max(particles, _HIDDEN * area / (math.pi * (_AROUND * span) ** 2))
-    rank = min(len(scores), round(hidden * len(images)))
-    cut = scores[rank - 1] if rank else np.inf
     random = np.random.default_rng([seed, 0xDEC0])
     chosen = np.sort(random.permutation(len(images))[:decoys])
-    on_decoys = []
-    for which in chosen:
-        (xy, s), image = found[which], images[which]
-        decoy = make_decoy(image, xy[s >= cut], _AROUND * span, random)
-        on_decoys.append(detector.maxima(score_map(scorer, decoy))[1])
-    return weigh(Evidence(scores, ranked(on_decoys), 1.0, len(images)), particles)
+
+    def look(cut: float, most: int) -> Evidence:
+        made = [
+            make_decoy(images[which], found[which][0][found[which][1] >= cut], _AROUND * span, random)
+            for which in chosen
+        ]
+        used = _typical(made)[:most]
+        on_decoys = ranked([detector.maxima(score_map(scorer, decoy))[1] for decoy in used])
+        return Evidence(scores, on_decoys, len(images) / len(used), len(images), len(used))
+
+    scores = ranked([s for _, s in found])
+    area = sum(image.size for image in images) / len(images)
+    rank = min(len(scores), round(_HIDDEN * area / (math.pi * (_AROUND * span) ** 2) * len(images)))
+    cut = scores[rank - 1] if rank else np.inf
+    for _ in range(_ROUNDS):
+        some = look(cut, _FEW)
+        likely = scores[calibrate(weigh(some, standing_out(some, detector.claims(area))))(scores) > _LIKELY]
+        cut = likely[-1] if len(likely) else np.inf
+    return weigh(look(cut, len(chosen)), particles)
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:
@@ -124,6 +144,35 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     places = np.minimum((wanted + ranks[clear]).astype(int), len(evidence.scores) - 1)
     shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[clear]))
     return replace(evidence, weight=weight, shift=shift)
+
+
+def standing_out(evidence: Evidence, claimed: float) -> float:
+    """Return how many particles on each micrograph stand out from the noise: no more than there are.
+
+    Above a score are found the particles and false detections, and of these as many as on decoys, but not where a
+    particle claims the place: n = found - decoys (1 - n claimed), at the score that gives most, among those above which
+    decoys hold at most half as many.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        With at least one decoy.
+    claimed : float
+        Share of a micrograph within the exclusion radius of one detection.
+    """
+    found = np.arange(1, len(evidence.scores) + 1) / evidence.micrographs
+    below = np.searchsorted(evidence.decoys[::-1], evidence.scores, side="left")
+    false = (len(evidence.decoys) - below) / evidence.images
+    clear = false <= np.minimum(found / 2, _MOST_CLAIMED / claimed)
+    particles = (found - false)[clear] / (1 - false[clear] * claimed)
+    return float(particles.max(initial=0.0))
+
+
+def _typical(decoys: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Leave out those with far more or less noise than most: their micrographs may be full of carbon."""
+    deviations = np.array([decoy.std() for decoy in decoys])
+    usual = np.abs(np.log(deviations / np.median(deviations))) <= _UNUSUAL
+    return [decoy for decoy, kept in zip(decoys, usual, strict=True) if kept or not usual.any()]
 
 
 def ranked(scores: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration
-from heliodor.picking.evidence import gather
+from heliodor.picking.evidence import gather, standing_out, weigh
 from heliodor.picking.learn import MODEL
 from heliodor.picking.sample import draw_sample
 from heliodor.picking.scoring import score_map
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from heliodor.picks import Picks
     from heliodor.progress import Reporter
 
+_HIDDEN = 2.5  # particles that there may be for each that stands out from the noise (dev/LOG.md)
 _SURE = 0.9  # probability of a detection that stands in for a label where the limits of junk are learned
 
 
@@ -83,6 +84,12 @@ def general(
         detections = [geometry.detector.maxima(s, inspect.junk(image)) for s, image in masked]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
     evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections)
+    if settings.expected_particles is None:
+        # Simulated micrographs were rich in particles. Noise hides some, but not so many of them.
+        area = sum(image.size for image in images) / len(images)
+        seen = standing_out(evidence, geometry.detector.claims(area))
+        expected = min(max(expected, seen), _HIDDEN * seen)
+        evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings)
     reporter.note(f"about {expected:.0f} particles per micrograph; picks are above score {threshold:.2f}")
     about = {

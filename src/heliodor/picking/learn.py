@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
 
-# A network knows a few labels by heart in no time. Dropout helps it with ten labels, and does not with a hundred
-# (dev/LOG.md).
-FEW_LABELS, DROPOUT = 50, 0.3
+# A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
+# ten labels, and do not with a hundred (dev/LOG.md).
+FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
 EPOCH = 100
 # From pretrained weights, fewer steps go farther (dev/LOG.md).
 EPOCH_FROM_START = 40
@@ -169,14 +169,14 @@ def _training_settings(
     examples: Sequence[Example], guess: float, settings: PickSettings, geometry: Geometry, pretrained: bool
 ) -> TrainingSettings:
     """All but pi, which is a first guess."""
-    labels = sum(len(e.positives) for e in examples)
+    few = sum(len(e.positives) for e in examples) < FEW_LABELS
     size = EPOCH_FROM_START if pretrained else EPOCH
-    few = DROPOUT if labels < FEW_LABELS and not pretrained else 0.0
+    dropout = DROPOUT if few and not pretrained else 0.0
     return TrainingSettings(
         network=NetworkSettings(
             model=settings.model,
             units=settings.units,
-            dropout=few if settings.dropout is None else settings.dropout,
+            dropout=dropout if settings.dropout is None else settings.dropout,
         ),
         method=settings.method,
         pi=settings.pi or prior(guess, *known(examples, geometry)),
@@ -186,5 +186,6 @@ def _training_settings(
         l2=settings.l2,
         epochs=settings.epochs,
         epoch_size=size if settings.epoch_size is None else settings.epoch_size,
+        start_share=START_SHARE if few else TrainingSettings.start_share,
         seed=settings.seed,
     )
