@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from heliodor.cli import main
 from heliodor.evaluation import evaluate
-from heliodor.formats import read_picks
-from heliodor.networks import NetworkSettings
+from heliodor.formats import read_picks, write_picks
+from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.networks.pretrained import GENERAL, load_pretrained
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
@@ -67,3 +68,47 @@ def test_what_cannot_be_done_without_labels_says_so(micrographs, tmp_path, capsy
     assert "give --labels" in capsys.readouterr().err
     assert main([*words, "--no-pretrained", "--overwrite"]) == 2
     assert "give --labels" in capsys.readouterr().err
+
+
+def test_another_network_to_start_from(micrographs, tmp_path, capsys):
+    """Without labels it picks as it is, with them it is trained further; the run has a network of its kind."""
+    folder, human = micrographs
+    own = tmp_path / "own.safetensors"
+    network, facts = load_pretrained(NetworkSettings(model="resnet8"))
+    save_network(own, network, facts)
+    words = ["pick", str(folder), "--diameter", "120", "--start", str(own), "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    picked, _ = load_network(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(picked.parameters(), network.parameters(), strict=True))
+    assert evaluate(read_picks(tmp_path / "out" / "picks.txt"), human, 14 / 3 * 2).overall.f1 > 0.7
+
+    assert main(words) == 0  # a rerun finds the same
+    facts["pretrained_on"] = []
+    save_network(own, network, facts)
+    capsys.readouterr()
+    assert main(words) == 2  # another file of that name does not
+    assert "start" in capsys.readouterr().err
+
+    trained = [*words[:-1], str(tmp_path / "trained"), "--labels", str(tmp_path / "labels.txt")]
+    write_picks(tmp_path / "labels.txt", human.select(np.arange(len(human)) < 12))
+    assert main([*trained, "--epochs", "1", "--epoch-size", "2", "--expected-particles", "170"]) == 0
+    further, _ = load_network(tmp_path / "trained" / "model.safetensors")
+    assert further.settings.model == "resnet8"
+    assert not torch.equal(next(further.parameters()), next(network.parameters()))
+
+
+def test_starts_that_cannot_be_made_say_so(micrographs, tmp_path, capsys):
+    folder, _ = micrographs
+    own = tmp_path / "own.safetensors"
+    save_network(own, *load_pretrained(NetworkSettings()))
+    words = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "out"), "--start"]
+    for more, said in (
+        ([str(own), "--model", "resnet8"], "a conv31 with 32 units, not what"),
+        ([str(own), "--units", "16"], "a conv31 with 32 units, not what"),
+        ([str(own), "--no-pretrained"], "give one of them"),
+        ([str(tmp_path / "none.safetensors")], "there is no such model file"),
+        ([str(EXAMPLE / "labels.txt")], "labels.txt: not a heliodor model"),
+    ):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "picks.star").exists()

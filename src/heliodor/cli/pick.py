@@ -41,8 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     derived.add_argument("--expected-particles", type=float, default=None, help="particles per micrograph")
 
     method = parser.add_argument_group("method")
-    method.add_argument("--model", default="conv31", help="conv31, conv63, conv127, resnet8 or resnet16")
-    method.add_argument("--units", type=int, default=32, help="channels of the first layer")
+    method.add_argument(
+        "--start",
+        default=None,
+        metavar="MODEL",
+        help="start from this network, in place of the one that comes with heliodor: model.safetensors of another run, "
+        "Topaz's .sav, or resnet8 and the like of topaz-em; without --labels it picks as it is",
+    )
+    method.add_argument(
+        "--model",
+        default=None,
+        help="conv31, conv63, conv127, resnet8, resnet16 (default: that of --start, or conv31)",
+    )
+    method.add_argument(
+        "--units", type=int, default=None, help="channels of the first layer (default: those of --start, or 32)"
+    )
     method.add_argument(
         "--pretrained",
         action=argparse.BooleanOptionalAction,

@@ -1,4 +1,4 @@
-"""Picking without labels: the network that comes with heliodor, as it is."""
+"""Picking without labels: the network that comes with heliodor, or another one, as it is."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from heliodor.errors import SettingsError
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import learn_limits
-from heliodor.networks import NetworkSettings, load_network, save_network
-from heliodor.networks.pretrained import load_pretrained
+from heliodor.networks import load_network, save_network
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.evidence import gather, standing_out, weigh
 from heliodor.picking.learn import MODEL
 from heliodor.picking.sample import draw_sample
 from heliodor.picking.scoring import score_map
+from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def general(
     """
     if (folder / MODEL).is_file():
         return load_network(folder / MODEL)
-    found = load_pretrained(NetworkSettings(model=settings.model, units=settings.units))
-    if found is None or not settings.pretrained or len(negatives):
+    kind, start = starting_point(settings)
+    if start is None or len(negatives):
         raise SettingsError(
-            f"without --labels only a pretrained network can pick, and {settings.model} with {settings.units} units is "
+            f"without --labels only a pretrained network can pick, and {kind.model} with {kind.units} units is "
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
-    network, facts = found
+    network, facts = start
     scorer = scorers_of_network(network, device)[0]
     images = list(draw_sample(micrographs, settings.seed, load, {}, reporter).values())
     scores = [score_map(scorer, image) for image in images]
@@ -95,7 +95,7 @@ def general(
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
-        "training": facts["training"],
+        "training": facts.get("training"),
         "junk_limits": limits,
         "estimates": {"expected_particles": expected, "particles_in_sample": expected, "threshold": threshold},
         **point,

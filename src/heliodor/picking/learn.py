@@ -11,10 +11,10 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
-from heliodor.networks.pretrained import load_pretrained
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.sample import gather_sample
+from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
 from heliodor.training.fit import fit
 from heliodor.training.labels import prior
@@ -39,7 +39,7 @@ MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
 # ten labels, and do not with a hundred (dev/LOG.md).
 FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
 EPOCH = 100
-# From pretrained weights, fewer steps go farther (dev/LOG.md).
+# From weights that know particles, fewer steps go farther (dev/LOG.md).
 EPOCH_FROM_START = 40
 
 
@@ -80,13 +80,12 @@ def learn(
     labeled = [m for m in micrographs if m.name in named]
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
-    kind = NetworkSettings(model=settings.model, units=settings.units)
-    pretrained = load_pretrained(kind) if settings.pretrained else None
-    if pretrained is not None:
-        reporter.note(f"training starts from the pretrained {kind.model}")
-    start = None if pretrained is None else pretrained[0]
-    guess = first_guess(training, settings, geometry, pretrained, device)
-    chosen = _training_settings(training, guess, settings, geometry, pretrained=start is not None)
+    kind, given = starting_point(settings)
+    if given is not None:
+        reporter.note(f"training starts from {settings.start or f'the pretrained {kind.model}'}")
+    start = None if given is None else given[0]
+    guess = first_guess(training, settings, geometry, given, device)
+    chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
     chosen, expected = settle_prior(training, chosen, guess, start, settings, geometry, device, reporter)
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
@@ -166,18 +165,20 @@ def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Exa
 
 
 def _training_settings(
-    examples: Sequence[Example], guess: float, settings: PickSettings, geometry: Geometry, pretrained: bool
+    examples: Sequence[Example],
+    guess: float,
+    settings: PickSettings,
+    geometry: Geometry,
+    kind: NetworkSettings,
+    *,
+    started: bool,
 ) -> TrainingSettings:
     """All but pi, which is a first guess."""
     few = sum(len(e.positives) for e in examples) < FEW_LABELS
-    size = EPOCH_FROM_START if pretrained else EPOCH
-    dropout = DROPOUT if few and not pretrained else 0.0
+    size = EPOCH_FROM_START if started else EPOCH
+    dropout = DROPOUT if few and not started else 0.0
     return TrainingSettings(
-        network=NetworkSettings(
-            model=settings.model,
-            units=settings.units,
-            dropout=dropout if settings.dropout is None else settings.dropout,
-        ),
+        network=replace(kind, dropout=dropout if settings.dropout is None else settings.dropout),
         method=settings.method,
         pi=settings.pi or prior(guess, *known(examples, geometry)),
         slack=settings.slack,

@@ -23,6 +23,7 @@ from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
+from heliodor.picking.start import fingerprint, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
@@ -160,12 +161,13 @@ def _pixel_size(path: Path, settings: PickSettings) -> float:
 
 
 def _geometry(settings: PickSettings, pixel_size: float) -> Geometry:
-    from heliodor.networks import Classifier, NetworkSettings
+    from heliodor.networks import Classifier
 
+    kind, _ = starting_point(settings)
     return derive_geometry(
         settings.diameter,
         pixel_size,
-        receptive_field=Classifier(NetworkSettings(model=settings.model, units=1)).receptive_field,
+        receptive_field=Classifier(replace(kind, units=1)).receptive_field,
         factor=settings.factor,
         label_radius=settings.label_radius,
         exclusion_radius=settings.exclusion_radius,
@@ -177,7 +179,9 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
         return [[name, *xy] for name, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
 
     lists = {"labels": table(labels), "negatives": table(negatives)}
-    return {"settings": asdict(settings), "derived": asdict(geometry), "lists": lists}
+    decided = {"settings": asdict(settings), "derived": asdict(geometry), "lists": lists}
+    start = fingerprint(settings)
+    return decided if start is None else {**decided, "start": start}
 
 
 def _clear(folder: Path) -> None:

@@ -32,13 +32,18 @@ class PickSettings:
         Angstrom from the border of a micrograph within which there are no picks. 0: particles that the border cuts
         are picked wherever their centre is on the micrograph.
     normalization : {'gmm', 'affine'}
-    model, method : str
-        Network and objective.
-    units : int
+    model : str, optional
+        Network; default: that of `start`, or conv31.
+    method : str
+        Objective.
+    units : int, optional
+        Channels of its first layer; default: those of `start`, or 32.
     dropout : float, optional
         Default: see `heliodor.picking.learn`.
     pretrained : bool
         Start from the network that comes with heliodor, where there is one of this kind.
+    start : str, optional
+        Start from this network instead: a file, or a name; see `heliodor.networks.load_network`.
     epochs : int
     epoch_size : int, optional
         Minibatches in an epoch. Default: see `heliodor.picking.learn`.
@@ -60,11 +65,12 @@ class PickSettings:
     junk_mask: bool = False
     margin: float = 0.0
     normalization: str = "gmm"
-    model: str = "conv31"
+    model: str | None = None
     method: str = "GE-binomial"
-    units: int = 32
+    units: int | None = None
     dropout: float | None = None
     pretrained: bool = True
+    start: str | None = None
     epochs: int = 10
     epoch_size: int | None = None
     autoencoder: float = 0.0
@@ -76,6 +82,8 @@ class PickSettings:
     def __post_init__(self) -> None:
         if self.pi is not None and self.expected_particles is not None:
             raise SettingsError("--pi and --expected-particles say the same thing twice; give one of them")
+        if self.start is not None and not self.pretrained:
+            raise SettingsError("--start names a network to start from, --no-pretrained wants none; give one of them")
         if self.threshold is not None and self.precision is not None:
             raise SettingsError("--threshold and --precision both say where to cut; give one of them")
         if self.precision is not None and not 0 < self.precision < 1:

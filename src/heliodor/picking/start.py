@@ -1,0 +1,50 @@
+"""What training starts from: the network that comes with heliodor, one that the user gives, or none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from heliodor.errors import SettingsError
+from heliodor.networks import Classifier, NetworkSettings, load_network
+from heliodor.networks.pretrained import load_pretrained
+from heliodor.networks.published import model_file
+
+if TYPE_CHECKING:
+    from heliodor.picking.settings import PickSettings
+
+Start = tuple[Classifier, dict[str, Any]]  # a network in evaluation mode, and what its file says about it
+
+
+def starting_point(settings: PickSettings) -> tuple[NetworkSettings, Start | None]:
+    """Return the kind of network of a run, and the network whose weights are the first ones; None: random weights.
+
+    Parameters
+    ----------
+    settings : PickSettings
+
+    Raises
+    ------
+    SettingsError
+        The network that is given is not of the kind that is asked for.
+    WeightsError
+        It cannot be read.
+    """
+    given = None if settings.start is None else load_network(settings.start)
+    kind = NetworkSettings() if given is None else replace(given[0].settings, dropout=0.0)
+    model, units = settings.model, settings.units
+    asked = replace(kind, model=kind.model if model is None else model, units=kind.units if units is None else units)
+    if given is None:
+        return asked, load_pretrained(asked) if settings.pretrained else None
+    if asked != kind:
+        raise SettingsError(
+            f"{settings.start}: a {kind.model} with {kind.units} units, not what --model and --units ask for; "
+            "leave these out, or give another network"
+        )
+    return kind, given
+
+
+def fingerprint(settings: PickSettings) -> str | None:
+    """Return the SHA-256 of the file that the user gave to start from: a rerun must find the same."""
+    return None if settings.start is None else hashlib.sha256(model_file(settings.start).read_bytes()).hexdigest()
