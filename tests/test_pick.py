@@ -11,6 +11,8 @@ from heliodor.cli import main
 from heliodor.evaluation import match
 from heliodor.formats import read_picks, write_picks
 from heliodor.micrographs import read_micrograph
+from heliodor.picking.answers import Answers, write_answers
+from heliodor.picking.audit import draw_sample
 from heliodor.picking.detect import MASKED
 from heliodor.picks import Picks
 from report_helpers import Page
@@ -142,6 +144,66 @@ def test_a_rerun_skips_finished_work_and_another_setting_is_refused(run, capsys)
     assert (place / "out" / "candidates" / "001.star").stat().st_mtime_ns == before
     assert main([*words, "--seed", "5"]) == 2
     assert "seed was 0, is 5" in capsys.readouterr().err
+
+
+def test_answers_choose_the_threshold(run, tmp_path, capsys):
+    _, truth, place, words = run
+    out = tmp_path / "out"
+    shutil.copytree(place / "out", out)
+    words = [word for word in words if word not in ("--threshold", "-6")]
+    words[words.index(str(place / "out"))] = str(out)
+    record = json.loads((out / "run.json").read_text())
+    record["settings"]["threshold"] = None  # as if the run had chosen its own
+    (out / "run.json").write_text(json.dumps(record))
+    asked = draw_sample(read_picks(out / "candidates.txt"), threshold=0.0, count=50)
+    near = [
+        np.hypot(*(truth[name] - xy).T).min(initial=np.inf) < 8
+        for name, xy in zip(asked.picks.names, asked.picks.xy, strict=True)
+    ]
+    write_answers(tmp_path / "audit.tsv", Answers(asked.picks, np.array(near, int)))
+    models = (out / "model.safetensors").stat().st_mtime_ns
+
+    def f1():
+        picks, names = read_picks(out / "picks.txt"), ("001", "with space", "plain")
+        found = sum(match(picks.of(n).xy, picks.of(n).scores, truth[n], 8.0).hit.sum() for n in names)
+        return 2 * found / sum(len(picks.of(n)) + len(truth[n]) for n in names)
+
+    assert main([*words, "--audit", str(tmp_path / "audit.tsv")]) == 0
+    assert "by 50 answers picks are above score" in capsys.readouterr().err
+    assert f1() > 0.85
+    result = json.loads((out / "run.json").read_text())["result"]
+    assert result["audit"]["answers"] == 50
+    assert result["audit"]["precision"]["low"] <= result["audit"]["precision"]["middle"]
+    assert (read_picks(out / "picks.txt").scores > result["estimates"]["threshold"]).all()
+    assert "by 50 answers" in (out / "report.html").read_text(encoding="utf-8")
+
+    best, picked = result["audit"]["threshold"], read_picks(out / "picks.txt")
+    assert main([*words, "--audit", str(tmp_path / "audit.tsv"), "--precision", "0.7"]) == 0
+    assert len(read_picks(out / "picks.txt")) >= len(picked)
+    assert main(words) == 0  # without the answers, as before
+    assert json.loads((out / "run.json").read_text())["result"]["audit"] is None
+    assert (out / "model.safetensors").stat().st_mtime_ns == models
+    assert best != json.loads((out / "run.json").read_text())["result"]["estimates"]["threshold"]
+
+
+def test_answers_that_do_not_fit_say_so(run, tmp_path, capsys):
+    _, _, _, words = run
+    audit = tmp_path / "audit.tsv"
+    plain = [word for word in words if word not in ("--threshold", "-6")]
+    for text, said in (
+        (None, "cannot read the answers"),
+        ("nothing\n", "the first line must be the columns"),
+    ):
+        if text is not None:
+            audit.write_text(text)
+        assert main([*plain, "--audit", str(audit)]) == 2
+        assert said in capsys.readouterr().err
+    write_answers(audit, Answers(Picks.on("001", [[5.0, 5.0]], [1.0]), [1]))
+    elsewhere = [*plain[:-1], str(tmp_path / "none")]
+    assert main([*elsewhere, "--audit", str(audit)]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert main([*words, "--audit", str(audit)]) == 2
+    assert "give one of them" in capsys.readouterr().err
 
 
 def test_same_seed_same_result_whatever_the_workers(run):

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="labelled particles: .txt .star .box .csv, or a folder of them; without, the pretrained network picks",
     )
     parser.add_argument("--negatives", default=None, help="labelled non-particles, in the same formats")
+    parser.add_argument(
+        "--audit",
+        default=None,
+        metavar="FILE",
+        help="answers about picks of this run (NAME-audit.tsv of heliodor label): the threshold follows from them",
+    )
     parser.add_argument("--diameter", type=float, required=True, help="particle's long axis, in angstrom")
     parser.add_argument("-o", "--output", required=True, help="folder for the results")
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
@@ -103,6 +109,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.options import set_threads
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
+    from heliodor.picking.answers import read_answers
     from heliodor.picking.pick import pick
     from heliodor.picking.settings import PickSettings
 
@@ -115,6 +122,7 @@ def run(options: argparse.Namespace) -> int:
         PickSettings(**{name: values[name] for name in names}),
         options.output,
         negatives=read_picks(options.negatives) if options.negatives else None,
+        answers=read_answers(options.audit) if options.audit else None,
         device=options.device,
         workers=options.workers,
         overwrite=options.overwrite,

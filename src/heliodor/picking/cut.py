@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from heliodor.errors import LabelError
+from heliodor.picking.audit import assess
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.density import local_probabilities
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from heliodor.picking.answers import Answers
     from heliodor.picks import Picks
 
 
@@ -27,8 +30,8 @@ class Cut:
     particles : float
         On such a micrograph.
     given : bool
-        A person chose the threshold: it holds on every micrograph. Otherwise a micrograph with fewer particles needs
-        better scores for the same probability.
+        A person chose the threshold, or answers did: it holds on every micrograph. Otherwise a micrograph with fewer
+        particles needs better scores for the same probability.
     """
 
     threshold: float
@@ -52,3 +55,48 @@ class Cut:
         if self.given:
             return high
         return high & (candidates.probabilities >= self.calibration([self.threshold])[0])
+
+
+def audited_cut(cut: Cut, candidates: Picks, answers: Answers, precision: float | None) -> tuple[Cut, dict[str, Any]]:
+    """Let a person's answers about candidates say where to cut.
+
+    Parameters
+    ----------
+    cut : Cut
+        Where the run would cut by itself.
+    candidates : Picks
+        Of all micrographs of the run, with scores.
+    answers : Answers
+        About some of them.
+    precision : float, optional
+        Reach it with the lowest threshold that does. Default: the largest expected F1.
+
+    Returns
+    -------
+    cut : Cut
+    facts : dict
+        JSON-able: the number of answers, and the threshold, picks, precision, recall and F1 with intervals of 95 %.
+
+    Raises
+    ------
+    LabelError
+        No answer was given, one is about another run's candidate, or by the answers no threshold is so precise.
+    """
+    audit = assess(candidates, answers)
+    chosen = audit.best_f1() if precision is None else audit.for_precision(precision)
+    if chosen is None:
+        raise LabelError(f"by the answers no threshold has a precision of {precision:g}; ask for less, or train again")
+    facts = {"answers": len(answers) - len(answers.open), "without_answers": cut.threshold, **asdict(chosen)}
+    for name in ("precision", "recall", "f1"):
+        facts[name] = facts[name]._asdict()
+    return replace(cut, threshold=chosen.threshold, given=True), facts
+
+
+def describe(audited: dict[str, Any]) -> str:
+    """Say in a line what an audit chose, from its facts."""
+    precision = audited["precision"]
+    return (
+        f"by {audited['answers']} answers picks are above score {audited['threshold']:.2f} (without them "
+        f"{audited['without_answers']:.2f}): {precision['middle']:.0%} of them particles "
+        f"({precision['low']:.0%} to {precision['high']:.0%})"
+    )

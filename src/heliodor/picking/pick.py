@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor.errors import MicrographError
+from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
 from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
 from heliodor.picking.calibration import KEY
-from heliodor.picking.cut import Cut
+from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heliodor.networks import Classifier
+    from heliodor.picking.answers import Answers
     from heliodor.picking.detect import Detector
 
 
@@ -72,6 +74,7 @@ def pick(
     out: str | os.PathLike[str],
     *,
     negatives: Picks | None = None,
+    answers: Answers | None = None,
     device: str = "auto",
     workers: int = 1,
     overwrite: bool = False,
@@ -92,6 +95,9 @@ def pick(
         candidates/, model.safetensors, training.tsv, run.json, report.html.
     negatives : Picks, optional
         Centres that are no particles.
+    answers : Answers, optional
+        To "is this a particle?", about candidates that an earlier call left in `out`: the threshold follows from them,
+        see `heliodor.picking.audit`, with the precision of the settings if they have one. Later calls may do without.
     device : str
         See `heliodor.devices.device_of`.
     workers : int
@@ -104,6 +110,9 @@ def pick(
     ------
     LabelError, MicrographError, SettingsError, OutputError
     """
+    precision = settings.precision
+    if answers is not None:
+        settings = _audited(settings, Path(out))
     started = time.perf_counter()
     none = Picks([], np.empty((0, 2)))
     labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
@@ -130,12 +139,17 @@ def pick(
     detector = replace(geometry.detector, margin=settings.margin / geometry.pixel_size / geometry.factor)
     failed = _score_all(folder, network, detector, inspect, micrographs, load, device, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
-    picks = _collect(folder, picked, Cut.of_model(about, given=settings.threshold is not None))
+    cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
+    if answers is not None:
+        cut, audited = audited_cut(cut, _candidates(folder, picked), answers, precision)
+        reporter.note(describe(audited))
+    picks = _collect(folder, picked, cut)
     flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
     result = {
-        "estimates": about["estimates"],
+        "estimates": {**about["estimates"], "threshold": cut.threshold},
+        "audit": audited,
         "picks": len(picks),
         "failed": failed,
         "flags": flags,
@@ -146,7 +160,18 @@ def pick(
     }
     write_record(folder / RUN, {**record, "result": result})
     write_report(folder, reporter=reporter)
-    return PickResult(picks, failed, geometry, about["threshold"], flags, seconds)
+    return PickResult(picks, failed, geometry, cut.threshold, flags, seconds)
+
+
+def _audited(settings: PickSettings, folder: Path) -> PickSettings:
+    """Return the settings of the run that is audited: its precision may be another one than the answers shall reach."""
+    if settings.threshold is not None:
+        raise SettingsError("--audit and --threshold both say where to cut; give one of them")
+    if not (folder / RUN).is_file():
+        raise SettingsError(f"{folder}: holds no run whose picks could have been audited; pick without --audit first")
+    return replace(
+        settings, precision=json.loads((folder / RUN).read_text(encoding="utf-8"))["settings"].get("precision")
+    )
 
 
 def _size(path: Path) -> int | None:
@@ -255,6 +280,12 @@ def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Pick
 
 def _star_path(folder: Path, kind: str, micrograph: MicrographFile) -> Path:
     return folder / kind / f"{micrograph.name}.star"
+
+
+def _candidates(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
+    """Read the candidates of all micrographs."""
+    tables = ((m.name, star.read(_star_path(folder, "candidates", m))) for m in micrographs)
+    return Picks.join([Picks.on(name, found.xy, found.scores) for name, found in tables])
 
 
 def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut) -> Picks:

@@ -75,7 +75,8 @@ class Run:
     def cut(self) -> Cut:
         """What makes candidates picks; only of a run that kept its candidates."""
         about = {**self.result, "threshold": self.threshold}
-        return Cut.of_model(about, given=self.record["settings"]["threshold"] is not None)
+        given = self.record["settings"]["threshold"] is not None or self.result.get("audit") is not None
+        return Cut.of_model(about, given=given)
 
     @property
     def expected(self) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.picking.calibration import KEY
+from heliodor.picking.cut import describe
 from heliodor.report.markup import table, tag
 from heliodor.report.plot import Axis, Plot, figure
 from heliodor.report.tally import even
@@ -62,7 +63,9 @@ def scores(run: Run, found: Picks, picked: NDArray[np.bool_], micrographs: int) 
 
 def _evidence(run: Run) -> str:
     """Say what the threshold rests on, where the run tells."""
-    evidence = run.result.get("evidence")
+    evidence, audited = run.result.get("evidence"), run.result.get("audit")
+    if audited is not None:
+        return f"The threshold rests on a person's answers: {describe(audited)}."
     if evidence is None:
         return ""
     return (

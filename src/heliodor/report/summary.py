@@ -46,6 +46,8 @@ def key_numbers(run: Run, tally: Tally, found: int) -> Element:
     wanted, seconds = run.record["settings"], run.result["seconds"]
     counted = "estimated" if wanted["expected_particles"] is None and wanted["pi"] is None else "as given"
     chosen = "chosen by the run" if wanted["threshold"] is None else "as given"
+    if (audited := run.result.get("audit")) is not None:
+        chosen = f"by {audited['answers']} answers"
     skipped = f"{len(run.failed):,} skipped" if run.failed else "none skipped"
     labeled = several(len(run.labels.micrographs()), "micrograph")
     labels = f"on {labeled}; {found:,} have a pick" if len(run.labels) else "the general network picked"
