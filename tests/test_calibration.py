@@ -12,7 +12,7 @@ from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
 from heliodor.picking.decoys import make_decoy
-from heliodor.picking.density import local_probabilities
+from heliodor.picking.density import local_probabilities, told
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import Evidence, gather, standing_out, weigh
 from heliodor.picking.scoring import score_map
@@ -69,15 +69,27 @@ def test_where_there_is_nothing_but_noise_next_to_nothing_is_picked():
 def test_an_empty_micrograph_among_full_ones_stays_empty():
     _, _, evidence = detections(8, true=400, false=4000, apart=2.5)
     calibration = calibrate(weigh(evidence, 100))
+    average = told(calibration(evidence.scores)) / 4
     random = np.random.default_rng(9)
     empty, half = random.normal(0, 1, 1000), np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 50)])
     assert (calibration(empty) > 0.4).sum() > 5
-    assert (local_probabilities(calibration(empty), 100) > 0.4).sum() <= 1
-    particles = calibration(evidence.scores).sum() / 4
-    assert local_probabilities(calibration(half), particles).sum() == pytest.approx(50, abs=20)
+    assert (local_probabilities(calibration(empty), average) > 0.4).sum() <= 1
+    assert local_probabilities(calibration(half), average).sum() == pytest.approx(50, abs=20)
     full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 130)]))
-    assert np.array_equal(local_probabilities(full, 100), full)
-    assert not len(local_probabilities(np.empty(0), 100))
+    assert np.array_equal(local_probabilities(full, average), full)
+    assert not len(local_probabilities(np.empty(0), average))
+
+
+def test_many_detections_that_say_nothing_do_not_fill_an_empty_micrograph():
+    """A small probability of each of a thousand makes as large a sum as the particles do; nor is a freak a particle."""
+    bulk, clear = np.full(1000, 0.05), np.full(60, 0.7)
+    average = told(np.concatenate([bulk, clear]))
+    assert average == pytest.approx(42)
+    for freaks in ([], [0.99], [0.99, 0.6, 0.6]):
+        empty = np.concatenate([bulk, freaks])
+        assert (local_probabilities(empty, average) > 0.4).sum() == 0
+    half = np.concatenate([bulk, clear[:30]])
+    assert 0.3 < local_probabilities(half, average)[-1] < 0.7
 
 
 @pytest.mark.parametrize("claimed", [0.0005, 0.002])

@@ -9,6 +9,7 @@ from heliodor.errors import LabelError
 from heliodor.picking.audit import assess
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.density import local_probabilities
+from heliodor.picking.threshold import TOLD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ class Cut:
         Score, on a micrograph with as many particles as others.
     calibration : Calibration
     particles : float
-        On such a micrograph.
+        On such a micrograph, see `heliodor.picking.density.told`.
     given : bool
         A person chose the threshold, or answers did: it holds on every micrograph. Otherwise a micrograph with fewer
         particles needs better scores for the same probability.
@@ -42,8 +43,7 @@ class Cut:
     @classmethod
     def of_model(cls, about: dict[str, Any], *, given: bool) -> Cut:
         """Read it from the facts in a model file."""
-        particles = about["estimates"]["particles_in_sample"]
-        return cls(about["threshold"], Calibration.of_model(about), particles, given)
+        return cls(about["threshold"], Calibration.of_model(about), about.get(TOLD, 0.0), given)
 
     def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of all candidates of one micrograph, by their scores (N,)."""

@@ -10,14 +10,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROUNDS = 60
+# Detections that are nearly surely false are many, and alike on empty and on full micrographs: they say nothing about
+# how many particles there are, but the little probability of each makes a large sum. And no single detection should
+# say too much.
+_TELLING, _SURE = 0.1, 0.8
+
+
+def told(probabilities: NDArray[np.float64]) -> float:
+    """Return how many particles the detections that tell something speak for.
+
+    Parameters
+    ----------
+    probabilities : (N,) array
+        Of detections, on any number of micrographs.
+    """
+    return float(np.minimum(probabilities[probabilities > _TELLING], _SURE).sum())
 
 
 def local_probabilities(probabilities: NDArray[np.float64], particles: float) -> NDArray[np.float64]:
     """Lower the probabilities of detections on a micrograph that holds fewer particles than others.
 
-    Detections are a Poisson process of particles (on average `particles` a micrograph) and of false ones; their ratio
-    at each score follows from the probability. On one micrograph, let particles be `share` times as many: the
-    likeliest share, at most 1, solves sum of p(share) = share * particles. On an empty
+    Detections are a Poisson process of particles and of false ones; their ratio at each score follows from the
+    probability. On one micrograph, let particles be `share` times as many as on an average one: the likeliest share,
+    at most 1, solves sum of p(share) = share * particles, both of the detections that tell something. On an empty
     micrograph it goes to 0, however many false detections there are.
 
     Parameters
@@ -25,19 +40,20 @@ def local_probabilities(probabilities: NDArray[np.float64], particles: float) ->
     probabilities : (N,) array
         Of all detections on one micrograph, taking it for an average one.
     particles : float
-        On an average micrograph.
+        What `told` says of an average micrograph.
 
     Returns
     -------
     (N,) array
     """
     odds = probabilities / (1 - probabilities)
+    telling = np.minimum(odds[probabilities > _TELLING], _SURE / (1 - _SURE))
     low, high = 0.0, 1.0
 
     def surplus(share: float) -> float:
-        return float((odds / (1 + share * odds)).sum()) - particles
+        return float((telling / (1 + share * telling)).sum()) - particles
 
-    if not len(odds) or surplus(1.0) >= 0:
+    if surplus(1.0) >= 0:
         return probabilities
     for _ in range(_ROUNDS):
         middle = (low + high) / 2

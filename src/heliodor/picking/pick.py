@@ -26,6 +26,7 @@ from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import fingerprint, starting_point
 from heliodor.picking.stream import stream_scores
+from heliodor.picking.threshold import TOLD
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import RUN, claim, surroundings, write_record
@@ -156,6 +157,7 @@ def pick(
         "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
         KEY: about[KEY],
+        TOLD: about[TOLD],
         "evidence": about["evidence"],
     }
     write_record(folder / RUN, {**record, "result": result})

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.picking.calibration import Calibration, calibrate
+from heliodor.picking.density import told
 
 if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.settings import PickSettings
 
+TOLD = "told_by_average_micrograph"
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
 
@@ -60,14 +62,18 @@ def operating_point(
     threshold : float
     calibration : Calibration
     about : dict
-        Facts for a model file: threshold, evidence, calibration.
+        Facts for a model file: threshold, evidence, calibration, and what an average micrograph tells.
     """
     calibration = calibrate(evidence)
     threshold = settings.threshold
     if threshold is None:
         threshold = choose_threshold(evidence, calibration, particles, settings.precision)
-    facts = about_evidence(evidence, calibration, particles)
-    return threshold, calibration, {"threshold": threshold, "evidence": facts, **calibration.about()}
+    facts = {
+        "threshold": threshold,
+        "evidence": about_evidence(evidence, calibration, particles),
+        TOLD: told(calibration(evidence.scores)) / evidence.micrographs,
+    }
+    return threshold, calibration, {**facts, **calibration.about()}
 
 
 def about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
