@@ -20,7 +20,15 @@ from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of,
 from rows import Row, Rows, Task, spread
 from runs import run_and_score
 
+STARTED = ("heliodor", "general")  # the programs that can start from a network
 KEYS = ("program", "version", "training", "set", "labels", "draw")
+
+
+def training_of(program: str, options: argparse.Namespace) -> str:
+    """Say how a program trains, where the options do."""
+    if program not in OURS:
+        return " ".join(options.topaz_training.words)
+    return f"--start {options.start.name}" if options.start and program in STARTED else ""
 
 
 def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.Namespace) -> Iterator[Task]:
@@ -28,15 +36,16 @@ def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.
     for draw in range(options.draws):
         for name, data in sets.items():
             for program in (program for program in options.programs if program in UNLABELLED):
-                yield dict(zip(KEYS, (program, versions[program], "", name, 0, draw), strict=True))
+                known = (program, versions[program], training_of(program, options), name, 0, draw)
+                yield dict(zip(KEYS, known, strict=True))
             available = sum(len(data.labels.of(micrograph)) for micrograph in data.split(draw, 0).train)
             for count in options.labels:
                 if available < count:
                     print(f"{name}, draw {draw}: {available} particles to label, not {count}: left out", flush=True)
                     continue
                 for program in (program for program in options.programs if program not in UNLABELLED):
-                    training = "" if program in OURS else " ".join(options.topaz_training.words)
-                    yield dict(zip(KEYS, (program, versions[program], training, name, count, draw), strict=True))
+                    known = (program, versions[program], training_of(program, options), name, count, draw)
+                    yield dict(zip(KEYS, known, strict=True))
 
 
 def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
@@ -45,7 +54,8 @@ def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     executable = options.heliodor if task["program"] in OURS else options.topaz
-    return run_and_score(task["program"], executable, Job(*place, options.topaz_training, data.empty, all_picked=False))
+    job = Job(*place, options.topaz_training, data.empty, all_picked=False, start=options.start)
+    return run_and_score(task["program"], executable, job)
 
 
 def make_sets(options: argparse.Namespace) -> dict[str, DataSet]:
@@ -79,6 +89,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=None, help="folder of apoferritin; default: simulated sets only")
     parser.add_argument("--sets", nargs="+", default=None, help="names; default: all")
     parser.add_argument("--heliodor", default=str(Path(sys.executable).with_name("heliodor")), help="program")
+    parser.add_argument(
+        "--start", type=Path, default=None, help="network that heliodor starts from, without labels too"
+    )
     parser.add_argument("--topaz", default=None, help="program of topaz-em 0.3.x")
     parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=None, help="default: all that can be run")
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 10], help="numbers of labels")
@@ -98,6 +111,7 @@ def parse_arguments() -> argparse.Namespace:
     options.topaz_training = TopazTraining(options.topaz_model, start, options.topaz_epochs, options.topaz_epoch_size)
     options.out, options.models = options.out.resolve(), options.models.resolve()
     options.data = options.data and options.data.resolve()
+    options.start = options.start and options.start.resolve()
     return options
 
 

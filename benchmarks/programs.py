@@ -80,6 +80,8 @@ class Job:
         Micrographs without any particle, to be picked as well.
     all_picked : bool
         topaz-em picks the training micrographs too, as heliodor always does.
+    start : path, optional
+        Network that heliodor starts from, in the place of the one that comes with it.
     """
 
     data: Path
@@ -92,6 +94,7 @@ class Job:
     topaz: TopazTraining = TopazTraining()
     empty: tuple[str, ...] = ()
     all_picked: bool = True
+    start: Path | None = None
 
     @property
     def names(self) -> list[str]:
@@ -110,7 +113,14 @@ class Job:
     def printable(self, command: list[str]) -> str:
         """Return the command line with this machine's paths taken out."""
         program = [Path(command[0]).name, *command[1:]]
+        if self.start is not None:
+            program = [word.replace(str(self.start), self.start.name) for word in program]
         return " ".join(program).replace(str(self.data), "DATA")
+
+    @property
+    def from_start(self) -> list[str]:
+        """Options of `heliodor pick` that say where training starts."""
+        return [] if self.start is None else ["--start", str(self.start)]
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ class Outcome:
 def run_heliodor(program: str, job: Job) -> Outcome:
     """Labels in, picks out in one command, everything derived."""
     write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
-    return _run_pick(program, job, ["--labels", "labels.txt"])
+    return _run_pick(program, job, ["--labels", "labels.txt", *job.from_start])
 
 
 def run_heliodor_scratch(program: str, job: Job) -> Outcome:
@@ -151,8 +161,8 @@ def run_heliodor_scratch(program: str, job: Job) -> Outcome:
 
 
 def run_general(program: str, job: Job) -> Outcome:
-    """Pick with the network that comes with heliodor, without any label."""
-    return _run_pick(program, job, [])
+    """Pick with the network that comes with heliodor, or the one to start from, without any label."""
+    return _run_pick(program, job, job.from_start)
 
 
 def _run_pick(program: str, job: Job, words: list[str]) -> Outcome:
