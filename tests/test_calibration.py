@@ -11,7 +11,7 @@ from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
-from heliodor.picking.decoys import make_decoy
+from heliodor.picking.decoys import disturbed, make_decoy
 from heliodor.picking.density import local_probabilities, told
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import Evidence, gather, standing_out, weigh
@@ -97,11 +97,27 @@ def test_particles_that_stand_out_are_counted(claimed):
     """Particles leave no room for false detections within the exclusion radius."""
     for apart, least in ((6.0, 0.95), (3.0, 0.8), (1.5, 0.3)):
         random = np.random.default_rng(4)
-        noise = random.normal(0, 1, 4000)[: round(4000 * (1 - 100 * claimed))]
+        noise = random.normal(0, 1, 4000)[: round(4000 * np.exp(-100 * claimed))]
         found = np.sort(np.concatenate([noise, random.normal(apart, 1, 400)]))[::-1]
-        evidence = Evidence(found, np.sort(random.normal(0, 1, 2000))[::-1], 2.0, 4, 2)
-        assert least * 100 < standing_out(evidence, claimed) < 112
-    assert standing_out(Evidence(np.empty(0), evidence.decoys, 2.0, 4, 2), claimed) == 0
+        decoys = np.sort(random.normal(0, 1, 2000))[::-1]
+        assert least * 100 < standing_out(Evidence(found, decoys, 2.0, 4, 2, claimed=claimed)) < 112
+    assert standing_out(Evidence(np.empty(0), decoys, 2.0, 4, 2, claimed=claimed)) == 0
+
+
+def test_carbon_is_disturbed_and_noise_is_not():
+    random = np.random.default_rng(0)
+    image = random.normal(0, 1, (300, 400)).astype(np.float32)
+    assert disturbed(image, 20.0).mean() < 5e-3
+    image[:, :100] -= 1.5
+    assert disturbed(image, 20.0)[:, :90].mean() > 0.9
+    assert disturbed(image, 20.0)[:, 110:].mean() < 0.02
+
+
+def test_where_part_of_the_area_is_disturbed_good_scores_are_false_less_often():
+    decoys = np.linspace(3, -6, 1000)
+    whole, part = Evidence(decoys, decoys, 1.0, 1), Evidence(decoys, decoys, 1.0, 1, clear=0.6)
+    false = whole.false_above(np.array([2.5, -6.0]))
+    assert part.false_above(np.array([2.5, -6.0])) == pytest.approx(false * [0.62, 1.0], rel=0.02)
 
 
 def test_decoys_hold_as_many_false_detections_as_noise_does():
@@ -116,7 +132,7 @@ def test_decoys_hold_as_many_false_detections_as_noise_does():
         score = np.quantile(evidence.scores, quantile)
         number = (evidence.scores >= score).sum()
         assert evidence.false_above(np.array([score]))[0] == pytest.approx(number, rel=0.15, abs=3 * number**0.5)
-    assert standing_out(evidence, detector.claims(160_000)) < 4
+    assert standing_out(evidence) < 4
 
 
 def test_without_any_detection():

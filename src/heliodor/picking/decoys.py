@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
-from scipy.ndimage import distance_transform_edt, map_coordinates, uniform_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates, uniform_filter
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _LEAST = 0.1  # of the area must stay, or there is no background to speak of
 _EDGE = 2.0  # pixels over which the mask falls
+_SCALES, _FAR = (0.2, 0.4), 7.4  # of a diameter; median deviations, which are five standard deviations of noise
 _WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of a spectrum
 
 
@@ -49,6 +50,27 @@ def make_decoy(
     decoy: NDArray[np.float32] = scipy.fft.irfft2(noise, s=pixels.shape)
     decoy += mean
     return decoy
+
+
+def disturbed(pixels: NDArray[np.float32], span: float) -> NDArray[np.bool_]:
+    """Mark what is far darker or brighter than noise is: carbon, gold, ice, and particles of strong contrast.
+
+    Parameters
+    ----------
+    pixels : (ny, nx) float32 array
+    span : float
+        Diameter of a particle, in pixels.
+
+    Returns
+    -------
+    (ny, nx) bool array
+    """
+    marked = np.zeros(pixels.shape, dtype=bool)
+    for scale in _SCALES:
+        blurred = gaussian_filter(pixels, scale * span, mode="nearest")
+        away = np.abs(blurred - np.median(blurred))
+        marked |= away > _FAR * np.median(away)
+    return marked
 
 
 def background_power(pixels: NDArray[np.float32], mask: NDArray[np.float32]) -> tuple[NDArray[np.float64], np.float32]:

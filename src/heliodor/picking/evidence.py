@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.picking.calibration import calibrate
-from heliodor.picking.decoys import make_decoy
+from heliodor.picking.decoys import disturbed, make_decoy
 from heliodor.picking.scoring import score_map
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SHARE = 0.5  # of the shift of low scores that high ones get
 _HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
 _UNUSUAL = 0.15  # difference of a decoy's noise from the median of all, as a logarithm
-_MOST_CLAIMED = 0.5  # of a micrograph by false detections, for a count of particles
+_MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
@@ -47,6 +47,12 @@ class Evidence:
         Decoys.
     shift : float
         Added to the scores of decoys.
+    clear : float
+        Share of the area of micrographs that is plain ice, as all of a decoy is.
+    claimed : float
+        Share of the area that one particle keeps clear of false detections with a good score.
+    particles : float
+        On each micrograph, as far as known.
     """
 
     scores: NDArray[np.float64]
@@ -55,11 +61,19 @@ class Evidence:
     micrographs: int
     images: int = 1
     shift: float = 0.0
+    clear: float = 1.0
+    claimed: float = 0.0
+    particles: float = 0.0
+
+    @property
+    def open(self) -> float:
+        """Share of the area where false detections may have a good score; with a bad one they are everywhere."""
+        return self.clear * math.exp(-self.particles * self.claimed)
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
-        below = np.searchsorted(self.decoys[::-1], scores - self.shift, side="left")
-        return self.weight * (len(self.decoys) - below)
+        above = len(self.decoys) - np.searchsorted(self.decoys[::-1], scores - self.shift, side="left")
+        return self.weight * above * (self.open + (1 - self.open) * above / max(len(self.decoys), 1))
 
     def found_above(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         """Return the number of detections that score at least so well."""
@@ -104,6 +118,9 @@ def gather(
     """
     random = np.random.default_rng([seed, 0xDEC0])
     chosen = np.sort(random.permutation(len(images))[:decoys])
+    area = sum(image.size for image in images) / len(images)
+    claimed = detector.claims(area)
+    clear = 1 - float(np.mean([disturbed(image, span).mean() for image in images]))
 
     def look(cut: float, most: int) -> Evidence:
         made = [
@@ -112,15 +129,15 @@ def gather(
         ]
         used = _typical(made)[:most]
         on_decoys = ranked([detector.maxima(score_map(scorer, decoy))[1] for decoy in used])
-        return Evidence(scores, on_decoys, len(images) / len(used), len(images), len(used))
+        weight = len(images) / len(used)
+        return Evidence(scores, on_decoys, weight, len(images), len(used), clear=clear, claimed=claimed)
 
     scores = ranked([s for _, s in found])
-    area = sum(image.size for image in images) / len(images)
     rank = min(len(scores), round(_HIDDEN * area / (math.pi * (_AROUND * span) ** 2) * len(images)))
     cut = scores[rank - 1] if rank else np.inf
     for _ in range(_ROUNDS):
         some = look(cut, _FEW)
-        likely = scores[calibrate(weigh(some, standing_out(some, detector.claims(area))))(scores) > _LIKELY]
+        likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
     return weigh(look(cut, len(chosen)), particles)
 
@@ -140,32 +157,32 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     ranks = weight * np.arange(1, len(evidence.decoys) + 1)
     clear = (ranks > _MIXED * wanted) & (ranks < _BULK * false)
     if not clear.any():
-        return replace(evidence, weight=weight, shift=0.0)
+        return replace(evidence, weight=weight, shift=0.0, particles=particles)
     places = np.minimum((wanted + ranks[clear]).astype(int), len(evidence.scores) - 1)
     shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[clear]))
-    return replace(evidence, weight=weight, shift=shift)
+    return replace(evidence, weight=weight, shift=shift, particles=particles)
 
 
-def standing_out(evidence: Evidence, claimed: float) -> float:
+def standing_out(evidence: Evidence) -> float:
     """Return how many particles on each micrograph stand out from the noise: no more than there are.
 
-    Above a score are found the particles and false detections, and of these as many as on decoys, but not where a
-    particle claims the place: n = found - decoys (1 - n claimed), at the score that gives most, among those above which
-    decoys hold at most half as many.
+    Above a score are found n particles and false detections, as many as on decoys but for the area that is not open:
+    n = found - decoys clear exp(-n claimed), at the score that gives most, among those above which decoys hold at most
+    half as many.
 
     Parameters
     ----------
     evidence : Evidence
         With at least one decoy.
-    claimed : float
-        Share of a micrograph within the exclusion radius of one detection.
     """
     found = np.arange(1, len(evidence.scores) + 1) / evidence.micrographs
     below = np.searchsorted(evidence.decoys[::-1], evidence.scores, side="left")
-    false = (len(evidence.decoys) - below) / evidence.images
-    clear = false <= np.minimum(found / 2, _MOST_CLAIMED / claimed)
-    particles = (found - false)[clear] / (1 - false[clear] * claimed)
-    return float(particles.max(initial=0.0))
+    false = evidence.clear * (len(evidence.decoys) - below) / evidence.images
+    few = false <= np.minimum(found / 2, _MOST_CLAIMED / max(evidence.claimed, 1e-12))
+    particles = np.zeros(len(found))
+    for _ in range(_STEPS):
+        particles = np.maximum(found - false * np.exp(-particles * evidence.claimed), 0)
+    return float(particles[few].max(initial=0.0))
 
 
 def _typical(decoys: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

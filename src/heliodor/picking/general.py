@@ -86,8 +86,7 @@ def general(
     evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections)
     if settings.expected_particles is None:
         # Simulated micrographs were rich in particles. Noise hides some, but not so many of them.
-        area = sum(image.size for image in images) / len(images)
-        seen = standing_out(evidence, geometry.detector.claims(area))
+        seen = standing_out(evidence)
         expected = min(max(expected, seen), _HIDDEN * seen)
         evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings)
