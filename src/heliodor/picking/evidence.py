@@ -149,17 +149,17 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     (where detections are more than one and a half times as many) how they are distributed. Decoys are thinned to that
     number and shifted half-way to these scores: between crowded particles the network sees less than in open
     background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
-    false detections mix, could not be known otherwise.
+    false detections mix, could not be known otherwise, but for the area that is left for them.
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
     weight = false / max(len(evidence.decoys), 1)
     ranks = weight * np.arange(1, len(evidence.decoys) + 1)
-    clear = (ranks > _MIXED * wanted) & (ranks < _BULK * false)
-    if not clear.any():
+    sure = (ranks > _MIXED * wanted) & (ranks < _BULK * false)
+    if not sure.any():
         return replace(evidence, weight=weight, shift=0.0, particles=particles)
-    places = np.minimum((wanted + ranks[clear]).astype(int), len(evidence.scores) - 1)
-    shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[clear]))
+    places = np.minimum((wanted + ranks[sure]).astype(int), len(evidence.scores) - 1)
+    shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[sure]))
     return replace(evidence, weight=weight, shift=shift, particles=particles)
 
 
@@ -187,7 +187,8 @@ def standing_out(evidence: Evidence) -> float:
 
 def _typical(decoys: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """Leave out those with far more or less noise than most: their micrographs may be full of carbon."""
-    deviations = np.array([decoy.std() for decoy in decoys])
+    deviations = np.array([decoy.std() for decoy in decoys], dtype=np.float64)
+    deviations += np.finfo(float).tiny  # of a constant micrograph there is none
     usual = np.abs(np.log(deviations / np.median(deviations))) <= _UNUSUAL
     return [decoy for decoy, kept in zip(decoys, usual, strict=True) if kept or not usual.any()]
 
