@@ -85,11 +85,19 @@ def test_many_detections_that_say_nothing_do_not_fill_an_empty_micrograph():
     bulk, clear = np.full(1000, 0.05), np.full(60, 0.7)
     average = told(np.concatenate([bulk, clear]))
     assert average == pytest.approx(42)
-    for freaks in ([], [0.99], [0.99, 0.6, 0.6]):
+    for freaks in ([], [0.97], [0.9, 0.6, 0.6]):
         empty = np.concatenate([bulk, freaks])
         assert (local_probabilities(empty, average) > 0.4).sum() == 0
     half = np.concatenate([bulk, clear[:30]])
     assert 0.3 < local_probabilities(half, average)[-1] < 0.7
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_sure_particles_stay_on_a_micrograph_with_few(share):
+    average = told(np.full(125, 0.99))
+    few = local_probabilities(np.full(round(125 * share), 0.99), average)
+    odds = share * 0.99 / 0.01
+    assert few == pytest.approx(odds / (1 + odds), abs=0.02)
 
 
 @pytest.mark.parametrize("claimed", [0.0005, 0.002])
@@ -111,6 +119,13 @@ def test_carbon_is_disturbed_and_noise_is_not():
     image[:, :100] -= 1.5
     assert disturbed(image, 20.0)[:, :90].mean() > 0.9
     assert disturbed(image, 20.0)[:, 110:].mean() < 0.02
+
+
+def test_padding_is_not_the_measure_of_what_is_disturbed():
+    image = np.random.default_rng(0).normal(0, 1, (300, 400)).astype(np.float32)
+    image[:170] = 0.3
+    assert disturbed(image, 20.0).mean() < 0.05
+    assert not disturbed(np.ones((50, 50), np.float32), 20.0).any()
 
 
 def test_where_part_of_the_area_is_disturbed_good_scores_are_false_less_often():

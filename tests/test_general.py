@@ -101,14 +101,17 @@ def test_starts_that_cannot_be_made_say_so(micrographs, tmp_path, capsys):
     folder, _ = micrographs
     own = tmp_path / "own.safetensors"
     save_network(own, *load_pretrained(NetworkSettings()))
+    (tmp_path / "out").mkdir()
+    shutil.copy(own, tmp_path / "out" / "model.safetensors")
     words = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "out"), "--start"]
     for more, said in (
         ([str(own), "--model", "resnet8"], "a conv31 with 32 units, not what"),
         ([str(own), "--units", "16"], "a conv31 with 32 units, not what"),
         ([str(own), "--no-pretrained"], "give one of them"),
+        ([str(tmp_path / "out" / "model.safetensors"), "--overwrite"], "of this very run"),
         ([str(tmp_path / "none.safetensors")], "there is no such model file"),
         ([str(EXAMPLE / "labels.txt")], "labels.txt: not a heliodor model"),
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err
-    assert not (tmp_path / "out" / "picks.star").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.safetensors"]

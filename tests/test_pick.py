@@ -11,7 +11,7 @@ from heliodor.cli import main
 from heliodor.evaluation import match
 from heliodor.formats import read_picks, write_picks
 from heliodor.micrographs import read_micrograph
-from heliodor.picking.answers import Answers, write_answers
+from heliodor.picking.answers import OPEN, YES, Answers, write_answers
 from heliodor.picking.audit import draw_sample
 from heliodor.picking.detect import MASKED
 from heliodor.picks import Picks
@@ -151,11 +151,8 @@ def test_answers_choose_the_threshold(run, tmp_path, capsys):
     _, truth, place, words = run
     out = tmp_path / "out"
     shutil.copytree(place / "out", out)
-    words = [word for word in words if word not in ("--threshold", "-6")]
-    words[words.index(str(place / "out"))] = str(out)
-    record = json.loads((out / "run.json").read_text())
-    record["settings"]["threshold"] = None  # as if the run had chosen its own
-    (out / "run.json").write_text(json.dumps(record))
+    plain = [str(out) if word == str(place / "out") else word for word in words]
+    words = [word for word in plain if word not in ("--threshold", "-6")]  # the answers say where to cut
     asked = draw_sample(read_picks(out / "candidates.txt"), threshold=-1.0, count=200)
     near = [
         np.hypot(*(truth[name] - xy).T).min(initial=np.inf) < 8
@@ -181,7 +178,18 @@ def test_answers_choose_the_threshold(run, tmp_path, capsys):
     best, picked = result["audit"]["threshold"], read_picks(out / "picks.txt")
     assert main([*words, "--audit", str(tmp_path / "audit.tsv"), "--precision", "0.7"]) == 0
     assert len(read_picks(out / "picks.txt")) >= len(picked)
-    assert main(words) == 0  # without the answers, as before
+    for table, more, said in (
+        (asked.picks, [], "no answer was given"),
+        (Picks.on("001", [[1.0, 1.0]], [9.0]), [], "about other picks"),
+        (Picks.join([asked.picks, asked.picks]), [], "the same pick"),
+        (asked.picks, ["--overwrite"], "removes them"),
+    ):
+        write_answers(tmp_path / "bad.tsv", Answers(table, np.full(len(table), OPEN if said[0] == "n" else YES)))
+        before = (out / "run.json").read_text()
+        assert main([*words, "--audit", str(tmp_path / "bad.tsv"), *more]) == 2
+        assert said in capsys.readouterr().err
+        assert (out / "run.json").read_text() == before  # the run stays finished
+    assert main(plain) == 0  # without the answers, as before
     assert json.loads((out / "run.json").read_text())["result"]["audit"] is None
     assert (out / "model.safetensors").stat().st_mtime_ns == models
     assert best != json.loads((out / "run.json").read_text())["result"]["estimates"]["threshold"]
@@ -202,7 +210,7 @@ def test_answers_that_do_not_fit_say_so(run, tmp_path, capsys):
     write_answers(audit, Answers(Picks.on("001", [[5.0, 5.0]], [1.0]), [1]))
     elsewhere = [*plain[:-1], str(tmp_path / "none")]
     assert main([*elsewhere, "--audit", str(audit)]) == 2
-    assert "holds no run" in capsys.readouterr().err
+    assert "holds no finished run" in capsys.readouterr().err
     assert main([*words, "--audit", str(audit)]) == 2
     assert "give one of them" in capsys.readouterr().err
 

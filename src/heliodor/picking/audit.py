@@ -281,6 +281,8 @@ def _rows(candidates: Picks, asked: Picks) -> NDArray[np.intp]:
         if np.any(distance > _SAME):
             raise LabelError(f"the answers are about other picks: {name} has no such detection; ask about these anew")
         rows[own] = theirs[nearest]
+    if len(np.unique(rows)) < len(rows):
+        raise LabelError("two answers are about the same pick; keep one of them")
     return rows
 
 

@@ -43,7 +43,9 @@ class Cut:
     @classmethod
     def of_model(cls, about: dict[str, Any], *, given: bool) -> Cut:
         """Read it from the facts in a model file."""
-        return cls(about["threshold"], Calibration.of_model(about), about.get(TOLD, 0.0), given)
+        # A model of a version that did not say so has a number that is not far from it.
+        told = about[TOLD] if TOLD in about else about["estimates"]["particles_in_sample"]
+        return cls(about["threshold"], Calibration.of_model(about), told, given)
 
     def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of all candidates of one micrograph, by their scores (N,)."""

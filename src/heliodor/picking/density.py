@@ -31,9 +31,9 @@ def local_probabilities(probabilities: NDArray[np.float64], particles: float) ->
     """Lower the probabilities of detections on a micrograph that holds fewer particles than others.
 
     Detections are a Poisson process of particles and of false ones; their ratio at each score follows from the
-    probability. On one micrograph, let particles be `share` times as many as on an average one: the likeliest share,
-    at most 1, solves sum of p(share) = share * particles, both of the detections that tell something. On an empty
-    micrograph it goes to 0, however many false detections there are.
+    probability. On one micrograph, let particles be `share` times as many as on an average one. The share that is
+    taken, at most 1, solves sum of p(share) = share * particles, both as `told` counts them; without the cap that is
+    the likeliest share. On an empty micrograph it goes to 0, however many false detections there are.
 
     Parameters
     ----------
@@ -47,11 +47,12 @@ def local_probabilities(probabilities: NDArray[np.float64], particles: float) ->
     (N,) array
     """
     odds = probabilities / (1 - probabilities)
-    telling = np.minimum(odds[probabilities > _TELLING], _SURE / (1 - _SURE))
+    telling = odds[probabilities > _TELLING]
     low, high = 0.0, 1.0
 
+    # What the detections tell, less what the share says that they should, both over the share.
     def surplus(share: float) -> float:
-        return float((telling / (1 + share * telling)).sum()) - particles
+        return float(np.minimum(telling / (1 + share * telling), _SURE / share).sum()) - particles
 
     if surplus(1.0) >= 0:
         return probabilities

@@ -17,6 +17,7 @@ from heliodor.formats import star, write_picks
 from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
+from heliodor.networks.published import model_file
 from heliodor.picking.calibration import KEY
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
@@ -98,7 +99,8 @@ def pick(
         Centres that are no particles.
     answers : Answers, optional
         To "is this a particle?", about candidates that an earlier call left in `out`: the threshold follows from them,
-        see `heliodor.picking.audit`, with the precision of the settings if they have one. Later calls may do without.
+        see `heliodor.picking.audit`, with the precision of the settings if they have one. A later call without them goes
+        back to the run's own threshold.
     device : str
         See `heliodor.devices.device_of`.
     workers : int
@@ -113,7 +115,8 @@ def pick(
     """
     precision = settings.precision
     if answers is not None:
-        settings = _audited(settings, Path(out))
+        settings = _audited(settings, Path(out), overwrite=overwrite)
+    _check_start(settings, Path(out))
     started = time.perf_counter()
     none = Picks([], np.empty((0, 2)))
     labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
@@ -127,7 +130,8 @@ def pick(
     files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path), "defocus": m.defocus} for m in micrographs]
     machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
     record = {**surroundings(), **deciding, **machine, "micrographs": files}
-    write_record(folder / RUN, record)
+    if answers is None:  # or else the finished run stays as it is until the answers have been understood
+        write_record(folder / RUN, record)
     labeled_count = len(labeled) if len(labels) else 0
     reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
@@ -157,7 +161,7 @@ def pick(
         "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
         KEY: about[KEY],
-        TOLD: about[TOLD],
+        **({TOLD: about[TOLD]} if TOLD in about else {}),
         "evidence": about["evidence"],
     }
     write_record(folder / RUN, {**record, "result": result})
@@ -165,15 +169,24 @@ def pick(
     return PickResult(picks, failed, geometry, cut.threshold, flags, seconds)
 
 
-def _audited(settings: PickSettings, folder: Path) -> PickSettings:
-    """Return the settings of the run that is audited: its precision may be another one than the answers shall reach."""
+def _audited(settings: PickSettings, folder: Path, *, overwrite: bool) -> PickSettings:
+    """Return the settings of the run that is audited, which may have had a threshold or a precision of its own."""
+    if overwrite:
+        raise SettingsError("--audit is about the picks that are there, and --overwrite removes them; give one of them")
     if settings.threshold is not None:
         raise SettingsError("--audit and --threshold both say where to cut; give one of them")
-    if not (folder / RUN).is_file():
-        raise SettingsError(f"{folder}: holds no run whose picks could have been audited; pick without --audit first")
-    return replace(
-        settings, precision=json.loads((folder / RUN).read_text(encoding="utf-8"))["settings"].get("precision")
-    )
+    old = json.loads((folder / RUN).read_text(encoding="utf-8")) if (folder / RUN).is_file() else {}
+    if "result" not in old:
+        raise SettingsError(f"{folder}: holds no finished run that could have been audited; pick without --audit first")
+    return replace(settings, threshold=old["settings"]["threshold"], precision=old["settings"].get("precision"))
+
+
+def _check_start(settings: PickSettings, folder: Path) -> None:
+    """Refuse to start from the network that this run will write."""
+    if settings.start is not None and model_file(settings.start).resolve() == (folder / MODEL).resolve():
+        raise SettingsError(
+            f"{settings.start}: --start names the network of this very run; choose another folder with -o"
+        )
 
 
 def _size(path: Path) -> int | None:
@@ -206,7 +219,9 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
         return [[name, *xy] for name, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
 
     lists = {"labels": table(labels), "negatives": table(negatives)}
-    decided = {"settings": asdict(settings), "derived": asdict(geometry), "lists": lists}
+    kind, _ = starting_point(settings)
+    chosen = {**asdict(settings), "model": kind.model, "units": kind.units}
+    decided = {"settings": chosen, "derived": asdict(geometry), "lists": lists}
     start = fingerprint(settings)
     return decided if start is None else {**decided, "start": start}
 
