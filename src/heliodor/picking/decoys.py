@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _LEAST = 0.1  # of the area must stay, or there is no background to speak of
 _EDGE = 2.0  # pixels over which the mask falls
 _SCALES, _FAR = (0.2, 0.4), 7.4  # of a diameter; median deviations, which are five standard deviations of noise
-_ROUNDING = 1e-4  # share of the largest difference below which there is none
 _WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of a spectrum
 
 
@@ -67,11 +66,13 @@ def disturbed(pixels: NDArray[np.float32], span: float) -> NDArray[np.bool_]:
     (ny, nx) bool array
     """
     marked = np.zeros(pixels.shape, dtype=bool)
+    varied = pixels != np.roll(pixels, 1, axis=1)  # padding says nothing about noise
+    if not varied.any():
+        return marked
     for scale in _SCALES:
         blurred = gaussian_filter(pixels, scale * span, mode="nearest")
-        away = np.abs(blurred - np.median(blurred))
-        differing = away[away > _ROUNDING * away.max()]  # padding does not differ from itself
-        marked |= away > _FAR * (np.median(differing) if len(differing) else 0.0)
+        away = np.abs(blurred - np.median(blurred[varied]))
+        marked |= away > _FAR * np.median(away[varied])
     return marked
 
 

@@ -99,8 +99,8 @@ def pick(
         Centres that are no particles.
     answers : Answers, optional
         To "is this a particle?", about candidates that an earlier call left in `out`: the threshold follows from them,
-        see `heliodor.picking.audit`, with the precision of the settings if they have one. A later call without them goes
-        back to the run's own threshold.
+        see `heliodor.picking.audit`, with the precision of the settings if they have one. A later call without them
+        goes back to the run's own threshold.
     device : str
         See `heliodor.devices.device_of`.
     workers : int
