@@ -76,7 +76,10 @@ def _options() -> argparse.Namespace:
         "--tiles", type=int, default=24, help="of 12 x 12 outputs in a minibatch, a third around particles"
     )
     parser.add_argument(
-        "--aligned", type=float, default=1.0, help="share of the tiles that are not turned (particles lie at all angles)"
+        "--aligned",
+        type=float,
+        default=1.0,
+        help="share of the tiles that are not turned (particles lie at all angles)",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
     parser.add_argument("--device", default="auto")
