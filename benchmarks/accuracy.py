@@ -33,19 +33,22 @@ def training_of(program: str, options: argparse.Namespace) -> str:
 
 def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.Namespace) -> Iterator[Task]:
     """All runs, draw by draw, so that what has been done at any time covers all sets."""
+
+    def task(program: str, name: str, count: int, draw: int) -> Task:
+        values = (program, versions[program], training_of(program, options), name, count, draw)
+        return dict(zip(KEYS, values, strict=True))
+
     for draw in range(options.draws):
         for name, data in sets.items():
             for program in (program for program in options.programs if program in UNLABELLED):
-                known = (program, versions[program], training_of(program, options), name, 0, draw)
-                yield dict(zip(KEYS, known, strict=True))
+                yield task(program, name, 0, draw)
             available = sum(len(data.labels.of(micrograph)) for micrograph in data.split(draw, 0).train)
             for count in options.labels:
                 if available < count:
                     print(f"{name}, draw {draw}: {available} particles to label, not {count}: left out", flush=True)
                     continue
                 for program in (program for program in options.programs if program not in UNLABELLED):
-                    known = (program, versions[program], training_of(program, options), name, count, draw)
-                    yield dict(zip(KEYS, known, strict=True))
+                    yield task(program, name, count, draw)
 
 
 def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:

@@ -56,11 +56,9 @@ def scorers_of_options(options: argparse.Namespace) -> tuple[list[Scorer], dict[
 
 def model_hash(model: str) -> str:
     """Return a name made of the content of a model's file; 'none' for none."""
-    import hashlib
+    from heliodor.networks.published import model_digest
 
-    from heliodor.networks.published import model_file
-
-    return model if model == "none" else hashlib.sha256(model_file(model).read_bytes()).hexdigest()
+    return model if model == "none" else model_digest(model)
 
 
 def processor_threads(wanted: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -42,6 +43,11 @@ def model_file(model: str | os.PathLike[str]) -> Path:
             f"or one of {', '.join(DETECTORS)}"
         )
     return path
+
+
+def model_digest(model: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a model's file, in hexadecimal; parameters and errors as of `model_file`."""
+    return hashlib.sha256(model_file(model).read_bytes()).hexdigest()
 
 
 def find_published(name: str, kind: str, file: str) -> Path:

@@ -72,12 +72,12 @@ class Evidence:
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
-        above = len(self.decoys) - np.searchsorted(self.decoys[::-1], scores - self.shift, side="left")
+        above = _above(self.decoys, scores - self.shift)
         return self.weight * above * (self.open + (1 - self.open) * above / max(len(self.decoys), 1))
 
     def found_above(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         """Return the number of detections that score at least so well."""
-        return len(self.scores) - np.searchsorted(self.scores[::-1], scores, side="left")
+        return _above(self.scores, scores)
 
 
 Found = tuple["NDArray[np.float64]", "NDArray[np.floating]"]  # of one micrograph: centres xy (N, 2), scores
@@ -176,8 +176,7 @@ def standing_out(evidence: Evidence) -> float:
         With at least one decoy.
     """
     found = np.arange(1, len(evidence.scores) + 1) / evidence.micrographs
-    below = np.searchsorted(evidence.decoys[::-1], evidence.scores, side="left")
-    false = evidence.clear * (len(evidence.decoys) - below) / evidence.images
+    false = evidence.clear * _above(evidence.decoys, evidence.scores) / evidence.images
     few = false <= np.minimum(found / 2, _MOST_CLAIMED / max(evidence.claimed, 1e-12))
     particles = np.zeros(len(found))
     for _ in range(_STEPS):
@@ -191,6 +190,11 @@ def _typical(decoys: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]
     deviations += np.finfo(float).tiny  # of a constant micrograph there is none
     usual = np.abs(np.log(deviations / np.median(deviations))) <= _UNUSUAL
     return [decoy for decoy, kept in zip(decoys, usual, strict=True) if kept or not usual.any()]
+
+
+def _above(best_first: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Return how many of a ranking score at least as well as each of the scores."""
+    return len(best_first) - np.searchsorted(best_first[::-1], scores, side="left")
 
 
 def ranked(scores: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:

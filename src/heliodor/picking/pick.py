@@ -17,7 +17,7 @@ from heliodor.formats import star, write_picks
 from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
-from heliodor.networks.published import model_file
+from heliodor.networks.published import model_digest, model_file
 from heliodor.picking.calibration import KEY
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
@@ -25,7 +25,7 @@ from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
-from heliodor.picking.start import fingerprint, starting_point
+from heliodor.picking.start import starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picking.threshold import TOLD
 from heliodor.picks import Picks
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from heliodor.networks import Classifier
+    from heliodor.networks import Classifier, NetworkSettings
     from heliodor.picking.answers import Answers
     from heliodor.picking.detect import Detector
 
@@ -117,13 +117,15 @@ def pick(
     if answers is not None:
         settings = _audited(settings, Path(out), overwrite=overwrite)
     _check_start(settings, Path(out))
+    kind, _ = starting_point(settings)
+    settings = replace(settings, model=kind.model, units=kind.units)
     started = time.perf_counter()
     none = Picks([], np.empty((0, 2)))
     labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
     negatives = resolve_labels(negatives, micrographs)[0] if negatives is not None else none
     if len(labels):
         check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
-    geometry = _geometry(settings, _pixel_size(labeled[0].path, settings))
+    geometry = _geometry(settings, kind, _pixel_size(labeled[0].path, settings))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
     claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
@@ -200,10 +202,9 @@ def _pixel_size(path: Path, settings: PickSettings) -> float:
     return size
 
 
-def _geometry(settings: PickSettings, pixel_size: float) -> Geometry:
+def _geometry(settings: PickSettings, kind: NetworkSettings, pixel_size: float) -> Geometry:
     from heliodor.networks import Classifier
 
-    kind, _ = starting_point(settings)
     return derive_geometry(
         settings.diameter,
         pixel_size,
@@ -219,11 +220,10 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
         return [[name, *xy] for name, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
 
     lists = {"labels": table(labels), "negatives": table(negatives)}
-    kind, _ = starting_point(settings)
-    chosen = {**asdict(settings), "model": kind.model, "units": kind.units}
-    decided = {"settings": chosen, "derived": asdict(geometry), "lists": lists}
-    start = fingerprint(settings)
-    return decided if start is None else {**decided, "start": start}
+    decided: dict[str, Any] = {"settings": asdict(settings), "derived": asdict(geometry), "lists": lists}
+    if settings.start is not None:
+        decided["start"] = model_digest(settings.start)
+    return decided
 
 
 def _clear(folder: Path) -> None:

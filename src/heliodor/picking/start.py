@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
 from heliodor.networks import Classifier, NetworkSettings, load_network
 from heliodor.networks.pretrained import load_pretrained
-from heliodor.networks.published import model_file
 
 if TYPE_CHECKING:
     from heliodor.picking.settings import PickSettings
@@ -43,8 +41,3 @@ def starting_point(settings: PickSettings) -> tuple[NetworkSettings, Start | Non
             "leave these out, or give another network"
         )
     return kind, given
-
-
-def fingerprint(settings: PickSettings) -> str | None:
-    """Return the SHA-256 of the file that the user gave to start from: a rerun must find the same."""
-    return None if settings.start is None else hashlib.sha256(model_file(settings.start).read_bytes()).hexdigest()
