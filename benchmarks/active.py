@@ -19,6 +19,7 @@ import torch
 
 from active_learners import Data, Learner, Network, StandIn, State
 from active_tables import report
+from heliodor.networks import load_network
 from heliodor.picking.propose import propose
 from heliodor.picks import Picks
 from rows import Rows
@@ -88,8 +89,9 @@ ARMS: dict[str, Callable[[Data, Learner, State, list[str], int, int], State]] = 
 def run(data: Data, options: argparse.Namespace, rows: Rows) -> None:
     """All seeds, arms and rounds that are not there yet."""
     train: Callable[[Data, State, int], Learner] = StandIn.train
+    learner_name = options.learner if options.start is None else f"from {options.start.stem}"
     if options.learner == "network":
-        train = partial(Network.train, units=options.units, minibatches=options.minibatches)
+        train = partial(Network.train, start=load_network(options.start)[0] if options.start else None)
     for seed in range(options.seeds):
         pool, test = split(data, seed)
         first = start(data, pool, options.first, seed)
@@ -97,7 +99,7 @@ def run(data: Data, options: argparse.Namespace, rows: Rows) -> None:
             state, learner = first, None
             for answers in [options.first, *options.answers]:
                 name = START if answers == options.first else arm
-                key = (data.name, options.learner, seed, name, answers)
+                key = (data.name, learner_name, seed, name, answers)
                 row = next((row for row in rows.all() if tuple(row[k] for k in KEY) == key), None)
                 if row is not None:
                     state, learner = from_json(row), None
@@ -147,8 +149,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=10, help="labels that every arm starts from")
     parser.add_argument("--answers", type=int, nargs="+", default=[20, 40, 80], help="answers after each round")
-    parser.add_argument("--minibatches", type=int, default=250, help="of a training")
-    parser.add_argument("--units", type=int, default=16, help="of the network's first layer")
+    parser.add_argument("--start", type=Path, help="network that training starts from; default: none")
     return parser.parse_args()
 
 

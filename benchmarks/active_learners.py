@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from heliodor.networks import Classifier, NetworkSettings
 from heliodor.picking.blobs import find_blobs
 from heliodor.picking.features import window_features
 from heliodor.picking.geometry import Geometry, derive_geometry
+from heliodor.picking.learn import DROPOUT, EPOCH_FROM_START, FEW_LABELS, START_SHARE
 from heliodor.picking.load import Loader
 from heliodor.picks import Picks
 from heliodor.training.labels import prior
@@ -107,13 +108,16 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Network:
-    """The network of `heliodor pick`, trained for fewer minibatches, with pi from the true number of particles."""
+    """The network of `heliodor pick`, with pi from the true number of particles.
+
+    From given weights it is trained as `pick` does; from nothing with half of the units and fewer minibatches.
+    """
 
     data: Data
     network: Classifier
 
     @classmethod
-    def train(cls, data: Data, state: State, seed: int, *, units: int, minibatches: int) -> Network:
+    def train(cls, data: Data, state: State, seed: int, *, start: Classifier | None) -> Network:
         """Train on the micrographs that have answers."""
         names = sorted(set(state.known.names))
         examples = []
@@ -121,16 +125,19 @@ class Network:
             centres = (table.of(n).xy / data.scales[n] for table in (state.positives, state.negatives))
             examples.append(Example(n, data.small[n], *centres))
         pixels, radius = sum(e.pixels.size for e in examples), data.geometry.label_radius
+        few = len(state.positives) < FEW_LABELS
         settings = TrainingSettings(
-            network=NetworkSettings(units=units, dropout=0.3 if len(state.positives) < 50 else 0.0),
+            network=start.settings if start else NetworkSettings(units=16, dropout=DROPOUT if few else 0.0),
             pi=prior(data.expected, len(state.positives), len(names), pixels, radius),
             label_radius=radius,
-            epochs=5,
-            epoch_size=minibatches // 5,
-            random_tiles=24,
             seed=seed,
         )
-        return cls(data, train(examples, settings, device="cpu")[0])
+        if start:
+            share = START_SHARE if few else settings.start_share
+            settings = replace(settings, epoch_size=EPOCH_FROM_START, start_share=share)
+        else:
+            settings = replace(settings, epochs=5, epoch_size=50, random_tiles=24)
+        return cls(data, train(examples, settings, start=start, device="cpu")[0])
 
     def detect(self, names: Iterable[str]) -> Picks:
         """See `Learner`."""

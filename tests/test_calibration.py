@@ -92,6 +92,19 @@ def test_many_detections_that_say_nothing_do_not_fill_an_empty_micrograph():
     assert 0.3 < local_probabilities(half, average)[-1] < 0.7
 
 
+def test_an_empty_micrograph_has_more_room_for_false_detections():
+    _, _, evidence = detections(8, true=400, false=4000, apart=2.0)
+    calibration = calibrate(weigh(evidence, 100))
+    average = told(calibration(evidence.scores)) / 4
+    random = np.random.default_rng(9)
+    empty = [calibration(random.normal(0, 1, 1400)) for _ in range(10)]
+    found = [(local_probabilities(p, average) > 0.4).sum() for p in empty]
+    assert np.mean(found) > 10
+    assert np.mean([(local_probabilities(p, average, np.log(1.4)) > 0.4).sum() for p in empty]) < 5
+    full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.0, 1, 130)]))
+    assert np.array_equal(local_probabilities(full, average, np.log(1.4)), full)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
 def test_sure_particles_stay_on_a_micrograph_with_few(share):
     average = told(np.full(125, 0.99))

@@ -9,7 +9,7 @@ from heliodor.errors import LabelError
 from heliodor.picking.audit import assess
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.density import local_probabilities
-from heliodor.picking.threshold import TOLD
+from heliodor.picking.threshold import CROWDING, TOLD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,8 @@ class Cut:
     calibration : Calibration
     particles : float
         On such a micrograph, see `heliodor.picking.density.told`.
+    crowding : float
+        Of such a micrograph, see `heliodor.picking.density.local_probabilities`.
     given : bool
         A person chose the threshold, or answers did: it holds on every micrograph. Otherwise a micrograph with fewer
         particles needs better scores for the same probability.
@@ -38,6 +40,7 @@ class Cut:
     threshold: float
     calibration: Calibration
     particles: float
+    crowding: float
     given: bool
 
     @classmethod
@@ -45,11 +48,11 @@ class Cut:
         """Read it from the facts in a model file."""
         # A model of a version that did not say so has a number that is not far from it.
         told = about[TOLD] if TOLD in about else about["estimates"]["particles_in_sample"]
-        return cls(about["threshold"], Calibration.of_model(about), told, given)
+        return cls(about["threshold"], Calibration.of_model(about), told, about.get(CROWDING, 0.0), given)
 
     def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of all candidates of one micrograph, by their scores (N,)."""
-        return local_probabilities(self.calibration(scores), self.particles)
+        return local_probabilities(self.calibration(scores), self.particles, self.crowding)
 
     def keeps(self, candidates: Picks) -> NDArray[np.bool_]:
         """Say which candidates of one micrograph are picks."""

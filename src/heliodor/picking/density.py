@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ROUNDS = 60
+_SHARES = np.linspace(0, 1, 201)[1:]
 # Detections that are nearly surely false are many, and alike on empty and on full micrographs: they say nothing about
 # how many particles there are, but the little probability of each makes a large sum. And no single detection should
 # say too much.
@@ -27,13 +27,16 @@ def told(probabilities: NDArray[np.float64]) -> float:
     return float(np.minimum(probabilities[probabilities > _TELLING], _SURE).sum())
 
 
-def local_probabilities(probabilities: NDArray[np.float64], particles: float) -> NDArray[np.float64]:
+def local_probabilities(
+    probabilities: NDArray[np.float64], particles: float, crowding: float = 0.0
+) -> NDArray[np.float64]:
     """Lower the probabilities of detections on a micrograph that holds fewer particles than others.
 
     Detections are a Poisson process of particles and of false ones; their ratio at each score follows from the
-    probability. On one micrograph, let particles be `share` times as many as on an average one. The share that is
-    taken, at most 1, solves sum of p(share) = share * particles, both as `told` counts them; without the cap that is
-    the likeliest share. On an empty micrograph it goes to 0, however many false detections there are.
+    probability. On one micrograph, let particles be `share` times as many as on an average one; false detections are
+    then exp((1 - share) crowding) times as many. The largest share, at most 1, is taken for which the detections of
+    the micrograph speak for share * particles, as `told` counts them. On an empty micrograph it is near 0, however
+    many false detections there are.
 
     Parameters
     ----------
@@ -41,6 +44,8 @@ def local_probabilities(probabilities: NDArray[np.float64], particles: float) ->
         Of all detections on one micrograph, taking it for an average one.
     particles : float
         What `told` says of an average micrograph.
+    crowding : float
+        Logarithm of how many more false detections there would be on an average micrograph without its particles.
 
     Returns
     -------
@@ -48,15 +53,13 @@ def local_probabilities(probabilities: NDArray[np.float64], particles: float) ->
     """
     odds = probabilities / (1 - probabilities)
     telling = odds[probabilities > _TELLING]
-    low, high = 0.0, 1.0
-
-    # What the detections tell, less what the share says that they should, both over the share.
-    def surplus(share: float) -> float:
-        return float(np.minimum(telling / (1 + share * telling), _SURE / share).sum()) - particles
-
-    if surplus(1.0) >= 0:
+    false = np.exp((1 - _SHARES) * crowding)
+    spoken = np.minimum(telling / (false[:, None] + _SHARES[:, None] * telling), _SURE / _SHARES[:, None]).sum(axis=1)
+    fitting = np.flatnonzero(spoken >= particles)
+    if not len(fitting):
+        return np.zeros(len(probabilities))
+    share = _SHARES[fitting[-1]]
+    if share == 1:
         return probabilities
-    for _ in range(_ROUNDS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if surplus(middle) > 0 else (low, middle)
-    return np.asarray(low * odds / (1 + low * odds))
+    odds *= share / false[fitting[-1]]
+    return np.asarray(odds / (1 + odds))

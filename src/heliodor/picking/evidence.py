@@ -27,6 +27,7 @@ _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
 _UNUSUAL = 0.15  # difference of a decoy's noise from the median of all, as a logarithm
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
+_EMPTIED = 1.5  # exclusion radii around a particle in which there are no false detections with a good score
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
 
@@ -69,6 +70,11 @@ class Evidence:
     def open(self) -> float:
         """Share of the area where false detections may have a good score; with a bad one they are everywhere."""
         return self.clear * math.exp(-self.particles * self.claimed)
+
+    @property
+    def crowding(self) -> float:
+        """Logarithm of how many more false detections with a good score there would be without the particles."""
+        return self.particles * self.claimed * _EMPTIED**2
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""

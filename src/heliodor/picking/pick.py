@@ -27,7 +27,7 @@ from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import starting_point
 from heliodor.picking.stream import stream_scores
-from heliodor.picking.threshold import TOLD
+from heliodor.picking.threshold import CROWDING, TOLD
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import RUN, claim, surroundings, write_record
@@ -163,7 +163,7 @@ def pick(
         "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
         KEY: about[KEY],
-        **({TOLD: about[TOLD]} if TOLD in about else {}),
+        **{key: about[key] for key in (TOLD, CROWDING) if key in about},
         "evidence": about["evidence"],
     }
     write_record(folder / RUN, {**record, "result": result})

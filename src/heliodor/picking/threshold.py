@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.settings import PickSettings
 
-TOLD = "told_by_average_micrograph"
+TOLD, CROWDING = "told_by_average_micrograph", "crowding_of_average_micrograph"
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
 
@@ -72,6 +72,7 @@ def operating_point(
         "threshold": threshold,
         "evidence": about_evidence(evidence, calibration, particles),
         TOLD: told(calibration(evidence.scores)) / evidence.micrographs,
+        CROWDING: evidence.crowding,
     }
     return threshold, calibration, {**facts, **calibration.about()}
 
