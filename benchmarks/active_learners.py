@@ -50,7 +50,7 @@ class Data:
         small, scales = {}, {}
         for file in files:
             micrograph, scales[file.name] = loader(file)
-            small[file.name] = micrograph.pixels
+            small[file.name] = micrograph.seen
         return cls(name, small, scales, read_labels(labels), geometry, match_radius)
 
     @property

@@ -26,7 +26,9 @@ from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration, calibrate_known
 from heliodor.picking.detect import Detector
 from heliodor.picking.geometry import NEAREST, SPAN
+from heliodor.picking.load import FLAT
 from heliodor.picking.scoring import score_map
+from heliodor.preprocess.flatten import flatten
 from heliodor.preprocess.normalize import normalize
 from heliodor.progress import Reporter
 from heliodor.simulation.load import load_particle
@@ -139,7 +141,7 @@ def load_examples(sources: list[str], numbers: range, cache: Path) -> list[Examp
         for index in numbers:
             path = _path(cache, name, index)
             with np.load(path) as data:
-                pixels, xy = data["pixels"].astype(np.float32), data["xy"].astype(np.float64)
+                pixels, xy = flatten(data["pixels"].astype(np.float32)), data["xy"].astype(np.float64)
             examples.append(Example(path.stem, pixels, xy, np.empty((0, 2)), name))
     return examples
 
@@ -188,6 +190,7 @@ def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter
     about = {
         "pretrained_on": sources,
         "left_out": options.leave_out,
+        "normalization": FLAT,
         "span": SPAN,
         "exclusion_radius": NEAREST * SPAN / 2,
         "threshold": float(np.interp(LIKELY, calibration.probabilities, calibration.scores)),

@@ -37,12 +37,20 @@ class Micrograph:
     name : str
     flags : tuple of str
         What is found wrong with it as a whole, where somebody looked; see `heliodor.junk`.
+    flat : (ny, nx) float32 array, optional
+        The pixels without their background, where a network wants them so; see `heliodor.preprocess.flatten`.
     """
 
     pixels: NDArray[np.float32]
     pixel_size: float | None
     name: str
     flags: tuple[str, ...] = ()
+    flat: NDArray[np.float32] | None = None
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """What a network sees."""
+        return self.pixels if self.flat is None else self.flat
 
 
 def read_micrograph(

@@ -72,7 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dropout", type=float, default=None, help="probability (default: 0.3 with fewer than 50 labels, else 0)"
     )
     method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
-    method.add_argument("--normalization", choices=("gmm", "affine"), default="gmm", help="of the pixels")
+    method.add_argument(
+        "--normalization",
+        choices=("flat", "gmm", "affine"),
+        default="flat",
+        help="of the pixels: without background, by a mixture of Gaussians, or by mean and sd",
+    )
     method.add_argument("--slack", type=float, default=-1.0, help="weight of the GE penalty; -1: the paper's")
     method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
     method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")

@@ -83,4 +83,4 @@ class FeatureReader:
                 f"there is no micrograph {name} among those given; give all that have picks or labels"
             )
         small, scale = self.load(file)
-        return window_features(self.network, small.pixels, np.asarray(xy, dtype=np.float64) / scale)
+        return window_features(self.network, small.seen, np.asarray(xy, dtype=np.float64) / scale)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.junk.mask import Limits
+    from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
@@ -70,7 +71,8 @@ def general(
         )
     network, facts = start
     scorer = scorers_of_network(network, device)[0]
-    images = list(draw_sample(micrographs, settings.seed, load, {}, reporter).values())
+    sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
+    images = [m.seen for m in sample]
     scores = [score_map(scorer, image) for image in images]
     detections = [geometry.detector.maxima(s) for s in scores]
     # What simulated micrographs taught about scores says how many particles to expect; decoys say the rest.
@@ -78,10 +80,10 @@ def general(
     limits = None
     if settings.junk_mask:
         sure = [xy[known(s) > _SURE] for xy, s in detections]
-        limits = _limits(images, sure, geometry)
+        limits = _limits(sample, sure, geometry)
         inspect = Inspector(geometry.span, limits)
-        masked = zip(scores, images, strict=True)
-        detections = [geometry.detector.maxima(s, inspect.junk(image)) for s, image in masked]
+        masked = zip(scores, sample, strict=True)
+        detections = [geometry.detector.maxima(s, inspect.junk(m.pixels)) for s, m in masked]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
     evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections)
     if settings.expected_particles is None:
@@ -103,10 +105,8 @@ def general(
     return network, about
 
 
-def _limits(
-    images: Sequence[NDArray[np.float32]], sure: Sequence[NDArray[np.float64]], geometry: Geometry
-) -> Limits | None:
+def _limits(sample: Sequence[Micrograph], sure: Sequence[NDArray[np.float64]], geometry: Geometry) -> Limits | None:
     """Learn how dark particles can be from detections that are surely particles; None where there are no such."""
     if not sum(map(len, sure)):
         return None
-    return learn_limits((standardize(image, geometry.span), xy) for image, xy in zip(images, sure, strict=True))
+    return learn_limits((standardize(m.pixels, geometry.span), xy) for m, xy in zip(sample, sure, strict=True))

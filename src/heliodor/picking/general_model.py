@@ -46,7 +46,7 @@ def facts_for(
         return facts
     if raw:
         geometry = derive_geometry(diameter, size)
-        return {**facts, "geometry": asdict(geometry), "normalization": "gmm"}
+        return {**facts, "geometry": asdict(geometry), "normalization": facts.get("normalization", "gmm")}
     width = diameter / size
     if not 1 / _TOLERATED < width / SPAN < _TOLERATED:
         raise SettingsError(

@@ -142,14 +142,15 @@ def _examples(
     reporter: Reporter,
 ) -> tuple[list[Example], Limits | None]:
     """Read the labelled micrographs; learn from them what is junk, and mark it."""
-    examples = []
+    examples, standards = [], []
     for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
         small, scale = load(micrograph)
         positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
-        examples.append(Example(micrograph.name, small.pixels, positive, negative, micrograph.source))
+        examples.append(Example(micrograph.name, small.seen, positive, negative, micrograph.source))
+        if settings.junk_mask:
+            standards.append(standardize(small.pixels, geometry.span))
     if not settings.junk_mask:
         return examples, None
-    standards = [standardize(e.pixels, geometry.span) for e in examples]
     limits = learn_limits(zip(standards, (e.positives for e in examples), strict=True))
     marked = [replace(e, junk=junk_mask(s, limits)) for e, s in zip(examples, standards, strict=True)]
     share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)

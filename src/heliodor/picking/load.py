@@ -12,6 +12,7 @@ from heliodor.micrographs import Micrograph, read_micrograph
 if TYPE_CHECKING:
     from heliodor.names import MicrographFile
 
+FLAT = "flat"
 _TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
 
 
@@ -25,7 +26,9 @@ class Loader:
         Angstrom per pixel that files must have; None: whatever they have.
     factor : float
         Downsample by this, and normalize; 0: the files are preprocessed already.
-    normalization : {'gmm', 'affine'}
+    normalization : {'flat', 'gmm', 'affine'}
+        'flat': networks see the micrograph without its background, preprocessed or not; people and the search for junk
+        see it normalized by 'gmm'.
     header_pixel_size : float or None
         Stands in for the pixel size of the headers, where these have none or a wrong one.
     examine : bool
@@ -59,10 +62,11 @@ class Loader:
         geometry = about.get("geometry")
         if raw and geometry is None:
             raise SettingsError("--raw needs a model that `heliodor pick` trained, which says how to preprocess")
+        normalization = about.get("normalization", "gmm")
         if geometry is None:
-            return cls(None if any_pixel_size else about.get("pixel_size"))
+            return cls(None if any_pixel_size else about.get("pixel_size"), normalization=normalization)
         wanted = geometry["pixel_size"] * (1 if raw else geometry["factor"])
-        return cls(None if any_pixel_size else wanted, geometry["factor"] if raw else 0.0, about["normalization"])
+        return cls(None if any_pixel_size else wanted, geometry["factor"] if raw else 0.0, normalization)
 
     def __call__(self, file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
         """Return the micrograph as the network wants it, and its scale (x, y) to the pixels of the file.
@@ -79,12 +83,20 @@ class Loader:
                 "it to that, pick it in a run of its own, or mend its header"
             )
         if not self.factor:
-            return full, (1.0, 1.0)
+            return self._flattened(full), (1.0, 1.0)
         from heliodor.preprocess import preprocess  # scipy takes a while to import
 
-        small, _ = preprocess(full, factor=self.factor, normalization=self.normalization)
+        normalization = "gmm" if self.normalization == FLAT else self.normalization
+        small = self._flattened(preprocess(full, factor=self.factor, normalization=normalization)[0])
         if self.examine and full.pixel_size:
             reason = crystalline_ice(full.pixels, full.pixel_size)
             small = replace(small, flags=(reason,) if reason else ())
         (rows, columns), (m, n) = full.pixels.shape, small.pixels.shape
         return small, (columns / n, rows / m)
+
+    def _flattened(self, micrograph: Micrograph) -> Micrograph:
+        if self.normalization != FLAT:
+            return micrograph
+        from heliodor.preprocess.flatten import flatten
+
+        return replace(micrograph, flat=flatten(micrograph.pixels))

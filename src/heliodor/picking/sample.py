@@ -12,11 +12,12 @@ from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.picking.scoring import score_map
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from numpy.typing import NDArray
 
     from heliodor.junk.inspect import Inspector
+    from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
@@ -46,20 +47,21 @@ def gather_sample(
     """
     scorer, detector = scorers_of_network(network, device)[0], geometry.detector
 
-    def look(pixels: NDArray[np.float32]) -> Found:
-        return detector.maxima(score_map(scorer, pixels), inspect.junk(pixels))
+    def look(pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None) -> Found:
+        return detector.maxima(score_map(scorer, pixels), junk)
 
-    known = {e.name: e.pixels for e in examples}
-    sample = draw_sample(micrographs, seed, load, known, reporter)
-    found = {name: look(pixels) for name, pixels in sample.items()}
+    known = {e.name: (e.pixels, e.junk) for e in examples}
+    drawn = draw_sample(micrographs, seed, load, known, reporter)
+    sample = {name: (m.seen, inspect.junk(m.pixels)) if m else known[name] for name, m in drawn.items()}
+    found = {name: look(*views) for name, views in sample.items()}
     labeled = [name for name in known if name in found] or list(known)[:SAMPLE]
-    scores = ranked([(found[n] if n in found else look(known[n]))[1] for n in labeled])
+    scores = ranked([(found[n] if n in found else look(*known[n]))[1] for n in labeled])
     if len(scores):
         half = scores[min(len(scores) - 1, round(expected / 2 * len(labeled)))]
         here = sum(int((s >= half).sum()) for _, s in found.values()) / len(found)
         there = int((scores >= half).sum()) / len(labeled)
         expected *= here / there
-    images = list(sample.values())
+    images = [pixels for pixels, _ in sample.values()]
     return gather(scorer, images, detector, geometry.span, expected, seed, list(found.values())), expected
 
 
@@ -67,10 +69,10 @@ def draw_sample(
     micrographs: Sequence[MicrographFile],
     seed: int,
     load: Loader,
-    known: dict[str, NDArray[np.float32]],
+    known: Container[str],
     reporter: Reporter,
-) -> dict[str, NDArray[np.float32]]:
-    """Return the pixels of `SAMPLE` micrographs by name, drawn from all that can be read; `known` ones are not read.
+) -> dict[str, Micrograph | None]:
+    """Return `SAMPLE` micrographs by name, drawn from all that can be read; None for `known` ones, which are not read.
 
     Raises
     ------
@@ -78,16 +80,16 @@ def draw_sample(
         None can be read.
     """
     order = np.random.default_rng([seed, 0x5A]).permutation(len(micrographs))
-    sample: dict[str, NDArray[np.float32]] = {}
+    sample: dict[str, Micrograph | None] = {}
     for which in order:
         if len(sample) == SAMPLE:
             break
         micrograph = micrographs[which]
         if micrograph.name in known:
-            sample[micrograph.name] = known[micrograph.name]
+            sample[micrograph.name] = None
             continue
         try:
-            sample[micrograph.name] = load(micrograph)[0].pixels
+            sample[micrograph.name] = load(micrograph)[0]
         except MicrographError as error:
             reporter.warn(f"not in the sample for the threshold: {error}")
     if not sample:

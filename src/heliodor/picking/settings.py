@@ -31,7 +31,8 @@ class PickSettings:
     margin : float
         Angstrom from the border of a micrograph within which there are no picks. 0: particles that the border cuts
         are picked wherever their centre is on the micrograph.
-    normalization : {'gmm', 'affine'}
+    normalization : {'flat', 'gmm', 'affine'}
+        See `heliodor.picking.load.Loader`.
     model : str, optional
         Network; default: that of `start`, or conv31.
     method : str
@@ -64,7 +65,7 @@ class PickSettings:
     precision: float | None = None
     junk_mask: bool = False
     margin: float = 0.0
-    normalization: str = "gmm"
+    normalization: str = "flat"
     model: str | None = None
     method: str = "GE-binomial"
     units: int | None = None

@@ -62,7 +62,7 @@ def stream_scores(
     def score(
         group: tuple[tuple[MicrographFile, tuple[Micrograph, tuple[float, float]] | MicrographError], ...],
     ) -> list[tuple[MicrographFile, Scored | MicrographError]]:
-        images = [result[0].pixels for _, result in group if not isinstance(result, MicrographError)]
+        images = [result[0].seen for _, result in group if not isinstance(result, MicrographError)]
         if scorers:
             scorer = free.get()
             try:

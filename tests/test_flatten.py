@@ -1,0 +1,86 @@
+"""What networks see: no background, and noise of one strength, whatever else is on a micrograph."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from heliodor.preprocess.flatten import flatten
+from heliodor.preprocess.normalize import CLIP, normalize
+
+SIDE = 384
+
+
+def noise(seed=0, shape=(SIDE, SIDE)):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def ice_noise(flat):
+    """Standard deviation in a corner of plain ice."""
+    return float(flat[:100, -100:].std())
+
+
+def carbon(share):
+    """Noise, a film of carbon on the left that is darker and noisier, and beads of gold."""
+    x = np.arange(SIDE)
+    film = (x < share * SIDE).astype(np.float32)
+    pixels = noise() * (1 + 0.2 * film) - 3 * film
+    for y in range(20, SIDE, 120):
+        pixels[y : y + 10, 30:40] -= 40
+    return pixels
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.6])
+def test_noise_is_as_strong_beside_carbon_and_gold(share):
+    assert ice_noise(flatten(carbon(share))) == pytest.approx(1, abs=0.2)
+    assert abs(flatten(carbon(share))[:100, -100:].mean()) < 0.1
+
+
+def test_noise_is_as_strong_where_ice_grows_thicker():
+    """A mixture of Gaussians takes the slope for noise."""
+    pixels = noise() + np.linspace(0, 5, SIDE, dtype=np.float32)
+    assert ice_noise(normalize(pixels)[0]) < 0.9
+    assert ice_noise(flatten(pixels)) == pytest.approx(1, abs=0.05)
+
+
+def test_a_gradient_goes_and_particles_stay():
+    y, x = np.mgrid[:SIDE, :SIDE]
+    spots = np.zeros((SIDE, SIDE), np.float32)
+    centres = np.random.default_rng(1).integers(10, SIDE - 10, (60, 2))
+    spots[tuple(centres.T)] = -1
+    particles = gaussian_filter(spots, 5)
+    particles *= 2 / -particles.min()
+    pixels = noise() + particles + ((x + y) / SIDE * 5).astype(np.float32)
+    flat = flatten(pixels)
+    blocks = gaussian_filter(flat, 40)[60:-60, 60:-60]
+    assert np.abs(blocks - blocks.mean()).max() < 0.5  # of ten
+    seen = (flat * -particles).sum() / (particles**2).sum()
+    assert -seen == pytest.approx(1, abs=0.2)
+
+
+@given(st.floats(0.01, 1000), st.floats(-1e4, 1e4), st.booleans())
+def test_offset_scale_and_orientation_do_not_matter(scale, offset, turned):
+    pixels = carbon(0.3)[:200]
+    other = (pixels.T if turned else pixels) * np.float32(scale) + np.float32(offset)
+    flat = flatten(other)
+    assert np.allclose(flat.T if turned else flat, flatten(pixels), atol=max(1e-3, 1e-6 * abs(offset) / scale))
+
+
+def test_what_is_flat_stays_as_it_is():
+    once = flatten(carbon(0.3))
+    assert np.corrcoef(once.ravel(), flatten(once).ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (63, 65), (200, 40)])
+def test_small_and_padded_micrographs(shape):
+    for pixels in (np.zeros(shape, np.float32), noise(2, shape)):
+        flat = flatten(pixels)
+        assert flat.shape == shape
+        assert flat.dtype == np.float32
+        assert np.isfinite(flat).all()
+        assert np.abs(flat).max() <= CLIP
+    padded = np.zeros((SIDE, SIDE), np.float32)
+    padded[:100] = noise(3, (100, SIDE))
+    assert np.isfinite(flatten(padded)).all()
+    assert flatten(padded)[:100].std() < CLIP / 2
