@@ -23,7 +23,7 @@ export class Audit {
     byId("audit-yes").addEventListener("click", () => this.#answer("yes"));
     byId("audit-no").addEventListener("click", () => this.#answer("no"));
     byId("audit-back").addEventListener("click", () => this.#back());
-    byId("audit-again").addEventListener("click", () => this.#start());
+    byId("audit-again").addEventListener("click", () => this.#start("audit-said"));
     byId("audit-label").addEventListener("click", () => this.#label());
     byId("audit").addEventListener("keydown", (event) => this.#key(event));
     byId("audit").addEventListener("close", () => store.refreshPicks());
@@ -48,16 +48,20 @@ export class Audit {
   }
 
   async open() {
-    if (!this.#questions.length) await this.#start();
+    if (!this.#questions.length && !(await this.#start("audit-summary"))) return;
     this.#place = Math.max(0, this.#questions.findIndex((one) => !one.answer));
     byId("audit").showModal();
     this.#show();
   }
 
-  async #start() {
-    const audit = await post("api/audit/start");
-    [this.#questions, this.#result, this.#place] = [audit.questions, audit.result, 0];
-    this.#show();
+  // Draw questions; where that cannot be done, say why.
+  async #start(place) {
+    const audit = await asked("api/audit/start", place);
+    if (audit) {
+      [this.#questions, this.#result, this.#place] = [audit.questions, audit.result, 0];
+      this.#show();
+    }
+    return audit;
   }
 
   get #given() {
@@ -88,8 +92,8 @@ export class Audit {
   }
 
   async #label() {
-    const { labels } = await post("api/audit/label");
-    byId("audit-said").textContent = `${labels} labels were added; train again to use them.`;
+    const added = await asked("api/audit/label", "audit-said");
+    if (added) byId("audit-said").textContent = `${added.labels} labels were added; train again to use them.`;
   }
 
   #key(event) {
@@ -155,6 +159,15 @@ export class Audit {
     button.addEventListener("click", () => this.#store.keepThreshold(cut.threshold));
     row.append(text, button);
     return row;
+  }
+}
+
+async function asked(path, place) {
+  try {
+    return await post(path);
+  } catch (error) {
+    byId(place).textContent = error.message;
+    return null;
   }
 }
 

@@ -43,9 +43,10 @@ export class List {
 
   // The micrograph `by` places further down the list.
   neighbour(by) {
-    const place = this.#shown.indexOf(this.#store.index);
+    const { going } = this.#store;
+    const place = this.#shown.indexOf(going);
     if (place >= 0) return this.#shown[place + by] ?? -1;
-    const further = this.#shown.filter((index) => (index - this.#store.index) * by > 0);
+    const further = this.#shown.filter((index) => (index - going) * by > 0);
     return (by > 0 ? further[0] : further.at(-1)) ?? -1;
   }
 
