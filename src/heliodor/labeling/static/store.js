@@ -9,7 +9,7 @@ import { applied, Choices, History, Outbox } from "./edits.js";
 const asPick = ([x, y, score, probability, kept]) => ({ x, y, score, probability, kept });
 
 export class Store extends EventTarget {
-  micrographs = []; // {name, particles, negatives, done, picks, error}
+  micrographs = []; // {name, particles, negatives, done, picks, error, flag}
   index = -1;
   image = null; // {width, height, pixel_size, version}
   labels = new Map(); // id -> {x, y, kind}, with the edits that are on their way
@@ -197,6 +197,9 @@ export class Store extends EventTarget {
   async refreshPicks() {
     this.summary = await get("api/picks");
     this.threshold = this.summary.threshold;
+    this.micrographs.forEach((one, index) => {
+      one.flag = this.summary.flags[index];
+    });
     if (this.index >= 0) {
       const shown = this.index;
       const facts = await get(`api/micrograph/${shown}`).catch(() => null);
