@@ -45,6 +45,7 @@ for (const node of document.querySelectorAll('body *')) {
   const text = [...node.childNodes].filter((one) => one.nodeType === 3).map((one) => one.data.trim()).join('');
   if (!text || !node.checkVisibility() || node.closest(':disabled')) continue;
   const style = getComputedStyle(node);
+  if (style.paintOrder.startsWith('stroke') && node.closest('svg:has(image)')) continue; // outlined, over a picture
   const both = [rgba(node.ownerSVGElement ? style.fill : style.color), behind(node)].map(luminance);
   const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
   if (ratio < 4.5) pale.push(`${text}: ${ratio.toFixed(2)}`);
@@ -93,6 +94,12 @@ def open_browser(size: tuple[int, int] = (1400, 900)):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+
+
+def prefer(driver, scheme: str) -> None:
+    """Have a browser ask for 'dark' or 'light'."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def wait(condition, seconds: float = 60.0):
@@ -156,11 +163,6 @@ class Page:
 
     def key(self, *keys: str) -> None:
         self.actions().send_keys(*keys).perform()
-
-    def prefer(self, scheme: str) -> None:
-        """Have the browser ask for 'dark' or 'light'."""
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def low_contrast(self) -> list[str]:
         """Texts that are hard to read."""

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from browser_helpers import Label, Page, open_browser, wait
+from browser_helpers import Label, Page, open_browser, prefer, wait
 from heliodor import Picks, read_picks, write_picks
 from heliodor.picking.answers import read_answers
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_written_is_told_and_written_later(driver, serve, folder,
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_can_be_read_and_has_a_name(driver, serve, picked, scheme):
     page = Page(driver, serve("--picks", "picks.txt").url)
-    page.prefer(scheme)
+    prefer(driver, scheme)
     wait(lambda: page.text("#picks-here") != "0" and page.find("#next-pick").is_enabled())
     assert page.low_contrast() == []
     assert page.unnamed() == []

@@ -7,6 +7,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from browser_helpers import LOW_CONTRAST, open_browser, prefer
 from heliodor.cli import main
 from heliodor.errors import FormatError, SettingsError
 from heliodor.evaluation import evaluate
@@ -81,6 +82,33 @@ def test_it_is_one_file_that_asks_for_nothing(run):
         for name in ("src", "href"):
             assert found.get(name, "#").startswith(("#", "data:image/")), (tag, found)
     assert not re.search(r"https?:|url\(|@import", text)
+
+
+def test_a_browser_shows_it_in_dark_and_light_and_prints_all_of_it(run):
+    folder, _ = run
+    write_report(folder)
+    driver = open_browser()
+    try:
+        driver.get(f"file://{folder}/report.html")
+        for scheme in ("light", "dark"):
+            prefer(driver, scheme)
+            assert driver.execute_script(LOW_CONTRAST) == []
+        paper = {"width": 794 - 106, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4, less its margins
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        cut_off = driver.execute_script(
+            "return [...document.querySelectorAll('main *:not(svg *)')].filter((one) => one.scrollWidth > "
+            "one.clientWidth + 1 && getComputedStyle(one).display !== 'inline').map((one) => one.outerHTML.slice(0, 90))"
+        )
+        assert cut_off == []
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= paper["width"]
+        tops = driver.execute_script("return [...document.querySelectorAll('.averages img')].map((one) => one.y)")
+        assert len(tops) == 5
+        assert len(set(tops)) == 1
+        assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+        assert driver.get_log("browser") == []
+    finally:
+        driver.quit()
 
 
 def test_names_are_text_and_never_markup(tmp_path):
