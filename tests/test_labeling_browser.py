@@ -10,6 +10,7 @@ import pytest
 from browser_helpers import Label, Page, open_browser, prefer, wait
 from heliodor import Picks, read_picks, write_picks
 from heliodor.picking.answers import read_answers
+from labeling_helpers import half_right
 
 PIXEL = 0.5  # a browser clicks on whole pixels of the screen, of which an image pixel has three or so
 
@@ -340,16 +341,7 @@ def test_cancel_training_and_errors_of_it(driver, serve, folder, dataset):
 
 @pytest.fixture
 def picked(folder, dataset):
-    """Twenty-four candidates on two micrographs: half of them particles, half wrong, with lower scores."""
-    rng = np.random.default_rng(3)
-    parts = []
-    for name in ("001", "plain"):
-        truth = dataset[1][name][:6]
-        wrong = rng.uniform(5, 230, truth.shape)
-        scores = np.concatenate([rng.normal(2, 1, len(truth)), rng.normal(-2, 1, len(wrong))])
-        parts.append(Picks.on(name, np.concatenate([truth, wrong]), scores))
-    write_picks(folder / "picks.txt", Picks.join(parts))
-    return parts
+    write_picks(folder / "picks.txt", half_right(dataset[1]))
 
 
 def test_proposed_picks(driver, serve, folder, picked):
