@@ -52,8 +52,8 @@ for (const node of document.querySelectorAll('body *')) {
 }
 return pale;
 """
-CONTROLS = {"button", "checkbox", "combobox", "radio", "searchbox", "slider", "spinbutton", "textbox", "application",
-            "listbox", "progressbar", "dialog", "radiogroup", "image", "img", "Canvas"}  # fmt: skip
+CONTROLS = {"button", "checkbox", "combobox", "searchbox", "slider", "spinbutton", "textbox", "application",
+            "listbox", "progressbar", "dialog", "image", "img", "Canvas"}  # fmt: skip
 
 
 class Label:

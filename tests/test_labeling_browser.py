@@ -373,6 +373,9 @@ def test_audit_by_keyboard(driver, serve, folder, picked, dataset):
     page.key("n", "u")  # an answer that is taken back, and given anew
     page.key(*("y" if one else "n" for one in right))
     wait(lambda: page.text("#audit-count") == "24 of 24 answered")
+    page.key("u", "y" if right[-1] else "n")  # the last one again, by keyboard still
+    wait(lambda: page.find("#audit-over").is_displayed())
+    assert page.text("#audit-open") == "See the check"
     wait(lambda: len(read_answers(answers).open) == 0)
     assert read_answers(answers).given.tolist() == [int(one) for one in right]
     wait(lambda: "of the picks are right" in page.text("#audit-now"))

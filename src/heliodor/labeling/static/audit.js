@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 
 const byId = (id) => document.getElementById(id);
 const percent = (value) => Math.round(100 * value);
+const signed = (value, digits) => value.toFixed(digits).replace("-", "\u2212"); // a true minus
 const FEWEST = 10; // answers, as on the server
 const AROUND = 2.5; // diameters in a window
 
@@ -25,7 +26,8 @@ export class Audit {
     byId("audit-back").addEventListener("click", () => this.#back());
     byId("audit-again").addEventListener("click", () => this.#start("audit-said"));
     byId("audit-label").addEventListener("click", () => this.#label());
-    byId("audit").addEventListener("keydown", (event) => this.#key(event));
+    // Of the document: the last answer hides the button that has the focus.
+    document.addEventListener("keydown", (event) => byId("audit").open && this.#key(event));
     byId("audit").addEventListener("close", () => store.refreshPicks());
     for (const name of ["picks", "threshold"]) store.addEventListener(name, () => this.#refresh());
   }
@@ -116,6 +118,7 @@ export class Audit {
   #show() {
     const count = this.#questions.length;
     const question = this.#questions[this.#place];
+    const open = this.#given < count;
     byId("audit-count").textContent = `${this.#given} of ${count} answered`;
     Object.assign(byId("audit-bar"), { max: Math.max(count, 1), value: this.#given });
     byId("audit-question").hidden = !question;
@@ -130,11 +133,13 @@ export class Audit {
     const result = this.#result;
     byId("audit-result").hidden = !result;
     byId("audit-few").hidden = Boolean(result);
-    byId("audit-few").textContent = `After ${FEWEST} answers this shows how many of the picks are right at each threshold.`;
+    byId("audit-few").textContent = this.#given < FEWEST
+      ? `After ${FEWEST} answers this shows how many of the picks are right at each threshold.`
+      : "The answers are being weighed.";
     byId("audit-summary").textContent = result
       ? sentence(result.now)
       : "How many of the picks are right? Sixty quick answers tell.";
-    byId("audit-open").textContent = this.#given ? "Continue the check" : "Check the picks";
+    byId("audit-open").textContent = !this.#given ? "Check the picks" : open ? "Continue the check" : "See the check";
     if (result) this.#showResult(result);
   }
 
@@ -149,7 +154,7 @@ export class Audit {
   #choice(name, cut) {
     const row = Object.assign(document.createElement("div"), { className: "row" });
     const text = Object.assign(document.createElement("span"), {
-      textContent: `${name}: above ${cut.threshold.toFixed(2)}, ${cut.picks.toLocaleString("en")} picks, ${percent(cut.precision[0])}\u00a0% right`,
+      textContent: `${name}: above ${signed(cut.threshold, 2)}, ${cut.picks.toLocaleString("en")} picks, ${percent(cut.precision[0])}\u00a0% right`,
     });
     const used = Math.abs(cut.threshold - this.#store.threshold) < 1e-9;
     const button = Object.assign(document.createElement("button"), {
@@ -198,7 +203,7 @@ function drawCurve(svg, { curve, now }, threshold) {
   const at = Math.min(Math.max(x(threshold), left), width - 6);
   parts.push(part("line", { x1: at, x2: at, y1: 6, y2: height - bottom, class: "now" }));
   for (const [value, anchor] of [[low, ""], [high, "end"]]) {
-    parts.push(part("text", { x: x(value), y: height - 6, class: anchor }, value.toFixed(1)));
+    parts.push(part("text", { x: x(value), y: height - 6, class: anchor }, signed(value, 1)));
   }
   parts.push(part("text", { x: (left + width) / 2, y: height - 6, class: "middle" }, "score above"));
   svg.replaceChildren(...parts);

@@ -198,7 +198,7 @@ tools.addEventListener("point", position);
 tools.addEventListener("choose", chosen);
 tools.addEventListener("tool", () => {
   for (const button of document.querySelectorAll("[data-tool]")) {
-    button.setAttribute("aria-checked", String(button.dataset.tool === tools.tool));
+    button.setAttribute("aria-pressed", String(button.dataset.tool === tools.tool));
   }
   byId("marks").dataset.tool = tools.tool;
 });
