@@ -46,6 +46,7 @@ export class PickPanel {
   }
 
   async #export() {
+    byId("exported").textContent = "Saving\u2026"; // half a million picks take seconds
     try {
       const { path, picks } = await post("api/export");
       byId("exported").textContent = `${counted(picks)} picks: ${path}`;
