@@ -1,70 +1,51 @@
-"""Draw docs/labeling.png and docs/labeling-audit.png: the labelling page on the results of scripts/demo.
+"""Draw the pictures of the labelling page and of the report, on the results of scripts/demo.
 
 python docs/make_page_pictures.py
 
-Needs chromium and chromedriver. The questions of the audit that are about the four micrographs that a person labelled
-whole are answered by these labels.
+Needs chromium and chromedriver. Writes docs/labeling.png, labeling-audit.png, report.png and report-picks.png. The
+questions of the audit that are about the four micrographs that a person labelled whole are answered by these labels.
 """
 
 from __future__ import annotations
 
 import io
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from selenium import webdriver
 
 from heliodor import read_picks
 from heliodor.picking.answers import read_answers
+from heliodor.report.write import write_report
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples/apoferritin"
+sys.path.insert(0, str(ROOT / "tests"))
+from browser_helpers import Label, Page, open_browser, prefer, wait  # noqa: E402
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+EXAMPLE, DEMO = ROOT / "examples/apoferritin", ROOT / "demo-output"
 MATCH_RADIUS = 14.0  # pixels
-GREYS, COLOURS = 48, 120  # in a picture
+GREYS, COLOURS = 32, 120  # in a picture; Pillow tells no more greys apart
 RED, PANEL = (255, 107, 129), (30, 33, 38)  # of page.css: too rare, or too grey, to be found
+SHRUNK = {"width": 1200, "height": 1500, "deviceScaleFactor": 0.8, "mobile": False}  # the window of the report
 
 
-def serve(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """Start the page; return the process and the address."""
-    shutil.copy(EXAMPLE / "labels.txt", folder)
-    words = ["label", EXAMPLE, "--labels", "labels.txt", "--diameter", "120", "--picks", ROOT / "demo-output"]
-    command = [sys.executable, "-m", "heliodor", *map(str, words), "--port", "0"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, next(line.strip() for line in process.stdout if line.strip().startswith("http://"))
-
-
-def browser() -> webdriver.Chrome:
-    """Start chromium without a window."""
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,887"):
-        options.add_argument(word)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
-    return driver
-
-
-def wait(driver: webdriver.Chrome, condition: str) -> None:
-    """Wait until a condition in JavaScript holds."""
-    end = time.monotonic() + 120
-    while not driver.execute_script(f"return {condition}"):
-        if time.monotonic() > end:
-            raise TimeoutError(condition)
-        time.sleep(0.1)
+def keep(driver: Chrome, name: str, selector: str = "body", height: int | None = None) -> None:
+    """Write what the browser shows of an element, or the top of its window, in few greys and few colours."""
     time.sleep(1)
-
-
-def keep(driver: webdriver.Chrome, name: str, selector: str = "body") -> None:
-    """Write what the browser shows of an element, in few greys and few colours."""
-    picture = driver.find_element("css selector", selector).screenshot_as_png
+    whole = height is None
+    picture = (
+        driver.find_element("css selector", selector).screenshot_as_png if whole else driver.get_screenshot_as_png()
+    )
     image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image = image.crop((0, 0, image.width, height or image.height))
     pixels = np.asarray(image).reshape(-1, 3)
     coloured = pixels[np.ptp(pixels.astype(int), axis=1) > 40]  # few among the greys, which would have all the palette
     colours = Image.fromarray(coloured[None]).quantize(COLOURS).getpalette()
@@ -74,7 +55,7 @@ def keep(driver: webdriver.Chrome, name: str, selector: str = "body") -> None:
     image.quantize(palette=palette, dither=Image.Dither.NONE).save(ROOT / "docs" / name, optimize=True)
 
 
-def answer_questions(driver: webdriver.Chrome, path: Path) -> None:
+def answer_questions(driver: Chrome, path: Path) -> None:
     """Answer as the person who labelled these micrographs."""
     human = read_picks(EXAMPLE / "human.txt")
     asked = read_answers(path).picks
@@ -89,26 +70,45 @@ def answer_questions(driver: webdriver.Chrome, path: Path) -> None:
             )
 
 
+def draw_page(driver: Chrome, folder: Path) -> None:
+    """Take the pictures of the labelling page."""
+    shutil.copy(EXAMPLE / "labels.txt", folder)
+    label = Label(str(EXAMPLE), "--diameter", "120", "--picks", str(DEMO), "--port", "0", cwd=folder)
+    prefer(driver, "dark")
+    page = Page(driver, label.url)
+    wait(lambda: page.text("#picks-here") != "0")
+    wait(lambda: driver.execute_script("return document.querySelectorAll('.thumb[src]').length") == 8)
+    keep(driver, "labeling.png")
+    page.click("#audit-open")
+    wait(lambda: page.find("#audit").is_displayed())
+    answer_questions(driver, folder / "labels-audit.tsv")
+    page = Page(driver, label.url)
+    wait(lambda: page.text("#audit-open") == "Continue the check")
+    page.click("#audit-open")
+    wait(lambda: driver.execute_script("return document.getElementById('audit-window').complete"))
+    keep(driver, "labeling-audit.png", "#audit")
+    label.close()
+
+
+def draw_report(driver: Chrome) -> None:
+    """Take the pictures of the report: its top, and the windows around picks."""
+    prefer(driver, "light")
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", SHRUNK)
+    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    driver.get(write_report(DEMO).as_uri())
+    driver.execute_script("document.querySelector('.path').remove()")  # of this computer
+    keep(driver, "report.png", height=744)
+    driver.execute_script("document.querySelector('#picks h2').scrollIntoView()")
+    keep(driver, "report-picks.png", height=1200)
+
+
 def main() -> None:
-    """Take both pictures."""
+    """Take all pictures."""
+    driver = open_browser((1280, 887))
     with tempfile.TemporaryDirectory() as name:
-        process, address = serve(Path(name))
-        driver = browser()
-        driver.get(address)
-        wait(driver, "document.getElementById('picks-here').textContent > 0")
-        wait(driver, "document.querySelectorAll('.thumb[src]').length == 8")
-        keep(driver, "labeling.png")
-        driver.execute_script("document.getElementById('audit-open').click()")
-        wait(driver, "document.getElementById('audit').open")
-        answer_questions(driver, Path(name) / "labels-audit.tsv")
-        driver.refresh()
-        wait(driver, "document.getElementById('audit-open').textContent == 'Continue the check'")
-        driver.execute_script("document.getElementById('audit-open').click()")
-        wait(driver, "document.getElementById('audit').open && document.getElementById('audit-window').complete")
-        keep(driver, "labeling-audit.png", "#audit")
-        driver.quit()
-        process.terminate()
-        process.wait()
+        draw_page(driver, Path(name))
+    draw_report(driver)
+    driver.quit()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,42 @@ DRIVER = shutil.which("chromedriver") or ""
 WHY_NOT = "needs chromium and chromedriver (Debian: apt-get install chromium-driver)"
 
 
+# Texts in sight whose contrast with what is behind them is below 4.5 (WCAG 2.1, 1.4.3); disabled ones may be paler.
+LOW_CONTRAST = """
+const context = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+context.globalCompositeOperation = 'copy';
+const rgba = (colour) => {
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data;
+};
+const luminance = (colour) => [...colour.slice(0, 3)]
+  .map((value) => value / 255)
+  .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, value, k) => sum + value * [0.2126, 0.7152, 0.0722][k], 0);
+const behind = (node) => {
+  for (let one = node; one; one = one.parentElement) {
+    const colour = rgba(getComputedStyle(one).backgroundColor);
+    if (colour[3] > 128) return colour;
+  }
+  return [255, 255, 255];
+};
+const pale = [];
+for (const node of document.querySelectorAll('body *')) {
+  const text = [...node.childNodes].filter((one) => one.nodeType === 3).map((one) => one.data.trim()).join('');
+  if (!text || !node.checkVisibility() || node.closest(':disabled')) continue;
+  const style = getComputedStyle(node);
+  if (style.paintOrder.startsWith('stroke') && node.closest('svg:has(image)')) continue; // outlined, over a picture
+  const both = [rgba(node.ownerSVGElement ? style.fill : style.color), behind(node)].map(luminance);
+  const ratio = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+  if (ratio < 4.5) pale.push(`${text}: ${ratio.toFixed(2)}`);
+}
+return pale;
+"""
+CONTROLS = {"button", "checkbox", "combobox", "searchbox", "slider", "spinbutton", "textbox", "application",
+            "listbox", "progressbar", "dialog", "image", "img", "Canvas"}  # fmt: skip
+
+
 class Label:
     """`heliodor label` in a process of its own."""
 
@@ -58,6 +94,12 @@ def open_browser(size: tuple[int, int] = (1400, 900)):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+
+
+def prefer(driver, scheme: str) -> None:
+    """Have a browser ask for 'dark' or 'light'."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def wait(condition, seconds: float = 60.0):
@@ -121,6 +163,17 @@ class Page:
 
     def key(self, *keys: str) -> None:
         self.actions().send_keys(*keys).perform()
+
+    def low_contrast(self) -> list[str]:
+        """Texts that are hard to read."""
+        return self.driver.execute_script(LOW_CONTRAST)
+
+    def unnamed(self) -> list[str]:
+        """Roles of controls and pictures that a screen reader has no name for."""
+        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        seen = [(node["role"]["value"], node.get("name", {}).get("value")) for node in nodes if not node["ignored"]]
+        assert len(seen) > 20
+        return [role for role, name in seen if role in CONTROLS and not name]
 
     def errors(self) -> list[str]:
         """What the browser's console holds: CSP refusals, exceptions, failed requests."""

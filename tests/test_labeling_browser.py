@@ -7,9 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from browser_helpers import Label, Page, open_browser, wait
+from browser_helpers import Label, Page, open_browser, prefer, wait
 from heliodor import Picks, read_picks, write_picks
 from heliodor.picking.answers import read_answers
+from labeling_helpers import half_right
 
 PIXEL = 0.5  # a browser clicks on whole pixels of the screen, of which an image pixel has three or so
 
@@ -114,6 +115,86 @@ def test_next_done_and_list(driver, serve, folder):
     page.click("#row-3")
     wait(lambda: page.text("#name") == "with space")
     assert page.errors() == []
+
+
+def test_next_pressed_faster_than_micrographs_come(driver, serve):
+    page = Page(driver, serve().url)
+    page.key("n", "n", "n", "p")
+    wait(lambda: page.text("#name") == "plain")
+    page.settle()
+    assert page.text("#name") == "plain"
+    assert page.errors() == []
+
+
+def test_pixels_that_cannot_be_read_are_told(driver, serve, folder):
+    whole = (folder / "micrographs/001.mrc").read_bytes()
+    (folder / "micrographs/001.mrc").write_bytes(whole[: len(whole) // 2])
+    page = Page(driver, serve().url)  # its header says how large it is
+    wait(lambda: "truncated" in page.text("#problem") and page.find("#problem").is_displayed())
+    wait(lambda: "unreadable" in page.text("#row-0"))
+    page.key("n")
+    wait(lambda: page.text("#name") == "a.b.c")
+    page.settle()
+    assert not page.find("#problem").is_displayed()
+
+
+def test_what_cannot_be_written_is_told_and_written_later(driver, serve, folder, picked):
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    wait(lambda: page.find("#audit-section").is_displayed())
+    (folder / "labels-session.json").unlink()
+    for name in ("labels-session.json", "labels-audit.tsv"):
+        (folder / name / "in the way").mkdir(parents=True)
+    (folder / "labels-runs").write_text("")
+    page.key("]")
+    wait(lambda: "cannot write" in page.text("#trouble") and page.find("#trouble").is_displayed())
+    assert page.text("#saved") == "not saved"
+    width = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] == width[1]  # the message is long, and the page stays as wide as it is
+    page.click("#audit-open")
+    wait(lambda: "cannot write" in page.text("#audit-summary"))
+    assert not page.find("#audit").is_displayed()
+    page.click("#train")
+    wait(lambda: "cannot write" in page.text("#train-note"))
+    shutil.rmtree(folder / "labels-session.json")
+    wait(lambda: page.text("#saved") == "saved")
+    assert "cannot write" in page.text("#train-note")
+    assert json.loads((folder / "labels-session.json").read_text())["threshold"] is not None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_can_be_read_and_has_a_name(driver, serve, picked, scheme):
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    prefer(driver, scheme)
+    wait(lambda: page.text("#picks-here") != "0" and page.find("#next-pick").is_enabled())
+    assert page.low_contrast() == []
+    assert page.unnamed() == []
+    page.key("g")
+    wait(lambda: page.find("#ask").is_displayed())
+    assert page.low_contrast() == []
+    for dialog in ("#help", "#audit"):
+        page.click(f"{dialog}-open")
+        wait(lambda dialog=dialog: page.find(dialog).is_displayed())
+        assert page.low_contrast() == []
+        assert page.unnamed() == []
+        page.key("\ue00c")  # Escape
+    assert page.errors() == []
+
+
+def test_a_small_window_holds_everything(driver, serve, picked):
+    size = driver.get_window_size()
+    driver.set_window_size(1024, 700)
+    try:
+        page = Page(driver, serve("--picks", "picks.txt").url)
+        wait(lambda: page.text("#picks-here") != "0")
+        pixels = driver.execute_script("const e = document.documentElement; return [e.scrollWidth, e.scrollHeight]")
+        assert pixels == driver.execute_script("return [innerWidth, innerHeight]")
+        for selector in ("#done", "[data-tool=erase]", "#help-open", "#zoom-in", "#totals"):
+            box = page.find(selector).rect
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= pixels[0]
+            assert box["y"] + box["height"] <= pixels[1]
+    finally:
+        driver.set_window_size(size["width"], size["height"])
 
 
 def test_keyboard_alone(driver, serve, folder):
@@ -260,16 +341,7 @@ def test_cancel_training_and_errors_of_it(driver, serve, folder, dataset):
 
 @pytest.fixture
 def picked(folder, dataset):
-    """Twenty-four candidates on two micrographs: half of them particles, half wrong, with lower scores."""
-    rng = np.random.default_rng(3)
-    parts = []
-    for name in ("001", "plain"):
-        truth = dataset[1][name][:6]
-        wrong = rng.uniform(5, 230, truth.shape)
-        scores = np.concatenate([rng.normal(2, 1, len(truth)), rng.normal(-2, 1, len(wrong))])
-        parts.append(Picks.on(name, np.concatenate([truth, wrong]), scores))
-    write_picks(folder / "picks.txt", Picks.join(parts))
-    return parts
+    write_picks(folder / "picks.txt", half_right(dataset[1]))
 
 
 def test_proposed_picks(driver, serve, folder, picked):
@@ -301,6 +373,9 @@ def test_audit_by_keyboard(driver, serve, folder, picked, dataset):
     page.key("n", "u")  # an answer that is taken back, and given anew
     page.key(*("y" if one else "n" for one in right))
     wait(lambda: page.text("#audit-count") == "24 of 24 answered")
+    page.key("u", "y" if right[-1] else "n")  # the last one again, by keyboard still
+    wait(lambda: page.find("#audit-over").is_displayed())
+    assert page.text("#audit-open") == "See the check"
     wait(lambda: len(read_answers(answers).open) == 0)
     assert read_answers(answers).given.tolist() == [int(one) for one in right]
     wait(lambda: "of the picks are right" in page.text("#audit-now"))

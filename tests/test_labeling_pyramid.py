@@ -12,7 +12,7 @@ from PIL import Image
 
 from heliodor.errors import MicrographError
 from heliodor.labeling.images import BoundedCache, Images
-from heliodor.labeling.pyramid import TILE, Look, Pyramid, level_sigma
+from heliodor.labeling.pyramid import TILE, Look, Pyramid, level_sigma, size_of_levels
 from heliodor.names import MicrographFile
 
 
@@ -153,6 +153,25 @@ def test_memory_stays_within_the_limit(files):
         images.tile(index, 0, 0, 0, Look())
         images.thumbnail(index)
     assert images.nbytes < 1_000_000
+
+
+@given(st.integers(1, 900), st.integers(1, 900))
+@settings(max_examples=20, deadline=None)
+def test_the_size_of_levels_is_known_before_they_are_made(ny, nx):
+    assert size_of_levels(nx, ny) == Pyramid.of(noise((ny, nx))).nbytes
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(1_700_000, True), (1_500_000, False)])
+def test_reading_ahead_does_not_push_out_what_is_looked_at(files, monkeypatch, limit, kept):
+    images = Images(files, limit=limit)  # a pyramid of these takes 800,000 bytes
+    images.tile(0, 0, 0, 0, Look())
+    images.read_ahead(1)
+    read = []
+    monkeypatch.setattr("heliodor.labeling.images.read_micrograph", read.append)
+    images.tile(0, 0, 0, 0, Look())
+    if kept:
+        images.tile(1, 0, 0, 0, Look())
+    assert read == []
 
 
 def test_windows_over_the_edge_are_filled_with_grey(files):

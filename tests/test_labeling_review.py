@@ -14,21 +14,15 @@ from heliodor.find import find_micrographs
 from heliodor.labeling.app import App
 from heliodor.labeling.labels import Edit
 from heliodor.picking.answers import read_answers
+from labeling_helpers import half_right
 
 DIAMETER = 40.0  # angstrom, 20 pixels
 
 
 @pytest.fixture
 def app(dataset, tmp_path):
-    """Twenty-four candidates on two micrographs, half of them particles with better scores; two labels."""
-    rng = np.random.default_rng(3)
-    parts = []
-    for name in ("001", "plain"):
-        truth = dataset[1][name][:6]
-        wrong = rng.uniform(5, 230, truth.shape)
-        scores = np.concatenate([rng.normal(2, 1, len(truth)), rng.normal(-2, 1, len(wrong))])
-        parts.append(Picks.on(name, np.concatenate([truth, wrong]), scores))
-    write_picks(tmp_path / "picks.txt", Picks.join(parts))
+    """Candidates on two micrographs, half of them right, and two labels."""
+    write_picks(tmp_path / "picks.txt", half_right(dataset[1]))
     write_picks(tmp_path / "l.txt", Picks.on("001", dataset[1]["001"][[0, 11]]))  # the last is no candidate
     app = App(find_micrographs([dataset[0]]), tmp_path / "l.txt", picks=tmp_path / "picks.txt", diameter=DIAMETER)
     app._reading.join()

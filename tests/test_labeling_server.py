@@ -205,10 +205,12 @@ def test_too_large_or_without_length(server):
         ("api/edit/0", []),
         ("api/edit/0", {"edits": "all"}),
         ("api/edit/0", {"edits": [{"do": "add", "id": "a", "x": 1e9, "y": 1, "kind": "particle"}]}),
+        ("api/edit/0", {"edits": [{"do": "add", "id": "a", "x": 10**400, "y": 1, "kind": "particle"}]}),
         ("api/edit/0", {"edits": [{"do": "done"}] * 20_001}),
         ("api/choices", 5),
         ("api/choices", {"diameter": "wide"}),
         ("api/choices", {"diameter": -1}),
+        ("api/choices", {"diameter": 10**400}),
         ("api/choices", {"threshold": True}),
     ],
 )

@@ -291,13 +291,15 @@ def test_candidates_of_a_run(micrographs, tmp_path):
     found = Picks.on("001", np.arange(8).reshape(4, 2), [3, 2, 1, -1], [0.9, 0.8, 0.5, 0.1])
     write_picks(tmp_path / "candidates.star", found)
     write_picks(tmp_path / "picks.star", found.select([0]).without_probabilities())  # it asked more here
-    (tmp_path / "run.json").write_text(json.dumps({"result": {"estimates": {"threshold": 1.0}}}))
+    flags = {"plain": ["empty: no picks", "crystalline ice"], "of another set": ["empty: no picks"]}
+    (tmp_path / "run.json").write_text(json.dumps({"result": {"estimates": {"threshold": 1.0}, "flags": flags}}))
     candidates = Candidates.read(tmp_path, micrographs)
     index = names(micrographs).index("001")
     assert [row[3] for row in candidates.of(index)] == [0.9, 0.8, 0.5, 0.1]
     assert candidates.counts(candidates.automatic) == {index: 1}
     assert candidates.counts(0.99) == {index: 3}
     assert candidates.summary()["kept"] == 1
+    assert candidates.summary()["flags"] == {names(micrographs).index("plain"): "empty: no picks, crystalline ice"}
     probabilities = candidates.summary()["probabilities"]
     assert probabilities[0] == 0.1
     assert probabilities[-1] is None

@@ -63,11 +63,29 @@ def test_tiff_and_png(tmp_path):
     tifffile.imwrite(tmp_path / "x.tif", PIXELS.astype(np.uint16))
     Image.fromarray(PIXELS.astype(np.uint8)).save(tmp_path / "x.png")
     Image.fromarray(PIXELS.astype(np.uint16)).save(tmp_path / "y.png")
-    for name in ("x.tif", "x.png", "y.png"):
+    Image.fromarray(PIXELS.astype(np.uint16)).save(tmp_path / "lzw.tif", compression="tiff_lzw")
+    for name in ("x.tif", "lzw.tif", "x.png", "y.png"):
         read = read_micrograph(tmp_path / name)
         np.testing.assert_array_equal(read.pixels, PIXELS)
         assert read.pixel_size is None
         assert read_header(tmp_path / name) == ((5, 7), None)
+
+
+def test_frames_of_a_compressed_tiff(tmp_path):
+    frames = [np.full((5, 7), k, dtype=np.uint8) for k in range(3)]
+    first, *others = map(Image.fromarray, frames)
+    first.save(tmp_path / "x.tif", save_all=True, append_images=others, compression="tiff_lzw")
+    np.testing.assert_array_equal(read_frames(tmp_path / "x.tif"), frames)
+    with pytest.raises(MicrographError, match=r"stack or volume of shape \(3, 5, 7\)"):
+        read_header(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("name", ["x.mrc", "x.tif", "x.png"])
+def test_a_header_is_read_without_the_pixels(tmp_path, name):
+    write_micrograph(tmp_path / name, Micrograph(np.random.default_rng(0).normal(size=(50, 70)).astype("f"), None, "x"))
+    raw = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(raw[: len(raw) * 2 // 3] + bytes(len(raw) - len(raw) * 2 // 3))
+    assert read_header(tmp_path / name) == ((50, 70), None)
 
 
 def damaged(folder):

@@ -32,7 +32,10 @@ def test_uncertain_picks_of_many_micrographs_come_first():
     assert max(p.value for p in found) == found[0].value <= 1
     for p in found:
         assert p.probability == pytest.approx(1 / (1 + np.exp(1.0 - p.score)))
-    assert found[0].reason == f"uncertain: {found[0].probability:.0%} particle; nothing labelled on this micrograph"
+    assert (
+        found[0].reason
+        == f"uncertain: {100 * found[0].probability:.0f} % particle; nothing labelled on this micrograph"
+    )
 
 
 def test_calibrated_probabilities_decide_where_there_are_any():
@@ -74,7 +77,7 @@ def test_features_tell_alike_from_unlike():
     labels = Picks.on("other", [[5, 5]])
     first, *rest = propose(candidates, labels, radius=5, picks=4, features=features).picks
     assert first.xy == (350.0, 0.0)
-    assert first.reason == "uncertain: 50% particle; unlike what is labelled; nothing labelled on this micrograph"
+    assert first.reason == "uncertain: 50 % particle; unlike what is labelled; nothing labelled on this micrograph"
     assert not any("unlike" in p.reason for p in rest)
     assert asked == ["m", "other"]
     # Without any label what was chosen first is what the others are compared with.

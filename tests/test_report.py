@@ -7,6 +7,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from browser_helpers import LOW_CONTRAST, open_browser, prefer
 from heliodor.cli import main
 from heliodor.errors import FormatError, SettingsError
 from heliodor.evaluation import evaluate
@@ -14,6 +15,7 @@ from heliodor.evaluation.reliability import reliability
 from heliodor.files import write_text
 from heliodor.formats import star, write_picks
 from heliodor.names import MicrographFile
+from heliodor.picking.answers import NO, OPEN, YES, Answers, write_answers
 from heliodor.picking.threshold import TOLD
 from heliodor.picks import Picks
 from heliodor.report.detections import Detections
@@ -81,6 +83,33 @@ def test_it_is_one_file_that_asks_for_nothing(run):
         for name in ("src", "href"):
             assert found.get(name, "#").startswith(("#", "data:image/")), (tag, found)
     assert not re.search(r"https?:|url\(|@import", text)
+
+
+def test_a_browser_shows_it_in_dark_and_light_and_prints_all_of_it(run):
+    folder, _ = run
+    write_report(folder)
+    driver = open_browser()
+    try:
+        driver.get(f"file://{folder}/report.html")
+        for scheme in ("light", "dark"):
+            prefer(driver, scheme)
+            assert driver.execute_script(LOW_CONTRAST) == []
+        paper = {"width": 794 - 106, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4, less its margins
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        cut_off = driver.execute_script(
+            "return [...document.querySelectorAll('main *:not(svg *)')].filter((one) => one.scrollWidth > "
+            "one.clientWidth + 1 && getComputedStyle(one).display !== 'inline').map((one) => one.outerHTML)"
+        )
+        assert cut_off == []
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= paper["width"]
+        tops = driver.execute_script("return [...document.querySelectorAll('.averages img')].map((one) => one.y)")
+        assert len(tops) == 5
+        assert len(set(tops)) == 1
+        assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+        assert driver.get_log("browser") == []
+    finally:
+        driver.quit()
 
 
 def test_names_are_text_and_never_markup(tmp_path):
@@ -324,6 +353,31 @@ def test_against_complete_labels(run, tmp_path):
     assert f"precision of the picks {found.precision:.3f}" in page.text
     assert f"recall {found.recall:.3f}" in page.text
     assert "expected calibration error" in page.text
+
+
+def test_against_answers(run, tmp_path, capsys):
+    folder, picks = run
+    below = Picks.on("a.b.c", [[60, 60]], [-2.0])
+    write_candidates(folder, picks, below)
+    estimates = {"expected_particles": 1.0, "particles_in_sample": 1.0, "threshold": 0.75}
+    change_record(folder, calibration=CALIBRATION, estimates=estimates)
+    asked = Picks.join([picks.select([3, 9, 1]), below])
+    write_answers(tmp_path / "audit.tsv", Answers(asked, [YES, YES, OPEN, NO]))
+    command = ["report", str(folder), "--audit", str(tmp_path / "audit.tsv")]
+    assert main(command) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert "3 answers to \u201cis this a particle?\u201d, of which 2 are yes." in page.text
+    odds = np.log([1 / 9, 9])
+    chances = 1 / (1 + np.exp(-np.interp(asked.scores[[0, 1, 3]], [-3, 9], odds)))
+    error = reliability(chances, [True, True, False], bins=5).error
+    assert f"expected calibration error {error:.3f}" in page.text
+    for other in (asked.renamed({"001": "of another run"}), Picks(asked.names, asked.xy + 0.01, asked.scores)):
+        write_answers(tmp_path / "audit.tsv", Answers(other, [YES, YES, OPEN, NO]))
+        assert main(command) == 2
+        assert "that this run does not have" in capsys.readouterr().err
+    write_answers(tmp_path / "audit.tsv", Answers(asked))
+    assert main(command) == 2
+    assert "no question" in capsys.readouterr().err
 
 
 def test_labels_of_other_micrographs_are_refused(run, tmp_path, capsys):

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MENDS = {
-    errno.ENOSPC: "free some space, or choose another output folder with -o, and run again",
-    errno.EDQUOT: "your quota is used up: free some space, or choose another output folder with -o",
-    errno.EACCES: "choose a folder that you may write to with -o",
-    errno.EPERM: "choose a folder that you may write to with -o",
-    errno.EROFS: "the file system is read-only: choose another folder with -o",
-    errno.ENOTDIR: "a file stands where a folder is needed: remove it or choose another folder with -o",
-    errno.EEXIST: "a file stands where a folder is needed: remove it or choose another folder with -o",
-    errno.EISDIR: "a folder stands where the file should go: remove it or choose another name with -o",
-    errno.ENAMETOOLONG: "choose a shorter name with -o",
+    errno.ENOSPC: "free some space, or choose another folder, and run again",
+    errno.EDQUOT: "your quota is used up: free some space, or choose another folder",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed: remove it or choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed: remove it or choose another folder",
+    errno.EISDIR: "a folder stands where the file should go: remove it or choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 

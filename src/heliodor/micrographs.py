@@ -7,7 +7,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from heliodor.files import atomic_path
 from heliodor.names import stem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 MRC, TIFF, PNG = (".mrc", ".mrcs"), (".tif", ".tiff"), (".png", ".jpg", ".jpeg")
 READABLE = MRC + TIFF + PNG
 WRITABLE = ("mrc", "tiff", "tif", "png", "jpg", "jpeg")
@@ -119,30 +122,19 @@ def _to_float(raw: NDArray[Any]) -> tuple[NDArray[np.float32], float, float]:
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[tuple[int, int], float | None]:
-    """Return the shape (ny, nx) and the pixel size in angstrom, or None, without reading an MRC's pixels.
+    """Return the shape (ny, nx) and the pixel size in angstrom, or None, without reading the pixels.
 
     Raises
     ------
     MicrographError
         The file is missing, has no header that can be read, or is not an image of two dimensions.
     """
-    import mrcfile
-
     path = Path(path)
-    if path.suffix.lower() not in MRC:
-        micrograph = read_micrograph(path)
-        return micrograph.pixels.shape, micrograph.pixel_size
-    check_there(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with mrcfile.open(path, permissive=True, header_only=True) as mrc:
-                sections, rows, columns = (int(mrc.header[key]) for key in ("nz", "ny", "nx"))
-                size = _mrc_pixel_size(mrc)
-    except (ValueError, OSError, AttributeError, TypeError) as error:
-        raise MicrographError(f"{path}: not a readable MRC file ({_first_line(error)})") from error
-    _check_flat(path, (sections, rows, columns) if sections > 1 else (rows, columns))
-    return (rows, columns), size
+    shape, size = _read(path, _mrc_header, _tiff_header, _png_header)
+    if len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    _check_flat(path, shape)
+    return (shape[0], shape[1]), size
 
 
 def _check_flat(path: Path, shape: tuple[int, ...]) -> None:
@@ -166,11 +158,16 @@ def check_there(path: Path) -> None:
 
 
 def _read_pixels(path: Path) -> tuple[NDArray[Any], float | None]:
+    return _read(path, _read_mrc, _read_tiff, _read_png)
+
+
+def _read(path: Path, mrc: Callable[[Path], T], tiff: Callable[[Path], T], png: Callable[[Path], T]) -> T:
+    """Read with the function for this kind of file; whatever is wrong is a `MicrographError`."""
     check_there(path)
     kind = path.suffix.lower()
     if kind not in READABLE:
         raise MicrographError(f"{path}: not a kind of image that is read here; give {', '.join(READABLE)}")
-    read = _read_mrc if kind in MRC else _read_tiff if kind in TIFF else _read_png
+    read = mrc if kind in MRC else tiff if kind in TIFF else png
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -191,6 +188,27 @@ def _mrc_pixel_size(mrc: Any) -> float | None:
     return size if np.isfinite(size) and size > 0 else None
 
 
+def _mrc_header(path: Path) -> tuple[tuple[int, ...], float | None]:
+    import mrcfile
+
+    with mrcfile.open(path, permissive=True, header_only=True) as mrc:
+        return tuple(int(mrc.header[key]) for key in ("nz", "ny", "nx")), _mrc_pixel_size(mrc)
+
+
+def _tiff_header(path: Path) -> tuple[tuple[int, ...], float | None]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return file.series[0].shape, None
+
+
+def _png_header(path: Path) -> tuple[tuple[int, ...], float | None]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.size[::-1], None
+
+
 def _read_mrc(path: Path) -> tuple[NDArray[Any], float | None]:
     import mrcfile
 
@@ -209,7 +227,21 @@ def _read_mrc(path: Path) -> tuple[NDArray[Any], float | None]:
 def _read_tiff(path: Path) -> tuple[NDArray[Any], float | None]:
     import tifffile
 
-    return tifffile.imread(path), None
+    try:
+        return tifffile.imread(path), None
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+    return _read_compressed_tiff(path), None
+
+
+def _read_compressed_tiff(path: Path) -> NDArray[Any]:
+    """Read what tifffile leaves to a library of codecs, LZW for one, with the one that Pillow brings."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(path) as image:
+        frames = [np.array(frame) for frame in ImageSequence.Iterator(image)]
+    return frames[0] if len(frames) == 1 else np.stack(frames)
 
 
 def _read_png(path: Path) -> tuple[NDArray[Any], float | None]:

@@ -18,6 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="all particles of some micrographs, to compare the picks with",
     )
+    parser.add_argument(
+        "--audit", default=None, metavar="FILE",
+        help="answers about picks of this run, which heliodor label --picks wrote, to compare the probabilities with",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,10 +29,12 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.console import console_reporter
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
+    from heliodor.picking.answers import read_answers
     from heliodor.report.write import write_report
 
     micrographs = find_micrographs(options.micrographs, missing="keep")
     labels = read_picks(options.labels) if options.labels else None
-    path = write_report(options.folder, micrographs, labels=labels, reporter=console_reporter())
+    answers = read_answers(options.audit) if options.audit else None
+    path = write_report(options.folder, micrographs, labels=labels, answers=answers, reporter=console_reporter())
     sys.stdout.write(f"{path}\n")
     return 0

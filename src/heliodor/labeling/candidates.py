@@ -43,12 +43,15 @@ class Candidates:
     automatic : float
         Threshold of the run, below the scores of all picks where there is no run. A run may ask more of the picks on
         some micrographs; a threshold that a person chooses is the same on all.
+    flags : mapping
+        Number of a micrograph that the run calls bad as a whole -> in what.
     """
 
     picks: Picks = field(default_factory=lambda: Picks([], []))
     rows: Mapping[int, NDArray[np.intp]] = field(default_factory=dict)
     kept: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
     automatic: float = 0.0
+    flags: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], micrographs: Sequence[MicrographFile]) -> Candidates:
@@ -66,7 +69,8 @@ class Candidates:
         if len(results) > 1:
             run = set(places(read_picks(results[1])))
             kept = np.array([place in run for place in places(found)], dtype=bool)
-        names = match_names(found.micrographs(), micrographs)
+        threshold, flagged = _read_record(folder / _RECORD) if results else (0.0, {})
+        names = match_names([*found.micrographs(), *(flagged.keys() - set(found.micrographs()))], micrographs)
         ours = np.array([name in names for name in found.names], dtype=bool)
         picks, kept = found.select(ours).renamed(names), kept[ours]
         numbers = {m.name: index for index, m in enumerate(micrographs)}
@@ -76,7 +80,8 @@ class Candidates:
             table.setdefault(numbers[picks.names[row]], []).append(row)
         rows = {index: np.array(own, dtype=np.intp) for index, own in table.items()}
         if results:
-            return cls(picks, rows, kept, _threshold_of_run(folder / _RECORD))
+            flags = {numbers[names[name]]: ", ".join(why) for name, why in flagged.items() if name in names}
+            return cls(picks, rows, kept, threshold, flags)
         return cls(picks, rows, kept, float(picks.scores.min()) - 0.01 if picks.has_scores else 0.0)
 
     @cached_property
@@ -115,6 +120,7 @@ class Candidates:
             "probabilities": likely,
             "automatic": self.automatic,
             "kept": int(self.kept.sum()),
+            "flags": dict(self.flags),
         }
 
     def counts(self, threshold: float) -> dict[int, int]:
@@ -128,8 +134,10 @@ def places(picks: Picks) -> list[tuple[str, float, float]]:
     return list(zip(picks.names.tolist(), *picks.xy.round(3).T.tolist(), strict=True))
 
 
-def _threshold_of_run(record: Path) -> float:
+def _read_record(record: Path) -> tuple[float, dict[str, list[str]]]:
+    """Return the threshold of a run, and what is wrong with micrographs that it calls bad as a whole."""
     try:
-        return float(json.loads(record.read_text(encoding="utf-8"))["result"]["estimates"]["threshold"])
+        result = json.loads(record.read_text(encoding="utf-8"))["result"]
+        return float(result["estimates"]["threshold"]), dict(result.get("flags", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{record}: not the record of a finished run ({error!r}); finish it first") from error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from heliodor.errors import LabelError, SettingsError
-from heliodor.labeling.labels import Edit
+from heliodor.labeling.labels import Edit, is_number
 from heliodor.labeling.messages import NotFoundError, Request, Response, as_jpeg, as_json
 from heliodor.labeling.pyramid import Look
 
@@ -112,7 +111,7 @@ def choose(app: App, request: Request) -> Response:
     for name, value in chosen.items():
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not is_number(value):
             raise SettingsError(f"the {name} must be a number")
         if name == "diameter" and not 0 < value <= 100_000:
             raise SettingsError(f"the diameter must be more than 0 and at most 100000 A. Got {value:g} instead.")

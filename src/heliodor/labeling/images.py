@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from heliodor.errors import MicrographError
-from heliodor.labeling.pyramid import Look, Pyramid
+from heliodor.labeling.pyramid import Look, Pyramid, size_of_levels
 from heliodor.micrographs import read_header, read_micrograph
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PYRAMIDS = 256 * 2**20  # bytes
+PYRAMIDS = 512 * 2**20  # bytes: two micrographs of 11,500 x 8,200 pixels
 THUMBNAILS = 32 * 2**20
 _THUMBNAIL = 112  # pixels along the longer side
 _QUALITY = 88
@@ -109,6 +109,7 @@ class Images:
         self, micrographs: Sequence[MicrographFile], pixel_size: float | None = None, limit: int = PYRAMIDS
     ) -> None:
         self._micrographs, self._pixel_size = micrographs, pixel_size
+        self._limit = limit
         self._pyramids: BoundedCache[Pyramid] = BoundedCache(limit, lambda pyramid: pyramid.nbytes)
         self._thumbnails: BoundedCache[bytes] = BoundedCache(THUMBNAILS, len)
         self._headers: dict[int, Header] = {}
@@ -171,8 +172,10 @@ class Images:
         return _jpeg(square)
 
     def read_ahead(self, index: int) -> None:
-        """Read a micrograph that is likely to be looked at next."""
-        self._pyramid(index)
+        """Read a micrograph that is likely to be looked at next, unless that would push out one as large as it."""
+        header = self.header(index)
+        if 2 * size_of_levels(header.width, header.height) <= self._limit:
+            self._pyramid(index)
 
     def thumbnail(self, index: int) -> bytes:
         """Return a small JPEG of the whole micrograph."""

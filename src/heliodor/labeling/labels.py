@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 import secrets
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,10 +82,15 @@ class Edit:
         return Label(self.x, self.y, self.kind)
 
 
+def is_number(value: Any) -> bool:
+    """Say whether a value of JSON is a number that a float can hold: true is none, nor is an integer of 400 digits."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
 def _coordinate(value: Any, size: int) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise LabelError("a coordinate is a number")
     if not -0.5 <= value <= size - 0.5:
         raise LabelError(f"the coordinate {value:g} is off the micrograph")

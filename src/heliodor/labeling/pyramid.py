@@ -128,6 +128,15 @@ class Pyramid:
         return smooth[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
+def size_of_levels(width: int, height: int) -> int:
+    """Return the memory in bytes that the levels of a micrograph take."""
+    pixels = 0
+    while max(width, height) > _SMALLEST:
+        pixels += width * height
+        width, height = (width + 1) // 2, (height + 1) // 2
+    return 2 * (pixels + width * height)
+
+
 def level_sigma(lowpass: float, level: int) -> float:
     """Return the Gaussian, in pixels of a level, that is left to do once blocks have been averaged.
 

@@ -159,7 +159,7 @@ class Training:
         if progress.state == "cancelled":
             return
         if code not in (0, 1):  # 1: some micrographs were skipped
-            killed = f"the run was killed by signal {-code}, for lack of memory perhaps; train again: it goes on"
+            killed = f"the run was killed by signal {-code}, for lack of memory perhaps; train again"
             progress.error = killed if code < 0 else last.removeprefix("heliodor: error: ")
             progress.state = "failed"
             return

@@ -259,7 +259,7 @@ def _vectors(picks: Picks, features: Features) -> NDArray[np.floating]:
 
 
 def _reason(probability: float, unlike: bool, fresh: bool) -> str:
-    parts = [f"{'uncertain: ' if abs(probability - 0.5) <= _NEAR else ''}{probability:.0%} particle"]
+    parts = [f"{'uncertain: ' if abs(probability - 0.5) <= _NEAR else ''}{100 * probability:.0f} % particle"]
     if unlike:
         parts.append("unlike what is labelled")
     if fresh:

@@ -1,4 +1,4 @@
-"""The part of the report that compares the picks with complete labels of some micrographs."""
+"""The parts of the report that compare the picks with what a person says: complete labels, or answers about some."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.errors import LabelError
 from heliodor.evaluation import evaluate
 from heliodor.evaluation.reliability import reliability
+from heliodor.picking.answers import OPEN, YES
 from heliodor.report.markup import table, tag
 from heliodor.report.plot import Axis, Plot, figure
 from heliodor.report.tally import even
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.evaluation.report import Evaluation, Scores
+    from heliodor.picking.answers import Answers
     from heliodor.picks import Picks
     from heliodor.report.run import Run
 
 _POINTS = 400  # of a curve
+_FEW = 5  # bins of some sixty answers
 
 
 def comparison(run: Run, found: Picks, picked: NDArray[np.bool_], labels: Picks) -> list[Element]:
@@ -54,7 +58,9 @@ def comparison(run: Run, found: Picks, picked: NDArray[np.bool_], labels: Picks)
     )
     charts = [_curve(result, of_picks.overall)]
     if np.isfinite(found.probabilities).all():
-        charts.append(_reliability(found, result))
+        # In the order of the curve; where scores are equal, so are probabilities.
+        ranked = found.probabilities[np.argsort(-found.scores, kind="stable")]
+        charts.append(_reliability(ranked, result.curve.hit, "labelled"))
     return [tag("p", text), _table(result, of_picks), tag("div", *charts, class_="pair")]
 
 
@@ -83,19 +89,53 @@ def _curve(result: Evaluation, here: Scores) -> Element:
     return figure(plot, "Every threshold; the ring is the picks.", ("c1", "precision and recall"))
 
 
-def _reliability(found: Picks, result: Evaluation) -> Element:
-    # In the order of the curve; where scores are equal, so are probabilities.
-    ranked = found.probabilities[np.argsort(-found.scores, kind="stable")]
-    seen = reliability(ranked, result.curve.hit)
+def answered(found: Picks, answers: Answers) -> list[Element]:
+    """Draw probabilities against what a person said of the detections that were asked about.
+
+    Parameters
+    ----------
+    found : Picks
+        Detections on the micrographs of the answers.
+    answers : Answers
+        Open ones do not count.
+
+    Raises
+    ------
+    LabelError
+        None was given, one is about a detection of another run, or the detections have no probabilities.
+    """
+    given = answers.given != OPEN
+    if not given.any():
+        raise LabelError("no question of the audit was answered; answer some, or leave it out")
+    likely = dict(zip(_places(found), found.probabilities.tolist(), strict=True))
+    asked = [likely.get(place) for place in _places(answers.picks.select(given))]
+    if None in asked:
+        raise LabelError("an answer is about a detection that this run does not have; give the answers about its picks")
+    probabilities = np.array(asked, dtype=np.float64)
+    if not np.isfinite(probabilities).all():
+        raise LabelError("the detections of this run have no probabilities that the answers could be compared with")
+    right = answers.given[given] == YES
+    text = f"{several(len(right), 'answer')} to \u201cis this a particle?\u201d, of which {int(right.sum()):,} are yes."
+    chart = _reliability(probabilities, right, "called particles", bins=_FEW)
+    return [tag("div", chart, tag("p", text), class_="pair")]
+
+
+def _places(picks: Picks) -> list[tuple[str, float, float]]:
+    """Return what tells detections apart, rounded as in every file that they stand in."""
+    return list(zip(picks.names.tolist(), *picks.xy.round(3).T.tolist(), strict=True))
+
+
+def _reliability(probabilities: NDArray[np.float64], true: NDArray[np.bool_], what: str, bins: int = 10) -> Element:
+    seen = reliability(probabilities, true, bins)
     plot = Plot(
-        "fraction that is labelled against the probability given",
+        f"fraction {what} against the probability given",
         Axis("probability given", 0.0, 1.0),
-        Axis("fraction labelled", 0.0, 1.0),
+        Axis(f"fraction {what}", 0.0, 1.0),
     )
     plot.line([0, 1], [0, 1], "grey dashed")
     plot.intervals(seen.claimed, seen.low, seen.high, "c1")
     plot.line(seen.claimed, seen.true, "c1")
-    names = [f"{count:,} detections: {p:.2f} given, {t:.2f} labelled" for count, p, t in
+    names = [f"{count:,} detections: {p:.2f} given, {t:.2f} {what}" for count, p, t in
              zip(seen.counts.tolist(), seen.claimed.tolist(), seen.true.tolist(), strict=True)]  # fmt: skip
     plot.dots(seen.claimed, seen.true, "c1", names)
     text = f"Reliability, with 95 % intervals: expected calibration error {seen.error:.3f}."

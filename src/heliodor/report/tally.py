@@ -61,8 +61,8 @@ class Tally:
         return np.where(self.picked, self.counts, np.nan)
 
     def rows_of(self, names: Iterable[str]) -> list[int]:
-        """Return the rows of some micrographs, those that were skipped left out."""
-        return [row for row in (self._rows[name] for name in names) if self.picked[row]]
+        """Return the rows of some micrographs, those that were skipped, or are not of the run, left out."""
+        return [row for name in names if (row := self._rows.get(name)) is not None and self.picked[row]]
 
     def picks(self, row: int) -> Picks:
         """Return the picks of a micrograph, best first."""

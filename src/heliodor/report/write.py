@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heliodor.files import write_text
 from heliodor.progress import SILENT, Reporter
 from heliodor.report import charts, pictures, scores, summary
-from heliodor.report.comparison import comparison
+from heliodor.report.comparison import answered, comparison
 from heliodor.report.detections import Detections
 from heliodor.report.markup import page, tag
 from heliodor.report.run import read_run
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from heliodor.names import MicrographFile
+    from heliodor.picking.answers import Answers
     from heliodor.picks import Picks
     from heliodor.report.run import Run
 
@@ -33,6 +34,7 @@ def write_report(
     micrographs: Sequence[MicrographFile] = (),
     *,
     labels: Picks | None = None,
+    answers: Answers | None = None,
     reporter: Reporter = SILENT,
 ) -> Path:
     """Write `report.html` into the folder of a run, from the files there.
@@ -46,6 +48,8 @@ def write_report(
         Where the micrographs are now, if they were moved; with their defocus, if that is to be shown.
     labels : Picks, optional
         All particles of some micrographs, in full-size pixels: the picks are compared with them.
+    answers : Answers, optional
+        About some detections of this run: their probabilities are compared with them.
     reporter : Reporter
 
     Returns
@@ -56,24 +60,27 @@ def write_report(
     Raises
     ------
     SettingsError, LabelError, FormatError
-        See `heliodor.report.run.read_run`.
+        See `heliodor.report.run.read_run` and `heliodor.report.comparison.answered`.
     OutputError
         The report cannot be written.
     """
     run = read_run(Path(folder), micrographs)
     path = run.folder / REPORT
-    write_text(path, page(f"{run.folder.resolve().name} \N{EN DASH} heliodor", compose(run, labels, reporter)))
+    write_text(path, page(f"{run.folder.resolve().name} \N{EN DASH} heliodor", compose(run, labels, answers, reporter)))
     return path
 
 
-def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) -> list[Element]:
+def compose(
+    run: Run, labels: Picks | None = None, answers: Answers | None = None, reporter: Reporter = SILENT
+) -> list[Element]:
     """Make the parts of the page."""
     tally = Tally.of(run)
     rows, sample, labeled = pictures.rows_to_read(run, tally), tally.spread(SAMPLE), []
     if labels is not None:
         labels, files = resolve_labels(labels, run.micrographs)
         labeled = tally.rows_of([file.name for file in files])
-    detections = Detections(run, tally, [*rows, *sample, *labeled])
+    asked = tally.rows_of(answers.picks.micrographs()) if answers is not None else []
+    detections = Detections(run, tally, [*rows, *sample, *labeled, *asked])
     views, unreadable = pictures.read_views(run, detections, rows, reporter)
     shown = pictures.choose_shown(run, tally, views)
     found = summary.labels_found(run, tally)
@@ -82,6 +89,7 @@ def compose(run: Run, labels: Picks | None = None, reporter: Reporter = SILENT) 
         ("Picks", pictures.windows(run, tally, views)),
         ("Scores and threshold", scores.scores(run, *detections.join(sample), len(sample))),
         *([("Against labels", comparison(run, *detections.join(labeled), labels))] if labels is not None else []),
+        *([("Against answers", answered(detections.join(asked)[0], answers))] if answers is not None else []),
         ("Over the set", charts.over_the_set(run, tally, shown)),
         ("Training", charts.training(run)),
         ("Micrographs with trouble", summary.trouble(run, unreadable)),

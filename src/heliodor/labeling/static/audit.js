@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 
 const byId = (id) => document.getElementById(id);
 const percent = (value) => Math.round(100 * value);
+const signed = (value, digits) => value.toFixed(digits).replace("-", "\u2212"); // a true minus
 const FEWEST = 10; // answers, as on the server
 const AROUND = 2.5; // diameters in a window
 
@@ -23,9 +24,10 @@ export class Audit {
     byId("audit-yes").addEventListener("click", () => this.#answer("yes"));
     byId("audit-no").addEventListener("click", () => this.#answer("no"));
     byId("audit-back").addEventListener("click", () => this.#back());
-    byId("audit-again").addEventListener("click", () => this.#start());
+    byId("audit-again").addEventListener("click", () => this.#start("audit-said"));
     byId("audit-label").addEventListener("click", () => this.#label());
-    byId("audit").addEventListener("keydown", (event) => this.#key(event));
+    // Of the document: the last answer hides the button that has the focus.
+    document.addEventListener("keydown", (event) => byId("audit").open && this.#key(event));
     byId("audit").addEventListener("close", () => store.refreshPicks());
     for (const name of ["picks", "threshold"]) store.addEventListener(name, () => this.#refresh());
   }
@@ -48,16 +50,20 @@ export class Audit {
   }
 
   async open() {
-    if (!this.#questions.length) await this.#start();
+    if (!this.#questions.length && !(await this.#start("audit-summary"))) return;
     this.#place = Math.max(0, this.#questions.findIndex((one) => !one.answer));
     byId("audit").showModal();
     this.#show();
   }
 
-  async #start() {
-    const audit = await post("api/audit/start");
-    [this.#questions, this.#result, this.#place] = [audit.questions, audit.result, 0];
-    this.#show();
+  // Draw questions; where that cannot be done, say why.
+  async #start(place) {
+    const audit = await asked("api/audit/start", place);
+    if (audit) {
+      [this.#questions, this.#result, this.#place] = [audit.questions, audit.result, 0];
+      this.#show();
+    }
+    return audit;
   }
 
   get #given() {
@@ -88,8 +94,8 @@ export class Audit {
   }
 
   async #label() {
-    const { labels } = await post("api/audit/label");
-    byId("audit-said").textContent = `${labels} labels were added; train again to use them.`;
+    const added = await asked("api/audit/label", "audit-said");
+    if (added) byId("audit-said").textContent = `${added.labels} labels were added; train again to use them.`;
   }
 
   #key(event) {
@@ -112,6 +118,7 @@ export class Audit {
   #show() {
     const count = this.#questions.length;
     const question = this.#questions[this.#place];
+    const open = this.#given < count;
     byId("audit-count").textContent = `${this.#given} of ${count} answered`;
     Object.assign(byId("audit-bar"), { max: Math.max(count, 1), value: this.#given });
     byId("audit-question").hidden = !question;
@@ -126,11 +133,13 @@ export class Audit {
     const result = this.#result;
     byId("audit-result").hidden = !result;
     byId("audit-few").hidden = Boolean(result);
-    byId("audit-few").textContent = `After ${FEWEST} answers this shows how many of the picks are right at each threshold.`;
+    byId("audit-few").textContent = this.#given < FEWEST
+      ? `After ${FEWEST} answers this shows how many of the picks are right at each threshold.`
+      : "The answers are being weighed.";
     byId("audit-summary").textContent = result
       ? sentence(result.now)
       : "How many of the picks are right? Sixty quick answers tell.";
-    byId("audit-open").textContent = this.#given ? "Continue the check" : "Check the picks";
+    byId("audit-open").textContent = !this.#given ? "Check the picks" : open ? "Continue the check" : "See the check";
     if (result) this.#showResult(result);
   }
 
@@ -145,7 +154,7 @@ export class Audit {
   #choice(name, cut) {
     const row = Object.assign(document.createElement("div"), { className: "row" });
     const text = Object.assign(document.createElement("span"), {
-      textContent: `${name}: above ${cut.threshold.toFixed(2)}, ${cut.picks.toLocaleString("en")} picks, ${percent(cut.precision[0])}\u00a0% right`,
+      textContent: `${name}: above ${signed(cut.threshold, 2)}, ${cut.picks.toLocaleString("en")} picks, ${percent(cut.precision[0])}\u00a0% right`,
     });
     const used = Math.abs(cut.threshold - this.#store.threshold) < 1e-9;
     const button = Object.assign(document.createElement("button"), {
@@ -155,6 +164,15 @@ export class Audit {
     button.addEventListener("click", () => this.#store.keepThreshold(cut.threshold));
     row.append(text, button);
     return row;
+  }
+}
+
+async function asked(path, place) {
+  try {
+    return await post(path);
+  } catch (error) {
+    byId(place).textContent = error.message;
+    return null;
   }
 }
 
@@ -185,7 +203,7 @@ function drawCurve(svg, { curve, now }, threshold) {
   const at = Math.min(Math.max(x(threshold), left), width - 6);
   parts.push(part("line", { x1: at, x2: at, y1: 6, y2: height - bottom, class: "now" }));
   for (const [value, anchor] of [[low, ""], [high, "end"]]) {
-    parts.push(part("text", { x: x(value), y: height - 6, class: anchor }, value.toFixed(1)));
+    parts.push(part("text", { x: x(value), y: height - 6, class: anchor }, signed(value, 1)));
   }
   parts.push(part("text", { x: (left + width) / 2, y: height - 6, class: "middle" }, "score above"));
   svg.replaceChildren(...parts);

@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 
 const STEPS = 500; // of undo
-const PATIENCE = 1500; // milliseconds until an edit that did not arrive is sent again
+const PATIENCE = 1500; // milliseconds until what did not arrive is sent again
 
 export function applied(labels, edits) {
   const result = new Map(labels);
@@ -108,7 +108,47 @@ export class Outbox {
         this.waiting.splice(0, count); // it will never be taken
         this.#events.dropped();
       }
-      await new Promise((resolve) => setTimeout(resolve, PATIENCE));
+      await patience();
     }
   }
 }
+
+// Choices on their way: the newest value of each, sent again and again until the server has written it.
+export class Choices {
+  #waiting = {};
+  #sending = null;
+  #told;
+
+  constructor(told) {
+    this.#told = told;
+  }
+
+  get waiting() {
+    return this.#sending !== null;
+  }
+
+  // Resolves when all that waits has been written, or refused.
+  keep(values) {
+    Object.assign(this.#waiting, values);
+    this.#sending ??= this.#flush();
+    return this.#sending;
+  }
+
+  async #flush() {
+    while (Object.keys(this.#waiting).length) {
+      const values = this.#waiting;
+      this.#waiting = {};
+      try {
+        await post("api/choices", values);
+      } catch (error) {
+        this.#told(error.message);
+        if (error.status !== 422) this.#waiting = { ...values, ...this.#waiting };
+        await patience();
+      }
+    }
+    this.#sending = null;
+    this.#told("");
+  }
+}
+
+const patience = () => new Promise((resolve) => setTimeout(resolve, PATIENCE));

@@ -9,7 +9,7 @@ const FILTERS = {
   unlabelled: (one) => one.particles + one.negatives === 0,
   done: (one) => one.done,
   open: (one) => !one.done,
-  flagged: (one) => Boolean(one.error || one.proposed),
+  flagged: (one) => Boolean(one.error || one.flag || one.proposed),
 };
 
 export class List {
@@ -43,9 +43,10 @@ export class List {
 
   // The micrograph `by` places further down the list.
   neighbour(by) {
-    const place = this.#shown.indexOf(this.#store.index);
+    const { going } = this.#store;
+    const place = this.#shown.indexOf(going);
     if (place >= 0) return this.#shown[place + by] ?? -1;
-    const further = this.#shown.filter((index) => (index - this.#store.index) * by > 0);
+    const further = this.#shown.filter((index) => (index - going) * by > 0);
     return (by > 0 ? further[0] : further.at(-1)) ?? -1;
   }
 
@@ -109,7 +110,7 @@ export class List {
     row.setAttribute("aria-selected", String(chosen));
     row.setAttribute("aria-posinset", String(index + 1));
     row.setAttribute("aria-setsize", String(this.#store.micrographs.length));
-    row.title = one.error ?? one.name;
+    row.title = one.error ?? (one.flag ? `${one.name}: ${one.flag}` : one.name);
     const [image, name, facts, flags] = row.children;
     const url = this.#thumbnails.get(index);
     if (url && image.getAttribute("src") !== url) image.src = url;
@@ -122,7 +123,7 @@ export class List {
         ...parts.filter(([, count]) => count).flatMap(([kind, count]) => [element("i", `dot ${kind}`), `${count} `]),
       );
     }
-    const marks = [one.done && "done", one.proposed && "proposed", one.error && "unreadable"].filter(Boolean);
+    const marks = [one.done && "done", one.proposed && "proposed", one.flag && "flagged", one.error && "unreadable"].filter(Boolean);
     if (flags.dataset.text !== marks.join(" ")) {
       flags.dataset.text = marks.join(" ");
       flags.replaceChildren(...marks.map((mark) => Object.assign(element("span", `flag ${mark}`), { textContent: mark })));

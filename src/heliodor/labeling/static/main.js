@@ -56,9 +56,11 @@ function relabelled() {
 
 // Files are written within milliseconds: say so only where it takes longer.
 function saving() {
-  const status = byId("saved");
-  status.textContent = store.connection || (store.unsaved ? "" : "saved");
-  status.className = store.connection ? "bad" : "faint";
+  const trouble = store.connection;
+  byId("saved").textContent = trouble ? "not saved" : store.unsaved ? "" : "saved";
+  byId("saved").className = trouble ? "bad" : "faint";
+  byId("trouble").hidden = !trouble;
+  byId("trouble").textContent = trouble;
 }
 
 // Once the micrograph is there, have the server read the next.
@@ -189,13 +191,14 @@ view.addEventListener("draw", () => {
   byId("stage").setAttribute("aria-busy", String(view.tiles.busy));
   if (!view.tiles.busy) ahead();
 });
+view.addEventListener("problem", (event) => store.fail(event.detail));
 view.addEventListener("move", scaleBar);
 store.addEventListener("open", scaleBar);
 tools.addEventListener("point", position);
 tools.addEventListener("choose", chosen);
 tools.addEventListener("tool", () => {
   for (const button of document.querySelectorAll("[data-tool]")) {
-    button.setAttribute("aria-checked", String(button.dataset.tool === tools.tool));
+    button.setAttribute("aria-pressed", String(button.dataset.tool === tools.tool));
   }
   byId("marks").dataset.tool = tools.tool;
 });

@@ -10,10 +10,8 @@ const STORED = "heliodor-look";
 export class LabelPanel {
   constructor(store) {
     const field = byId("diameter");
-    field.addEventListener("change", async () => {
-      const value = Number(field.value);
-      if (value > 0) await store.keepDiameter(value);
-      field.value = store.diameter ?? "";
+    field.addEventListener("change", () => {
+      if (field.value && field.reportValidity()) store.keepDiameter(field.valueAsNumber);
     });
     const refresh = () => {
       const all = (name) => store.micrographs.reduce((sum, one) => sum + one[name], 0);
@@ -48,6 +46,7 @@ export class PickPanel {
   }
 
   async #export() {
+    byId("exported").textContent = "Saving\u2026"; // half a million picks take seconds
     try {
       const { path, picks } = await post("api/export");
       byId("exported").textContent = `${counted(picks)} picks: ${path}`;
@@ -169,11 +168,8 @@ export class ImagePanel extends EventTarget {
 
 export class TrainPanel {
   constructor(store) {
-    const failed = (error) => {
-      byId("train-note").textContent = error.message;
-    };
-    byId("train").addEventListener("click", () => store.train().catch(failed));
-    byId("cancel").addEventListener("click", () => store.cancelTraining().catch(failed));
+    byId("train").addEventListener("click", store.train);
+    byId("cancel").addEventListener("click", store.cancelTraining);
     for (const name of ["training", "labels"]) store.addEventListener(name, () => this.refresh(store));
   }
 
@@ -194,7 +190,9 @@ export class TrainPanel {
     const count = counting ? `, ${training.done} of ${training.total}` : "";
     byId("train-what").textContent = (training.what ?? "") + count;
     byId("train-time").textContent = running ? `${Math.round(training.seconds)} s` : "";
-    byId("train-note").textContent = said(training);
+    const failed = store.refused || (training.state === "failed" && training.error);
+    byId("train-note").textContent = failed || said(training);
+    byId("train-note").className = failed ? "bad" : "faint";
   }
 }
 
@@ -205,7 +203,6 @@ function hint(labels, store) {
 }
 
 function said(training) {
-  if (training.state === "failed") return training.error;
   if (training.state === "cancelled") return "Cancelled.";
   if (training.state === "done") return `Trained and picked in ${Math.round(training.seconds)} s.`;
   return training.notes?.at(-1) ?? "";

@@ -4,12 +4,12 @@
 // tab's changes come in at any time, and nothing that was clicked is lost while the connection is.
 
 import { get, post } from "./api.js";
-import { applied, History, Outbox } from "./edits.js";
+import { applied, Choices, History, Outbox } from "./edits.js";
 
 const asPick = ([x, y, score, probability, kept]) => ({ x, y, score, probability, kept });
 
 export class Store extends EventTarget {
-  micrographs = []; // {name, particles, negatives, done, picks, error}
+  micrographs = []; // {name, particles, negatives, done, picks, error, flag}
   index = -1;
   image = null; // {width, height, pixel_size, version}
   labels = new Map(); // id -> {x, y, kind}, with the edits that are on their way
@@ -20,6 +20,7 @@ export class Store extends EventTarget {
   training = { state: "idle" };
   problem = ""; // why the micrograph cannot be shown
   connection = ""; // what is wrong with it
+  refused = ""; // why training could not be started or stopped
   history = new History();
   #confirmed = new Map();
   #known = 0; // revision of the micrograph's labels
@@ -28,16 +29,20 @@ export class Store extends EventTarget {
   #outbox = new Outbox({
     base: (index) => (index === this.index ? this.#known : -1),
     confirmed: (index, answer, edits) => index === this.index && this.#confirm(answer, edits),
-    told: (problem) => {
-      this.connection = problem;
-      this.#tell("saving");
-    },
+    told: (problem) => this.#told(problem),
     dropped: () => this.#relabel(),
   });
+  #choices = new Choices((problem) => this.#told(problem));
   #opening = 0;
+  going = -1; // the micrograph that was asked for last: n, pressed again before it is there, goes on from it
 
   #tell(...names) {
     for (const name of names) this.dispatchEvent(new Event(name));
+  }
+
+  #told(problem) {
+    this.connection = problem;
+    this.#tell("saving");
   }
 
   async start() {
@@ -60,6 +65,7 @@ export class Store extends EventTarget {
   async open(index) {
     if (index < 0 || index >= this.micrographs.length) return;
     const turn = ++this.#opening;
+    this.going = index;
     let facts = null;
     let problem = "";
     try {
@@ -78,6 +84,13 @@ export class Store extends EventTarget {
     if (facts) this.micrographs[index].done = facts.done;
     this.#relabel();
     this.#tell("open");
+  }
+
+  // The micrograph that is shown has a header, and no pixels that can be read.
+  fail(problem) {
+    if (this.problem) return; // each of its tiles says so
+    [this.image, this.problem, this.picks] = [null, problem, []];
+    this.#tell("labels", "open");
   }
 
   get current() {
@@ -127,7 +140,7 @@ export class Store extends EventTarget {
   }
 
   get unsaved() {
-    return this.#outbox.waiting.length > 0;
+    return this.#outbox.waiting.length > 0 || this.#choices.waiting;
   }
 
   #confirm(answer, edits) {
@@ -155,13 +168,9 @@ export class Store extends EventTarget {
       const changes = await get(`api/changes?${query}`);
       if (changes.micrograph && changes.micrograph.index === this.index) this.#accept(changes.micrograph);
       this.#take(changes);
-      if (this.connection && !this.unsaved) {
-        this.connection = "";
-        this.#tell("saving");
-      }
+      if (this.connection && !this.unsaved) this.#told("");
     } catch (error) {
-      this.connection = error.status === 403 ? error.message : "No connection to heliodor label";
-      this.#tell("saving");
+      this.#told(error.status === 403 ? error.message : "No connection to heliodor label");
     }
     const busy = this.training.state === "running";
     setTimeout(() => this.#poll(), document.hidden ? 4000 : busy ? 400 : 1000);
@@ -178,7 +187,9 @@ export class Store extends EventTarget {
     this.training = changes.training;
     if (changes.picks_version !== this.#picksVersion) {
       this.#picksVersion = changes.picks_version;
-      this.refreshPicks();
+      this.refreshPicks().catch(() => {
+        this.#picksVersion = 0; // asked for again when the connection is back
+      });
     }
     this.#tell("list", "training");
   }
@@ -186,6 +197,9 @@ export class Store extends EventTarget {
   async refreshPicks() {
     this.summary = await get("api/picks");
     this.threshold = this.summary.threshold;
+    this.micrographs.forEach((one, index) => {
+      one.flag = this.summary.flags[index];
+    });
     if (this.index >= 0) {
       const shown = this.index;
       const facts = await get(`api/micrograph/${shown}`).catch(() => null);
@@ -216,23 +230,25 @@ export class Store extends EventTarget {
 
   async keepThreshold(value) {
     this.previewThreshold(value);
-    await post("api/choices", { threshold: value });
-    await this.#count();
+    await Promise.all([this.#choices.keep({ threshold: value }), this.#count()]);
   }
 
-  async keepDiameter(value) {
-    await post("api/choices", { diameter: value });
+  keepDiameter(value) {
     this.diameter = value;
     this.#tell("labels");
+    return this.#choices.keep({ diameter: value });
   }
 
-  async train() {
-    this.training = await post("api/train");
-    this.#tell("training");
-  }
+  train = () => this.#steer("api/train");
+  cancelTraining = () => this.#steer("api/cancel");
 
-  async cancelTraining() {
-    this.training = await post("api/cancel");
+  async #steer(path) {
+    this.refused = "";
+    try {
+      this.training = await post(path);
+    } catch (error) {
+      this.refused = error.message;
+    }
     this.#tell("training");
   }
 }

@@ -4,6 +4,7 @@ const TILE = 512;
 const SMALLEST = 256;
 const AT_ONCE = 4; // requests
 const KEPT = 160; // tiles of up to 1 MB
+const PATIENCE = 1000; // milliseconds until a tile that did not come is asked for again
 
 function levelsOf(width, height) {
   const levels = [{ width, height }];
@@ -24,9 +25,11 @@ export class Tiles {
   #running = new Map(); // key -> AbortController
   #wanted = [];
   #onload;
+  #onproblem;
 
-  constructor(onload) {
-    this.#onload = onload;
+  // onload: there is something to draw; onproblem(why): the micrograph cannot be read.
+  constructor(onload, onproblem) {
+    [this.#onload, this.#onproblem] = [onload, onproblem];
   }
 
   // Show a micrograph {index, width, height, version}, rendered as the query says.
@@ -146,10 +149,17 @@ export class Tiles {
       const response = await fetch(`tile/${index}/${level}/${row}/${column}?${this.#query}`, {
         signal: controller.signal,
       });
+      if (response.status === 422) {
+        const { error } = await response.json();
+        if (key.startsWith(this.#prefix)) this.#onproblem(error);
+        return;
+      }
       if (!response.ok) throw new Error(`tile ${key}: ${response.status}`);
       this.#keep(key, await createImageBitmap(await response.blob()));
     } catch (error) {
-      if (error.name !== "AbortError") console.warn(error);
+      if (error.name === "AbortError") return;
+      console.warn(error);
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     } finally {
       this.#running.delete(key);
       if (!controller.signal.aborted) this.#onload();

@@ -21,7 +21,10 @@ export class View extends EventTarget {
     super();
     this.picture = picture.getContext("2d");
     this.marks = marks.getContext("2d");
-    this.tiles = new Tiles(() => this.redraw());
+    this.tiles = new Tiles(
+      () => this.redraw(),
+      (problem) => this.dispatchEvent(new CustomEvent("problem", { detail: problem })),
+    );
     new ResizeObserver(() => this.#resize(stage)).observe(stage);
     this.#resize(stage);
   }
