@@ -11,6 +11,7 @@ from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.evidence import Evidence, gather, ranked, weigh
 from heliodor.picking.scoring import score_map
+from heliodor.progress import SILENT, Reporter
 from heliodor.training.loop import train
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
@@ -60,6 +61,7 @@ def estimate_count(
     *,
     start: Classifier | None = None,
     device: str = "auto",
+    reporter: Reporter = SILENT,
 ) -> Count:
     """Estimate the number of particles on labelled micrographs, labelled or not.
 
@@ -88,6 +90,7 @@ def estimate_count(
     start : Classifier, optional
         See `heliodor.training.loop.Trainer`.
     device : str
+    reporter : Reporter
     """
     random = np.random.default_rng([settings.seed, len(examples)])
     total = sum(len(e.positives) for e in examples)
@@ -95,7 +98,8 @@ def estimate_count(
     length = PILOT if start is None else PILOT_FROM_START
     pilot = replace(settings, autoencoder=0.0, **length)  # type: ignore[arg-type]
     runs = [
-        _pilot(examples, half == hidden, pilot, detector, match_radius, span, most, start, device) for hidden in (0, 1)
+        _pilot(examples, half == hidden, pilot, detector, match_radius, span, most, start, device)
+        for hidden in reporter.track((0, 1), 2, "counting particles by pilot runs")
     ]
     evidence = [run.evidence for run in runs]
     hidden_scores = [run.hidden for run in runs]

@@ -167,7 +167,7 @@ def pick(
         "evidence": about["evidence"],
     }
     write_record(folder / RUN, {**record, "result": result})
-    write_report(folder, reporter=reporter)
+    write_report(folder, answers=answers, reporter=reporter)
     return PickResult(picks, failed, geometry, cut.threshold, flags, seconds)
 
 

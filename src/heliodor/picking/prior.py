@@ -76,7 +76,15 @@ def settle_prior(
         return chosen, expected
     most = most_particles(_area(examples, geometry), geometry.diameter)
     count = estimate_count(
-        examples, chosen, geometry.detector, geometry.match_radius, geometry.span, most, start=start, device=device
+        examples,
+        chosen,
+        geometry.detector,
+        geometry.match_radius,
+        geometry.span,
+        most,
+        start=start,
+        device=device,
+        reporter=reporter,
     )
     reporter.note(
         f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
