@@ -79,6 +79,13 @@ class Parser(argparse.ArgumentParser):
         """Take a line of an `@file` as one argument, an empty one as none."""
         return [arg_line.strip()] if arg_line.strip() else []
 
+    def parse_intermixed_args(self, args: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """Parse; what follows `--` is no option. argparse forgets that in the second of its two passes."""
+        words = list(args)
+        end = words.index("--") if "--" in words else len(words)
+        paths = [f"./{word}" if word.startswith("-") else word for word in words[end + 1 :]]
+        return super().parse_intermixed_args([*words[:end], *paths])
+
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with code 2."""
         sys.stderr.write(f"{self.prog}: error: {message} (see {self.prog} --help)\n")
