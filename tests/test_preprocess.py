@@ -82,7 +82,7 @@ def test_factor_one_is_a_copy():
 def test_errors_of_downsample_name_the_setting():
     with pytest.raises(SettingsError, match=r"'factor' parameter of downsample must be 1 or more. Got 0.5 instead"):
         downsample(np.zeros((64, 64), np.float32), 0.5)
-    with pytest.raises(SettingsError, match="64 x 90 pixels by 5 leaves 12 x 18; use a smaller --factor"):
+    with pytest.raises(SettingsError, match="64 x 90 pixels by 5 leaves 12 x 18; use a smaller factor"):
         downsample(np.zeros((64, 90), np.float32), 5)
 
 

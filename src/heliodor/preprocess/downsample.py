@@ -46,10 +46,16 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
     m, n = int(rows / factor), int(columns / factor)
     if min(m, n) < SMALLEST:
         raise SettingsError(
-            f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller --factor"
+            f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller factor"
         )
+    return fourier_crop(pixels, (m, n)), (rows / m, columns / n)
+
+
+def fourier_crop(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Shrink an image to `shape`, no side of which is longer, as `downsample` does."""
+    (rows, columns), (m, n) = pixels.shape, shape
     if (m, n) == (rows, columns):
-        return np.array(pixels, dtype=np.float32), (1.0, 1.0)
+        return np.array(pixels, dtype=np.float32)
     # Rows first, in blocks, keeping only the columns that survive: the full transform never exists. The columns are
     # stored as rows, over which the second transform is several times as fast.
     keep = n // 2 + 1
@@ -66,5 +72,5 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
     if n % 2 == 0 and n < columns:
         small[:, -1] = 0
     small *= np.float32(m * n / (rows * columns))
-    image = scipy.fft.irfft2(small, s=(m, n)).astype(np.float32, copy=False)
-    return image, (rows / m, columns / n)
+    image: NDArray[np.float32] = scipy.fft.irfft2(small, s=(m, n)).astype(np.float32, copy=False)
+    return image

@@ -38,6 +38,8 @@ class PreprocessSettings:
 
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, METHODS)
+        if not self.factor >= 1:
+            raise SettingsError(f"the downsampling factor must be 1 or more. Got {self.factor:g} instead.")
 
 
 def preprocess_files(
@@ -102,9 +104,12 @@ def preprocess_files(
         if not overwrite and all(path.is_file() for path in paths):
             return
         full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
-        small, statistics = preprocess(
-            full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
-        )
+        try:
+            small, statistics = preprocess(
+                full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
+            )
+        except SettingsError as error:  # of this micrograph: it is too small for the factor
+            raise MicrographError(f"{micrograph.path}: {error}") from error
         if metadata:
             write_text(folder / f"{micrograph.name}.metadata.json", json.dumps(statistics) + "\n")
         for path in paths:
