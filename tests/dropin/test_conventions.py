@@ -98,6 +98,7 @@ def test_ways_to_write_an_option(tmp_path):
     (tmp_path / "words").write_text("--threshold\n-6\n\na b.mrc\n")
     found = parse("extract", "1.mrc", "-r", "8", f"@{tmp_path}/words", "2.mrc")
     assert (found.threshold, found.paths) == (-6, ["1.mrc", "a b.mrc", "2.mrc"])
+    assert parse("extract", "1.mrc", "-r", "8", "--", "-d.mrc", "2.mrc").paths == ["1.mrc", "./-d.mrc", "2.mrc"]
     many = [f"{k:06d}.mrc" for k in range(5000)]
     assert parse("extract", *many, "-r", "8", *many).paths == many * 2
 
@@ -163,6 +164,31 @@ def test_convert_star_with_metadata_and_back(work, capsys):
     assert "_rlnDefocusU" in capsys.readouterr().out
 
 
+def test_star_box_and_json_are_laid_out_as_by_topaz(work, model, capsys):
+    """Byte by byte, but for the number of digits: scripts cut columns out by their place."""
+    Path("p.txt").write_text("image_name\tx_coord\ty_coord\tscore\n007\t604\t596\t-0.75\n007\t8\t0\t2\n")
+    topaz("convert p.txt -o p.star --voltage 300")
+    header = "data_images\n\nloop_\n_rlnAutopickFigureOfMerit #1\n_rlnMicrographName #2\n_rlnCoordinateX #3\n"
+    assert Path("p.star").read_text() == (
+        f"{header}_rlnCoordinateY #4\n_rlnVoltage #5\n-0.750000\t007.mrc\t604\t596\t300\n2.000000\t007.mrc\t8\t0\t300\n"
+    )
+    topaz("convert p.txt -o 1/ --boxsize 10")
+    topaz("convert p.txt -o 1/")
+    assert Path("1/007.box").read_text() == "599\t591\t10\t10\n3\t-5\t10\t10\n"
+    boxes = json.loads(Path("1/007_info.json").read_text())["boxes"]
+    assert boxes == [[604, 596, "manual"], [8, 0, "manual"]]
+    assert all(isinstance(value, int) for box in boxes for value in box[:2])
+    Path("labels.txt").unlink()
+    Path("labels.txt").write_text("image_name\tx_coord\ty_coord\n007\t604\t596\n")
+    capsys.readouterr()
+    topaz("coordinates_to_star labels.txt")
+    assert "_rlnAutopickFigureOfMerit" not in capsys.readouterr().out  # labels have none
+    topaz("extract small/{n}.mrc -m {m} -r 5 -t -4 -d -1 --per-micrograph --format star -o s", n=NAMES[0], m=model)
+    topaz("extract small/{n}.mrc -m {m} -r 5 -t -4 -d -1 --per-micrograph --format box -o s", n=NAMES[0], m=model)
+    assert Path(f"s/{NAMES[0]}.star").read_text().startswith(f"{header}_rlnCoordinateY #4\n")
+    assert {len(line.split("\t")) for line in Path(f"s/{NAMES[0]}.box").read_text().splitlines()} == {4}
+
+
 def test_star_to_star_keeps_columns_and_names(work, capsys):
     """As in Topaz: RELION's paths and what else it knows of a particle."""
     Path("p.star").write_text(
@@ -188,7 +214,7 @@ def test_star_to_star_keeps_columns_and_names(work, capsys):
     topaz("convert 001_autopick.star a.b_autopick.star -o both.star")
     assert read_picks("both.star").names.tolist() == ["001", "a.b"]
     topaz("star_particles_threshold p.star -t 0 -o kept.star")
-    assert f"{NAMES[1]}.mrc 30.2 40 4 2.5" in Path("kept.star").read_text()
+    assert f"{NAMES[1]}.mrc\t30.2\t40\t4\t2.5\n" in Path("kept.star").read_text()
     assert NAMES[0] not in Path("kept.star").read_text()
 
 
@@ -221,10 +247,11 @@ def test_boxes_there_and_back_turned_around_and_scaled(work):
 def test_split_names_files_by_the_micrograph_alone(work):
     """Not by its folder, as RELION's names have it; and VIA's csv stays VIA's."""
     Path("p.star").write_text("data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n"
-                              "MotionCorr/job002/a.b.mrc 1.4 2.6\nMotionCorr/job002/001.mrc 3 4\n")  # fmt: skip
+                              "_rlnClassNumber #4\nMotionCorr/job002/a.b.mrc 1.4 2.6 7\n"
+                              "MotionCorr/job002/001.mrc 3 4 8\n")  # fmt: skip
     topaz("split p.star -o parts")
     assert sorted(p.name for p in Path("parts").iterdir()) == ["001.star", "a.b.star"]
-    assert "a.b.mrc 1.000 3.000" in Path("parts/a.b.star").read_text()
+    assert Path("parts/a.b.star").read_text().splitlines()[-1] == "MotionCorr/job002/a.b.mrc\t1\t3\t7"
     topaz("convert -o p.csv p.star")
     topaz("split p.csv -o csv")
     assert records("csv/001.csv", ",")[0]["filename"] == "001.png"
@@ -261,6 +288,13 @@ def test_particle_stack(work):
     np.testing.assert_allclose(stack[0], downsample(window, 3)[0], atol=1e-5)
     assert f"\n000001@stack.mrcs {NAMES[0]}.mrc " in Path("stack.star").read_text()
     assert "_rlnDefocusU" in Path("stack.star").read_text()
+
+
+@pytest.mark.parametrize(("size", "resize"), [(9, 7), (20, 10), (23, 15)])
+def test_particle_stack_has_the_side_that_is_asked_for(work, size, resize):
+    """Also below what a network could see, and where size / (size / resize) is a little less than resize."""
+    topaz(f"particle_stack small.txt --image-root small -o s.mrcs --size {size} --resize {resize}")
+    assert mrcfile.read("s.mrcs").shape[1:] == (resize, resize)
 
 
 def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):

@@ -17,7 +17,7 @@ from heliodor.cli.topaz.arguments import (
     use_threads,
     workers_of,
 )
-from heliodor.cli.topaz.convert import FORMATS, format_of, read
+from heliodor.cli.topaz.convert import FORMATS, fitting, format_of, layout, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,7 +181,8 @@ def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespac
         for file, picks in parts:
             folder = file.path.parent if options.output is None else Path(options.output)
             path = folder / f"{file.name if options.output else file.path.stem}{options.suffix}.{options.format}"
-            write_picks(path, picks, format=format_of(options.format), **_details(file, options))
+            kind = format_of(options.format)
+            write_picks(path, fitting(kind, picks), format=kind, **layout(kind, _details(file, options)))
         return
     text = to_text(Picks.join(picks for _, picks in parts), integers=True)
     if options.output is None:
@@ -195,5 +196,4 @@ def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespac
 def _details(file: MicrographFile, options: argparse.Namespace) -> dict[str, Any]:
     """Return what formats want to know: boxes have the width of the exclusion radius."""
     side = 2 * (options.radius or 0) * options.up_scale / options.down_scale
-    extension = ".png" if options.format == "csv" else file.path.suffix
-    return {"integers": True, "box_size": max(1, math.ceil(side)), "image_ext": extension}
+    return {"box_size": max(1, math.ceil(side)), "image_ext": file.path.suffix}
