@@ -20,7 +20,7 @@ from heliodor.cli import Parser
 from heliodor.cli.topaz import GROUPS, MODULES, conflict, main
 from heliodor.formats import read_picks
 from heliodor.preprocess import downsample
-from topaz_helpers import NAMES, SHORT, records, table, topaz
+from topaz_helpers import NAMES, PROGRAM, SHORT, environment, records, table, topaz
 
 COMMANDS = [name for commands in GROUPS.values() for name in commands]
 FLAGS = {
@@ -115,6 +115,14 @@ def test_ways_to_write_an_option(tmp_path):
             "pooling is for resnet8 and resnet16",
         ),
         ("train --train-images x --train-targets y -n 4 -k 2 --test-images x --test-targets y", "--k-fold"),
+        ("train --train-images small --train-targets small.txt -n 4 -r -1", "--radius must be 0 or more"),
+        ("train --train-images small --train-targets small.txt --pi 2", "--pi is a fraction"),
+        (
+            "train --train-images small --train-targets small.txt -n 4 -o small.txt/c.txt",
+            "a file stands where a folder",
+        ),
+        ("extract small -r 5 -m none -o small.txt/x.txt", "a file stands where a folder"),
+        ("extract small -m none --targets no.txt -o x.txt", "no.txt: there is no such coordinate file"),
         ("extract x.mrc", "give the radius"),
         ("extract -r 5 --dims 3 x.mrc", "tomograms"),
         ("extract -r 5 nowhere.mrc", "nowhere.mrc: there is no such file"),
@@ -311,6 +319,55 @@ def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):
     assert all(np.array_equal(xy, parts["coord"]) for xy in parts.values())
     topaz("extract mine/{n}.mrc -m {m} -r 5 -t 100 -d -1 --per-micrograph --suffix _p", n=NAMES[0], m=model)
     assert Path(f"mine/{NAMES[0]}_p.coord").read_text() == "image_name\tx_coord\ty_coord\tscore\n"
+
+
+def test_a_micrograph_that_cannot_be_used_still_has_a_file_with_a_header(work, model, capsys):
+    """RELION, which does not look at the exit code, gives up a whole job where the file is not there."""
+    mrcfile.write("flat.mrc", np.full((60, 60), 3, np.float32))
+    assert main(f"extract flat.mrc -m {model} -r 5 -d -1 -o proc/rank0.txt".split()) == 2
+    assert "every pixel is 3" in capsys.readouterr().err
+    assert Path("proc/rank0.txt").read_text() == "image_name\tx_coord\ty_coord\tscore\n"
+    assert main(["extract", "flat.mrc", "-m", "nowhere.sav", "-r", "5", "-d", "-1", "-o", "proc/rank1.txt"]) == 2
+    assert not Path("proc/rank1.txt").exists()  # no model: nothing is known of the micrograph
+
+
+def test_train_leaves_out_micrographs_that_cannot_be_used(work, capsys):
+    shutil.copytree("small", "mine")
+    shutil.copy("mine/" + f"{NAMES[0]}.mrc", "mine/cut.mrc")
+    with open("mine/cut.mrc", "r+b") as file:
+        file.truncate(5000)
+    mrcfile.write("mine/flat.mrc", np.full((60, 60), 3, np.float32))
+    line = f"train --train-images mine --train-targets small.txt -n 170 -r 2 -d -1 {SHORT} --num-epochs 1 -o c.txt"
+    assert main(line.split()) == 1
+    log = capsys.readouterr().err
+    assert "skipped: mine/cut.mrc: truncated" in log
+    assert "skipped: mine/flat.mrc: every pixel is 3" in log
+    assert f"Loaded {len(NAMES)} training micrographs" in log
+    assert len(table(Path("c.txt"))) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_standard_output_is_one_line(work):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", PROGRAM, "convert", "small.txt"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, env=environment())  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "standard output: cannot write (No space left on device)" in done.stderr
+
+
+def test_extract_loads_what_it_needs_only(work, model):
+    """RELION starts it for every micrograph: without a GPU, no torch; and for no filaments nothing of theirs."""
+    code = (
+        "import sys; from topaz.main import main; assert main() == 0;"
+        "heavy = {'torch', 'pandas', 'scipy.ndimage', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    words = ["extract", f"small/{NAMES[0]}.mrc", "-m", str(model), "-r", "5", "-t", "-4", "-d", "-1", "-o", "o.txt"]
+    for _ in range(2):  # the first compiles the network, by torch
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=environment()
+        )
+    assert done.returncode == 0, done.stderr
 
 
 def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):

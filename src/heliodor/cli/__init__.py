@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -127,6 +128,8 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     try:
         options = parser.parse_intermixed_args(words)
         code: int = module.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk behind it shows here
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except HeliodorError as error:
@@ -139,4 +142,10 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         return 1
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds is not tried again at its end
+        sys.stderr.write(f"{name}: error: standard output: cannot write ({error.strerror}); free some space\n")
+        return 2
     return code
