@@ -324,6 +324,10 @@ def test_relion_run_topaz(work, model):
         "--amplitude-contrast -1 --boxsize 0 --image-ext .mrc --verbose 1 --output G.txt"
     )
     kept = [row for row in table(Path("F.txt"))[1:] if float(row[3]) >= 0]
+    picked = dict.fromkeys(NAMES, 0)  # its script writes a STAR file for each, from columns one to four
+    for name, x, y, score in table(Path("F.txt"))[1:]:
+        picked[name] += float(x) >= 0 and float(y) >= 0 and float(score) > -4
+    assert min(picked.values()) > 5
     assert [[int(r[1]), int(r[2])] for r in table(Path("G.txt"))[1:]] == [[4 * int(r[1]), 4 * int(r[2])] for r in kept]
     topaz("convert -s 4 labels.txt -o IN.txt")
     topaz(
@@ -372,6 +376,36 @@ def test_magellon_commands(work, model):
     assert (mrcfile.read("down.mrc").shape, mrcfile.read("normal/down.mrc").dtype) == ((150, 155), np.float32)
     topaz("extract -m {m} -r 5 -t -4 --format coord -o out.txt normal/down.mrc", m=model)
     assert {row[0] for row in table(Path("out.txt"))[1:]} == {"down"}
+    topaz("preprocess --scale 4 --destdir D {r}", r=raw)
+    assert mrcfile.read(f"D/{NAMES[0]}.mrc").shape == (150, 155)
+
+
+def test_magellon_runs_the_file_of_a_command(work):
+    """Not the command: `python .../topaz/commands/train.py ...`."""
+    commands = Path(__file__).parents[2] / "topaz/src/topaz/commands"
+    words = "-n 170 -r 2 --train-images small --train-targets small.txt --save-prefix m/m -o m/c.txt --num-epochs 1"
+    subprocess.run([sys.executable, commands / "train.py", *f"{words} {SHORT}".split()], env=environment(), check=True)
+    assert sorted(os.listdir("m")) == ["c.txt", "m_epoch1.sav"]
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, of this way to export
+def test_magellon_exports_onnx_that_scores_the_same(work, model):
+    """Its own test: dense scores within 1e-4, at another size than the one that was traced."""
+    import onnxruntime
+    import torch
+
+    from topaz.model.factory import load_model
+
+    network = load_model(str(model))
+    network.eval()
+    network.fill()
+    image = torch.from_numpy(mrcfile.read(f"small/{NAMES[0]}.mrc"))[None, None]
+    axes = {name: {0: "batch", 2: "rows", 3: "columns"} for name in ("input", "output")}
+    torch.onnx.export(network, image[..., :90, :100], "model.onnx", input_names=["input"], output_names=["output"],
+                      dynamic_axes=axes, dynamo=False)  # fmt: skip
+    found = onnxruntime.InferenceSession("model.onnx").run(None, {"input": image.numpy()})[0]
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(image).numpy(), atol=1e-4)
 
 
 def test_magellon_denoisers(tmp_path):
@@ -431,6 +465,36 @@ def test_biowulf(work, model):
         m=model,
     )
     assert len(table(Path("o.txt"))) > 1
+
+
+def test_diamond_denoises_tomograms_elsewhere(work):
+    """By Python or by the command, the answer is one line that says so."""
+    from topaz.denoise import Denoise3D, denoise_tomogram_stream
+
+    with pytest.raises(NotImplementedError, match="topaz-em has it"):
+        Denoise3D("unet-3d", True)
+    with pytest.raises(NotImplementedError, match="topaz-em has it"):
+        denoise_tomogram_stream(volumes=["x.mrc"], model=None, output_path="x", suffix="", gaus=None, patch_size=96,
+                                padding=48, verbose=True, use_cuda=False)  # fmt: skip
+    line = "denoise3d x.mrc -o D --suffix .denoised -m unet-3d-10a -g 0 -s 96 -p 48 -d -2"
+    done = executable(*line.split())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "topaz-em has it" in done.stderr
+
+
+def test_cryoclear(work, tmp_path, monkeypatch):
+    """With a network by its name: from the folder of an installed topaz-em, here with weights of chance."""
+    from heliodor.networks import NetworkSettings, build, export_topaz
+
+    network = build(NetworkSettings("resnet16", 64, batch_norm=False)).eval()
+    export_topaz(tmp_path / "weights/detector/resnet16_u64.sav", network)
+    monkeypatch.setenv("HELIODOR_TOPAZ_WEIGHTS", str(tmp_path / "weights"))
+    topaz("preprocess -s 4 --num-workers 16 -o processed {r}", r=sorted(work.glob("raw/*.mrc")))
+    topaz("extract -r 10 -m resnet16_u64 -o picks.txt {p}", p=sorted(work.glob("processed/*.mrc")))
+    assert relion_reads(Path("picks.txt"))
+    first = Path("picks.txt").read_text()
+    topaz("extract -r 10 -o picks.txt {p}", p=sorted(work.glob("processed/*.mrc")))  # REPIC's and RELION's, without -m
+    assert Path("picks.txt").read_text() == first
 
 
 @pytest.fixture(scope="module")

@@ -122,10 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     """Run the command of a module that has `add_arguments` and `run`; return its exit code, as `main` does."""
-    name, module = program.split()[0], importlib.import_module(module_name)
-    parser = Parser(prog=program, description=module.__doc__)
-    module.add_arguments(parser)
+    name = program.split()[0]
     try:
+        module = importlib.import_module(module_name)
+        parser = Parser(prog=program, description=module.__doc__)
+        module.add_arguments(parser)
         options = parser.parse_intermixed_args(words)
         code: int = module.run(options)
         if sys.stdout is not None:
