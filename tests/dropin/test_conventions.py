@@ -265,6 +265,17 @@ def test_split_names_files_by_the_micrograph_alone(work):
     assert records("csv/001.csv", ",")[0]["filename"] == "001.png"
 
 
+def test_only_names_that_are_shared_keep_folders(work):
+    names = ("job/a é/x.mrc", "job/b/x.mrc", "job/b/00 1.2.mrc", "/data/007.tif", "job/b/x")
+    rows = "".join(f"{name}\t{k}\t{k}\n" for k, name in enumerate(names))
+    Path("p.txt").write_text(f"image_name\tx_coord\ty_coord\n{rows}")
+    topaz("convert p.txt -o q.txt")
+    assert [row[0] for row in table(Path("q.txt"))[1:]] == ["a é/x", "b/x", "00 1.2", "007", "b/x"]
+    topaz("split p.txt -o parts")
+    found = sorted(p.relative_to("parts").as_posix() for p in Path("parts").rglob("*.txt"))
+    assert found == ["00 1.2.txt", "007.txt", "a é/x.txt", "b/x.txt"]
+
+
 def test_eman2_json_and_split(work):
     topaz("coordinates_to_eman2_json small.txt --destdir info")
     assert len(json.loads(Path(f"info/{NAMES[0]}_info.json").read_text())["boxes"][0]) == 3

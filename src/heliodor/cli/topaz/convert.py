@@ -164,12 +164,13 @@ def read(files: list[str], source: str = "auto") -> Picks:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Name micrographs by file name without extension; with folders where two share a file name."""
-    from heliodor.names import stem
+    """Name micrographs by file name without extension; those that share one, with as many folders as it takes."""
+    from heliodor.names import stem, unique_names
 
     full = {name: stem(name) for name in names}
-    short = {name: path.rsplit("/", 1)[-1] for name, path in full.items()}
-    return short if len(set(short.values())) == len(set(full.values())) else full
+    paths = list(dict.fromkeys(full.values()))
+    short = dict(zip(paths, unique_names([Path(path) for path in paths]), strict=True))
+    return {name: short[path] for name, path in full.items()}
 
 
 def inverted(picks: Picks, folder: str | None, extension: str) -> Picks:
