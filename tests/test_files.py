@@ -111,3 +111,6 @@ def test_output_is_checked_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="a file stands where a folder is needed"):
         check_output(tmp_path / "file" / "x.txt")
+    for folder in (tmp_path, ""):
+        with pytest.raises(OutputError, match="a folder stands where the file should go"):
+            check_output(folder)

@@ -94,6 +94,9 @@ def check_output(path: str | os.PathLike[str]) -> None:
     OutputError
         The folder cannot be made or cannot be written to.
     """
+    with output_errors(path):
+        if Path(path).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not _is_device(Path(path)):
         make_directory(Path(path).parent)
 

@@ -122,6 +122,8 @@ def test_ways_to_write_an_option(tmp_path):
             "a file stands where a folder",
         ),
         ("extract small -r 5 -m none -o small.txt/x.txt", "a file stands where a folder"),
+        ("extract small -r 5 -m none -o small", "a folder stands where the file should go"),
+        ("extract small -r -5 -m none", "--radius and --patch-size are pixels"),
         ("extract small -m none --targets no.txt -o x.txt", "no.txt: there is no such coordinate file"),
         ("extract x.mrc", "give the radius"),
         ("extract -r 5 --dims 3 x.mrc", "tomograms"),

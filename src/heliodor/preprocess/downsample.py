@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.fft
 
-from heliodor.errors import SettingsError
+from heliodor.errors import MicrographError, SettingsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,14 +38,16 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
     Raises
     ------
     SettingsError
-        `factor` is below 1, or leaves fewer than 16 pixels along a side.
+        `factor` is below 1.
+    MicrographError
+        `factor` leaves fewer than 16 pixels along a side.
     """
     if not factor >= 1:
         raise SettingsError(f"The 'factor' parameter of downsample must be 1 or more. Got {factor} instead.")
     rows, columns = pixels.shape
     m, n = int(rows / factor), int(columns / factor)
     if min(m, n) < SMALLEST:
-        raise SettingsError(
+        raise MicrographError(
             f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller factor"
         )
     return fourier_crop(pixels, (m, n)), (rows / m, columns / n)

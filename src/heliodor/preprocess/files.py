@@ -104,12 +104,9 @@ def preprocess_files(
         if not overwrite and all(path.is_file() for path in paths):
             return
         full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
-        try:
-            small, statistics = preprocess(
-                full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
-            )
-        except SettingsError as error:  # of this micrograph: it is too small for the factor
-            raise MicrographError(f"{micrograph.path}: {error}") from error
+        small, statistics = preprocess(
+            full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
+        )
         if metadata:
             write_text(folder / f"{micrograph.name}.metadata.json", json.dumps(statistics) + "\n")
         for path in paths:
@@ -146,9 +143,9 @@ def _joint(micrographs: Sequence[MicrographFile], settings: PreprocessSettings, 
     for micrograph in reporter.track(micrographs, len(micrographs), "reading for the data set's mixture"):
         try:
             full = read_micrograph(micrograph.path)
+            histograms.append(histogram(downsample(full.pixels, settings.factor)[0]))
         except MicrographError:
             continue  # reported when its turn to be written comes
-        histograms.append(histogram(downsample(full.pixels, settings.factor)[0]))
     if not histograms:
         raise MicrographError(f"{micrographs[0].path}: neither this nor any other micrograph can be read")
     return fit_joint_mixture(histograms)

@@ -109,6 +109,8 @@ def _files(options: argparse.Namespace) -> list[MicrographFile]:
         raise SettingsError("--dims 3: picking in tomograms is not provided; give micrographs")
     if options.radius is None and options.targets is None:
         raise SettingsError("give the radius with -r, or --targets to search for it")
+    if (options.radius or 0) < 0 or options.patch_size < 0:
+        raise SettingsError("--radius and --patch-size are pixels, 0 or more")
     if options.only_validate and options.targets is None:
         raise SettingsError("--only-validate compares with labels; give them with --targets")
     if not (options.up_scale > 0 and options.down_scale > 0):
