@@ -369,18 +369,21 @@ def test_a_full_disk_behind_standard_output_is_one_line(work):
     assert "standard output: cannot write (No space left on device)" in done.stderr
 
 
-def test_extract_loads_what_it_needs_only(work, model):
+def test_extract_loads_what_it_needs_only(work, model, tmp_path):
     """RELION starts it for every micrograph: without a GPU, no torch; and for no filaments nothing of theirs."""
     code = (
         "import sys; from topaz.main import main; assert main() == 0;"
         "heavy = {'torch', 'pandas', 'scipy.ndimage', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
     words = ["extract", f"small/{NAMES[0]}.mrc", "-m", str(model), "-r", "5", "-t", "-4", "-d", "-1", "-o", "o.txt"]
+    home = tmp_path / "home"
+    home.mkdir()
+    own = {name: value for name, value in environment().items() if name != "ORT_DISABLE_TELEMETRY"}
     for _ in range(2):  # the first compiles the network, by torch
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=environment()
-        )
+        done = subprocess.run([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True,
+                              env={**own, "HOME": str(home), "XDG_CACHE_HOME": ""})  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert not list(home.iterdir())  # not even what ONNX Runtime gathers for Microsoft
 
 
 def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):
