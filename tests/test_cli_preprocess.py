@@ -44,6 +44,9 @@ def test_a_broken_micrograph_is_skipped(dataset, tmp_path, capsys):
     assert main(["preprocess", str(folder), str(bad), "-s", "2", "-o", str(tmp_path / "out")]) == 1
     assert "bad.mrc: pixels that are NaN" in capsys.readouterr().err
     assert main(["preprocess", str(bad), "-s", "2", "-o", str(tmp_path / "none")]) == 2
+    write_micrograph(tmp_path / "small.mrc", Micrograph(np.eye(20, dtype=np.float32), 1.0, "small"))
+    assert main(["preprocess", str(folder), str(tmp_path / "small.mrc"), "-s", "2", "-o", str(tmp_path / "some")]) == 1
+    assert "small: downsampling 20 x 20 pixels by 2 leaves 10 x 10" in capsys.readouterr().err
 
 
 def test_a_micrograph_is_never_replaced_by_its_result(tmp_path, capsys):

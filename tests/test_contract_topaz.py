@@ -30,7 +30,13 @@ pytestmark = pytest.mark.skipif(not TOPAZ, reason="HELIODOR_TOPAZ names no execu
 
 
 def topaz(*words):
-    done = subprocess.run([TOPAZ, *map(str, words)], capture_output=True, text=True, check=False)
+    run(TOPAZ, *words)
+
+
+def run(*words):
+    """Run a program without our package `topaz`, which a PYTHONPATH of ours would put in the place of theirs."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -130,11 +136,7 @@ def test_trained_denoisers_of_topaz_give_the_same(data, picture, model):
         "network, x = load_model(sys.argv[1]), torch.from_numpy(numpy.load(sys.argv[2])); "
         "numpy.save(sys.argv[3], network(x).detach().numpy())"
     )
-    python = Path(TOPAZ).parent / "python"
-    done = subprocess.run(
-        [python, "-c", there, model, data / "x.npy", data / "y.npy"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run(Path(TOPAZ).parent / "python", "-c", there, model, data / "x.npy", data / "y.npy")
     with torch.no_grad():
         found = network(torch.from_numpy(np.load(data / "x.npy"))).numpy()
     np.testing.assert_allclose(found, np.load(data / "y.npy"), atol=1e-4)
@@ -181,3 +183,31 @@ def test_training_starts_from_the_weights_of_topaz(data, words, capsys):
     export = data / f"{start} back.sav"
     assert main(["export", f"{prefix}_epoch1.sav", "-o", str(export)]) == 0
     assert_same_maps(data, str(export))
+
+
+def test_extract_finds_the_same_particles(data):
+    """By the command, which scores in ONNX Runtime where there is no GPU."""
+    of_topaz(load_network, "resnet8_u32")
+    words = [
+        "extract",
+        data / "images" / f"{NAME}.mrc",
+        "-m",
+        "resnet8_u32",
+        "-r",
+        "5",
+        "-t",
+        "-4",
+        "-x",
+        "8",
+        "-d",
+        "-1",
+    ]
+    topaz(*words, "-o", data / "theirs.txt")
+    assert own_topaz([*map(str, words), "-o", str(data / "ours.txt")]) == 0
+    ours, theirs = (
+        {(name, *xy): score for name, xy, score in zip(p.names.tolist(), p.xy.tolist(), p.scores, strict=True)}
+        for p in (read_picks(data / "ours.txt"), read_picks(data / "theirs.txt"))
+    )
+    assert ours.keys() == theirs.keys()
+    assert len(ours) > 10
+    np.testing.assert_allclose([ours[key] for key in theirs], list(theirs.values()), atol=1e-4)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 
 import numpy as np
 import pytest
 
 from heliodor.errors import OutputError
-from heliodor.files import atomic_path, make_directory, write_text
+from heliodor.files import atomic_path, check_output, make_directory, write_text
 from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.networks import Classifier, NetworkSettings, export_topaz, save_network
 from heliodor.training.loop import Trainer
@@ -90,3 +91,26 @@ def test_a_disk_that_fills_up_leaves_no_half_file(writer, no_room, tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
         WRITERS[writer](tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    """As `-o /dev/null` and `-o /dev/stdout` ask for."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        check_output(pipe)
+        write_text(pipe, "what is written\n")
+        assert reader.communicate()[0] == "what is written\n"
+    assert pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_output_is_checked_before_any_work(tmp_path):
+    check_output(tmp_path / "new" / "folder" / "x.txt")
+    assert (tmp_path / "new" / "folder").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
+        check_output(tmp_path / "file" / "x.txt")
+    for folder in (tmp_path, ""):
+        with pytest.raises(OutputError, match="a folder stands where the file should go"):
+            check_output(folder)

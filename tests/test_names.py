@@ -75,6 +75,13 @@ def test_a_name_relative_to_the_working_folder_is_known_by_its_folder(tmp_path, 
     assert match_names([f"{tmp_path.name}/x"], [MicrographFile(Path("x.mrc"), "x")]) == {f"{tmp_path.name}/x": "x"}
 
 
+def test_a_name_with_another_folder_is_another_micrograph_where_one_has_this_ones():
+    """Labels of b/x must not land on a/x, for all that x.mrc is the only one of its name."""
+    assert match_names(["a/x", "b/x"], files("run/a/x.mrc")) == {"a/x": "x"}
+    assert match_names(["Motion/job002/x.mrc"], files("run/a/x.mrc")) == {"Motion/job002/x.mrc": "x"}  # it was moved
+    assert match_names(["x", "job/x.mrc"], files("run/a/x.mrc")) == {"x": "x", "job/x.mrc": "x"}
+
+
 def test_no_match_at_all_names_the_nearest():
     with pytest.raises(LabelError, match=r"'May08_O1\.mrc' is not among them, the nearest are 'May08_01'") as caught:
         match_names(["May08_O1.mrc"], files("/d/May08_01.mrc", "/d/zzz.mrc"))

@@ -6,7 +6,7 @@ import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliodor.errors import SettingsError
+from heliodor.errors import MicrographError, SettingsError
 from heliodor.micrographs import Micrograph
 from heliodor.preprocess import (
     JointMixture,
@@ -41,7 +41,7 @@ def test_pruned_transform_equals_the_plain_crop_and_keeps_the_mean(rows, columns
         np.testing.assert_allclose(small, slow, atol=1e-4)
 
 
-@pytest.mark.parametrize("factor", [0.5, float("nan"), 100])
+@pytest.mark.parametrize("factor", [0.5, float("nan")])
 def test_factors_that_cannot_be(factor):
     with pytest.raises(SettingsError):
         downsample(np.zeros((64, 64), np.float32), factor)
@@ -82,7 +82,7 @@ def test_factor_one_is_a_copy():
 def test_errors_of_downsample_name_the_setting():
     with pytest.raises(SettingsError, match=r"'factor' parameter of downsample must be 1 or more. Got 0.5 instead"):
         downsample(np.zeros((64, 64), np.float32), 0.5)
-    with pytest.raises(SettingsError, match="64 x 90 pixels by 5 leaves 12 x 18; use a smaller --factor"):
+    with pytest.raises(MicrographError, match="64 x 90 pixels by 5 leaves 12 x 18; use a smaller factor"):
         downsample(np.zeros((64, 90), np.float32), 5)
 
 

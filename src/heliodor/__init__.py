@@ -8,6 +8,7 @@ arrays; files are read and written at the ends only:
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from heliodor._version import __version__
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from heliodor.training.loop import train
     from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
+
+# ONNX Runtime 1.32 keeps records in the user's home for Microsoft, unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Classifier": "networks",

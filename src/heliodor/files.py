@@ -63,7 +63,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary file keeps the suffix of `path` (writers that choose by suffix work), and its name
     is drawn at random, so that threads, processes and computers never share one. On an error, Ctrl-C included,
-    it is removed and `path` stays as it was.
+    it is removed and `path` stays as it was. A device or a pipe, such as /dev/null, is written to itself.
 
     Raises
     ------
@@ -71,6 +71,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The folder is missing, not writable, or full.
     """
     path = Path(path)
+    if _is_device(path):
+        with output_errors(path):
+            yield path
+        return
     temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}.tmp{path.suffix}")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +84,26 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Check, before long work, that `path` can be written; make the folder for it.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made or cannot be written to.
+    """
+    with output_errors(path):
+        if Path(path).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not _is_device(Path(path)):
+        make_directory(Path(path).parent)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether `path` is what no file may take the place of; /dev/stdout, wherever that leads, is."""
+    return path.exists() and not path.is_dir() and (not path.is_file() or path.parent == Path("/dev"))
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -74,7 +74,7 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
 
     A name may be that of a micrograph, a file name or a path, with or without the image's extension. It means
     the micrograph of that name, or whose path ends in it, extension included if that decides, or, for a path that ends
-    none, the one with its file name.
+    none, the one with its file name, unless another name in the table is that one's with its folder.
 
     Parameters
     ----------
@@ -98,6 +98,7 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
     wanted = list(dict.fromkeys(names))
     own = {micrograph.name for micrograph in micrographs}
     found: dict[str, str] = {name: name for name in wanted if name in own}
+    loose = []
     for name in (name for name in wanted if name not in own):
         parts = PurePath(name).parts
         short = PurePath(stem(name)).parts
@@ -112,6 +113,10 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
             )
         if chosen:
             found[name] = chosen[0][1]
+        if chosen and not exact and not ending:
+            loose.append(name)
+    certain = {micrograph for name, micrograph in found.items() if "/" in name and name not in loose}
+    found = {name: micrograph for name, micrograph in found.items() if name not in loose or micrograph not in certain}
     if wanted and not found:
         raise LabelError(_none_matches(wanted, sorted(by_last)))
     return found

@@ -11,7 +11,7 @@ from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import atomic_path
 from heliodor.micrographs import read_micrograph
 from heliodor.picks import Picks
-from heliodor.preprocess import downsample
+from heliodor.preprocess.downsample import fourier_crop
 from heliodor.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def write_stack(
         micrograph = read_micrograph(file.path, name=file.name)
         windows, inside = cut(micrograph.pixels, own.xy, size)
         if resize is not None and resize < size:
-            windows = np.array([downsample(w, size / resize)[0] for w in windows]).reshape(-1, resize, resize)
+            windows = np.array([fourier_crop(w, (resize, resize)) for w in windows]).reshape(-1, resize, resize)
         images.append(windows)
         kept.append(own.select(inside))
         pixel_size = pixel_size or micrograph.pixel_size

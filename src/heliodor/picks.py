@@ -145,6 +145,10 @@ class Picks:
         """Leave out the probabilities: for programs that know no such column."""
         return Picks(self.names, self.xy, self.scores)
 
+    def without_scores(self) -> Picks:
+        """Leave out scores and probabilities."""
+        return Picks(self.names, self.xy)
+
     def above(self, threshold: float) -> Picks:
         """Keep picks with score > `threshold`; those without a score go."""
         return self.select(self.scores > threshold)

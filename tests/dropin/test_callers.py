@@ -6,7 +6,6 @@ Only SHORT is appended, to make training quick: of a repeated option the last wi
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import re
@@ -19,18 +18,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from topaz_helpers import FACTOR, NAMES, SHORT, records, table, topaz
+from topaz_helpers import (
+    FACTOR,
+    NAMES,
+    PROGRAM,
+    SHORT,
+    environment,
+    executable,
+    records,
+    table,
+    topaz_process,
+)  # fmt: skip
 
-SOURCES = os.pathsep.join(str(Path(__file__).parents[2] / place) for place in ("src", "topaz/src"))
-
-
-def executable(*words: str, **options) -> subprocess.CompletedProcess:
-    """Run the command in a process of its own, as RELION's wrapper does: through `topaz.main.main`."""
-    code = "import sys; from topaz.main import main; sys.exit(main())"
-    environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, **options
-    )
+# A name as short as the program's: the lines below are those of its callers.
+topaz = topaz_process
 
 
 def relion_lists(folder: Path) -> None:
@@ -63,9 +64,9 @@ def relion_reads(path: Path) -> list[tuple[float, float, float]]:
 
 
 @pytest.mark.parametrize("device", ["-d 0 ", ""])
-def test_relion_train(work, device, capsys):
+def test_relion_train(work, device):
     relion_lists(work)
-    topaz(
+    done = topaz(
         f"train  -n 200 -r 2 {device}-o model_training.txt --num-threads=1 --num-workers=1 "
         "--train-images=proc/image_list_train.txt --test-images=proc/image_list_test.txt "
         "--train-targets=proc/target_list_train.txt --test-targets=proc/target_list_test.txt --save-prefix=model "
@@ -73,9 +74,7 @@ def test_relion_train(work, device, capsys):
     )
     assert (work / "model_epoch10.sav").is_file()
     assert (work / "model_epoch1.sav").is_file()
-    log = capsys.readouterr()
-    assert log.out == ""
-    assert all(line.startswith("# ") for line in log.err.splitlines())
+    assert done.stdout == ""
     assert pipeliner_best(work / "model_training.txt").is_file()
 
 
@@ -108,10 +107,8 @@ def test_relion_ranks_at_the_same_time_in_one_folder_and_no_picks_at_all(work, m
         ["extract", "-t", threshold, "-r", "5", "-d", device, "-x", "4", "-m", str(model), "-o", f"proc/{rank}.txt"]
         for rank, (threshold, device) in enumerate([("-4", "0"), ("1000", "-1")])
     ]
-    code = "import sys; from topaz.main import main; sys.exit(main())"
-    environment = {**os.environ, "PYTHONPATH": SOURCES, "OMP_NUM_THREADS": "1"}
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, *line, f"small/{NAMES[0]}.mrc"], env=environment,
+        subprocess.Popen([sys.executable, "-c", PROGRAM, *line, f"small/{NAMES[0]}.mrc"], env=environment(),
                          stderr=subprocess.PIPE, text=True)
         for line in lines
     ]  # fmt: skip
@@ -143,17 +140,16 @@ def test_relion_filaments(work, tmp_path):
     assert relion_reads(Path("o.txt")) == []
 
 
-def test_cryosparc_version(monkeypatch):
+def test_cryosparc_version():
     found = executable("--version")
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", found.stdout)
     assert tuple(map(int, found.stdout.split("."))) >= (0, 2, 3)
     assert (found.returncode, found.stderr) == (0, "")
 
 
-def test_cryosparc_before_4(monkeypatch, capsys):
+def test_cryosparc_before_4(monkeypatch):
     monkeypatch.setenv("HELIODOR_TOPAZ_VERSION", "TOPAZ 0.2.5")
-    topaz("--version")
-    assert capsys.readouterr().out == "TOPAZ 0.2.5\n"
+    assert topaz("--version").stdout == "TOPAZ 0.2.5\n"
 
 
 def test_cryosparc_split_and_train(work):
@@ -214,8 +210,7 @@ def test_cryosparc_extract(work, model):
 
 
 def test_pipeliner_asks_the_package_for_its_version():
-    environment = {**os.environ, "PYTHONPATH": SOURCES}
-    found = subprocess.run([sys.executable, "-c", "import topaz; print(f'topaz {topaz.__version__}')"], env=environment,
+    found = subprocess.run([sys.executable, "-c", "import topaz; print(f'topaz {topaz.__version__}')"], env=environment(),
                            capture_output=True, text=True, check=True)  # fmt: skip
     assert found.stdout == "topaz 0.2.5\n"
 
@@ -329,6 +324,10 @@ def test_relion_run_topaz(work, model):
         "--amplitude-contrast -1 --boxsize 0 --image-ext .mrc --verbose 1 --output G.txt"
     )
     kept = [row for row in table(Path("F.txt"))[1:] if float(row[3]) >= 0]
+    picked = dict.fromkeys(NAMES, 0)  # its script writes a STAR file for each, from columns one to four
+    for name, x, y, score in table(Path("F.txt"))[1:]:
+        picked[name] += float(x) >= 0 and float(y) >= 0 and float(score) > -4
+    assert min(picked.values()) > 5
     assert [[int(r[1]), int(r[2])] for r in table(Path("G.txt"))[1:]] == [[4 * int(r[1]), 4 * int(r[2])] for r in kept]
     topaz("convert -s 4 labels.txt -o IN.txt")
     topaz(
@@ -364,20 +363,49 @@ def test_slabpick(work, model):
     assert table(Path("extracted.txt"))[0] == ["image_name", "x_coord", "y_coord", "score"]
 
 
-def test_magellon_commands(work, model, capsys):
+def test_magellon_commands(work, model):
     raw = f"raw/{NAMES[0]}.mrc"
     topaz("downsample -s 4 -o down.mrc {r}", r=raw)
     topaz("normalize -o normal down.mrc")
-    environment = {**os.environ, "PYTHONPATH": SOURCES}
     subprocess.run(
         [sys.executable, "-m", "topaz.commands.downsample", "-s", "4", "-o", "again.mrc", raw],
-        env=environment,
+        env=environment(),
         check=True,
     )
     np.testing.assert_array_equal(mrcfile.read("again.mrc"), mrcfile.read("down.mrc"))
     assert (mrcfile.read("down.mrc").shape, mrcfile.read("normal/down.mrc").dtype) == ((150, 155), np.float32)
     topaz("extract -m {m} -r 5 -t -4 --format coord -o out.txt normal/down.mrc", m=model)
     assert {row[0] for row in table(Path("out.txt"))[1:]} == {"down"}
+    topaz("preprocess --scale 4 --destdir D {r}", r=raw)
+    assert mrcfile.read(f"D/{NAMES[0]}.mrc").shape == (150, 155)
+
+
+def test_magellon_runs_the_file_of_a_command(work):
+    """Not the command: `python .../topaz/commands/train.py ...`."""
+    commands = Path(__file__).parents[2] / "topaz/src/topaz/commands"
+    words = "-n 170 -r 2 --train-images small --train-targets small.txt --save-prefix m/m -o m/c.txt --num-epochs 1"
+    subprocess.run([sys.executable, commands / "train.py", *f"{words} {SHORT}".split()], env=environment(), check=True)
+    assert sorted(os.listdir("m")) == ["c.txt", "m_epoch1.sav"]
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, of this way to export
+def test_magellon_exports_onnx_that_scores_the_same(work, model):
+    """Its own test: dense scores within 1e-4, at another size than the one that was traced."""
+    import onnxruntime
+    import torch
+
+    from topaz.model.factory import load_model
+
+    network = load_model(str(model))
+    network.eval()
+    network.fill()
+    image = torch.from_numpy(mrcfile.read(f"small/{NAMES[0]}.mrc"))[None, None]
+    axes = {name: {0: "batch", 2: "rows", 3: "columns"} for name in ("input", "output")}
+    torch.onnx.export(network, image[..., :90, :100], "model.onnx", input_names=["input"], output_names=["output"],
+                      dynamic_axes=axes, dynamo=False)  # fmt: skip
+    found = onnxruntime.InferenceSession("model.onnx").run(None, {"input": image.numpy()})[0]
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(image).numpy(), atol=1e-4)
 
 
 def test_magellon_denoisers(tmp_path):
@@ -439,6 +467,36 @@ def test_biowulf(work, model):
     assert len(table(Path("o.txt"))) > 1
 
 
+def test_diamond_denoises_tomograms_elsewhere(work):
+    """By Python or by the command, the answer is one line that says so."""
+    from topaz.denoise import Denoise3D, denoise_tomogram_stream
+
+    with pytest.raises(NotImplementedError, match="topaz-em has it"):
+        Denoise3D("unet-3d", True)
+    with pytest.raises(NotImplementedError, match="topaz-em has it"):
+        denoise_tomogram_stream(volumes=["x.mrc"], model=None, output_path="x", suffix="", gaus=None, patch_size=96,
+                                padding=48, verbose=True, use_cuda=False)  # fmt: skip
+    line = "denoise3d x.mrc -o D --suffix .denoised -m unet-3d-10a -g 0 -s 96 -p 48 -d -2"
+    done = executable(*line.split())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "topaz-em has it" in done.stderr
+
+
+def test_cryoclear(work, tmp_path, monkeypatch):
+    """With a network by its name: from the folder of an installed topaz-em, here with weights of chance."""
+    from heliodor.networks import NetworkSettings, build, export_topaz
+
+    network = build(NetworkSettings("resnet16", 64, batch_norm=False)).eval()
+    export_topaz(tmp_path / "weights/detector/resnet16_u64.sav", network)
+    monkeypatch.setenv("HELIODOR_TOPAZ_WEIGHTS", str(tmp_path / "weights"))
+    topaz("preprocess -s 4 --num-workers 16 -o processed {r}", r=sorted(work.glob("raw/*.mrc")))
+    topaz("extract -r 10 -m resnet16_u64 -o picks.txt {p}", p=sorted(work.glob("processed/*.mrc")))
+    assert relion_reads(Path("picks.txt"))
+    first = Path("picks.txt").read_text()
+    topaz("extract -r 10 -o picks.txt {p}", p=sorted(work.glob("processed/*.mrc")))  # REPIC's and RELION's, without -m
+    assert Path("picks.txt").read_text() == first
+
+
 @pytest.fixture(scope="module")
 def denoiser(data) -> Path:
     """A network that denoises, untrained: what counts here is what goes where."""
@@ -489,10 +547,7 @@ def test_the_page_of_topaz_makes_this_line(work):
     assert Path("v/m_epoch1.sav").is_file()
 
 
-def test_standard_output_holds_data_only(work, model, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"small/{NAMES[0]}.mrc\nsmall/{NAMES[1]}.mrc\n"))
-    topaz("extract -r 5 -t -4 -m {m}", m=model)
-    found = capsys.readouterr()
-    assert found.out.splitlines()[0] == "image_name\tx_coord\ty_coord\tscore"
-    assert {line.split("\t")[0] for line in found.out.splitlines()[1:]} == set(NAMES[:2])
-    assert all(line.startswith("# ") for line in found.err.splitlines())
+def test_standard_output_holds_data_only(work, model):
+    found = topaz("extract -r 5 -t -4 -m {m}", m=model, stdin=f"small/{NAMES[0]}.mrc\nsmall/{NAMES[1]}.mrc\n").stdout
+    assert found.splitlines()[0] == "image_name\tx_coord\ty_coord\tscore"
+    assert {line.split("\t")[0] for line in found.splitlines()[1:]} == set(NAMES[:2])

@@ -20,7 +20,7 @@ from heliodor.cli import Parser
 from heliodor.cli.topaz import GROUPS, MODULES, conflict, main
 from heliodor.formats import read_picks
 from heliodor.preprocess import downsample
-from topaz_helpers import NAMES, SHORT, records, table, topaz
+from topaz_helpers import NAMES, PROGRAM, SHORT, environment, records, table, topaz
 
 COMMANDS = [name for commands in GROUPS.values() for name in commands]
 FLAGS = {
@@ -98,6 +98,7 @@ def test_ways_to_write_an_option(tmp_path):
     (tmp_path / "words").write_text("--threshold\n-6\n\na b.mrc\n")
     found = parse("extract", "1.mrc", "-r", "8", f"@{tmp_path}/words", "2.mrc")
     assert (found.threshold, found.paths) == (-6, ["1.mrc", "a b.mrc", "2.mrc"])
+    assert parse("extract", "1.mrc", "-r", "8", "--", "-d.mrc", "2.mrc").paths == ["1.mrc", "./-d.mrc", "2.mrc"]
     many = [f"{k:06d}.mrc" for k in range(5000)]
     assert parse("extract", *many, "-r", "8", *many).paths == many * 2
 
@@ -114,6 +115,16 @@ def test_ways_to_write_an_option(tmp_path):
             "pooling is for resnet8 and resnet16",
         ),
         ("train --train-images x --train-targets y -n 4 -k 2 --test-images x --test-targets y", "--k-fold"),
+        ("train --train-images small --train-targets small.txt -n 4 -r -1", "--radius must be 0 or more"),
+        ("train --train-images small --train-targets small.txt --pi 2", "--pi is a fraction"),
+        (
+            "train --train-images small --train-targets small.txt -n 4 -o small.txt/c.txt",
+            "a file stands where a folder",
+        ),
+        ("extract small -r 5 -m none -o small.txt/x.txt", "a file stands where a folder"),
+        ("extract small -r 5 -m none -o small", "a folder stands where the file should go"),
+        ("extract small -r -5 -m none", "--radius and --patch-size are pixels"),
+        ("extract small -m none --targets no.txt -o x.txt", "no.txt: there is no such coordinate file"),
         ("extract x.mrc", "give the radius"),
         ("extract -r 5 --dims 3 x.mrc", "tomograms"),
         ("extract -r 5 nowhere.mrc", "nowhere.mrc: there is no such file"),
@@ -163,6 +174,31 @@ def test_convert_star_with_metadata_and_back(work, capsys):
     assert "_rlnDefocusU" in capsys.readouterr().out
 
 
+def test_star_box_and_json_are_laid_out_as_by_topaz(work, model, capsys):
+    """Byte by byte, but for the number of digits: scripts cut columns out by their place."""
+    Path("p.txt").write_text("image_name\tx_coord\ty_coord\tscore\n007\t604\t596\t-0.75\n007\t8\t0\t2\n")
+    topaz("convert p.txt -o p.star --voltage 300")
+    header = "data_images\n\nloop_\n_rlnAutopickFigureOfMerit #1\n_rlnMicrographName #2\n_rlnCoordinateX #3\n"
+    assert Path("p.star").read_text() == (
+        f"{header}_rlnCoordinateY #4\n_rlnVoltage #5\n-0.750000\t007.mrc\t604\t596\t300\n2.000000\t007.mrc\t8\t0\t300\n"
+    )
+    topaz("convert p.txt -o 1/ --boxsize 10")
+    topaz("convert p.txt -o 1/")
+    assert Path("1/007.box").read_text() == "599\t591\t10\t10\n3\t-5\t10\t10\n"
+    boxes = json.loads(Path("1/007_info.json").read_text())["boxes"]
+    assert boxes == [[604, 596, "manual"], [8, 0, "manual"]]
+    assert all(isinstance(value, int) for box in boxes for value in box[:2])
+    Path("labels.txt").unlink()
+    Path("labels.txt").write_text("image_name\tx_coord\ty_coord\n007\t604\t596\n")
+    capsys.readouterr()
+    topaz("coordinates_to_star labels.txt")
+    assert "_rlnAutopickFigureOfMerit" not in capsys.readouterr().out  # labels have none
+    topaz("extract small/{n}.mrc -m {m} -r 5 -t -4 -d -1 --per-micrograph --format star -o s", n=NAMES[0], m=model)
+    topaz("extract small/{n}.mrc -m {m} -r 5 -t -4 -d -1 --per-micrograph --format box -o s", n=NAMES[0], m=model)
+    assert Path(f"s/{NAMES[0]}.star").read_text().startswith(f"{header}_rlnCoordinateY #4\n")
+    assert {len(line.split("\t")) for line in Path(f"s/{NAMES[0]}.box").read_text().splitlines()} == {4}
+
+
 def test_star_to_star_keeps_columns_and_names(work, capsys):
     """As in Topaz: RELION's paths and what else it knows of a particle."""
     Path("p.star").write_text(
@@ -188,7 +224,7 @@ def test_star_to_star_keeps_columns_and_names(work, capsys):
     topaz("convert 001_autopick.star a.b_autopick.star -o both.star")
     assert read_picks("both.star").names.tolist() == ["001", "a.b"]
     topaz("star_particles_threshold p.star -t 0 -o kept.star")
-    assert f"{NAMES[1]}.mrc 30.2 40 4 2.5" in Path("kept.star").read_text()
+    assert f"{NAMES[1]}.mrc\t30.2\t40\t4\t2.5\n" in Path("kept.star").read_text()
     assert NAMES[0] not in Path("kept.star").read_text()
 
 
@@ -221,13 +257,25 @@ def test_boxes_there_and_back_turned_around_and_scaled(work):
 def test_split_names_files_by_the_micrograph_alone(work):
     """Not by its folder, as RELION's names have it; and VIA's csv stays VIA's."""
     Path("p.star").write_text("data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n"
-                              "MotionCorr/job002/a.b.mrc 1.4 2.6\nMotionCorr/job002/001.mrc 3 4\n")  # fmt: skip
+                              "_rlnClassNumber #4\nMotionCorr/job002/a.b.mrc 1.4 2.6 7\n"
+                              "MotionCorr/job002/001.mrc 3 4 8\n")  # fmt: skip
     topaz("split p.star -o parts")
     assert sorted(p.name for p in Path("parts").iterdir()) == ["001.star", "a.b.star"]
-    assert "a.b.mrc 1.000 3.000" in Path("parts/a.b.star").read_text()
+    assert Path("parts/a.b.star").read_text().splitlines()[-1] == "MotionCorr/job002/a.b.mrc\t1\t3\t7"
     topaz("convert -o p.csv p.star")
     topaz("split p.csv -o csv")
     assert records("csv/001.csv", ",")[0]["filename"] == "001.png"
+
+
+def test_only_names_that_are_shared_keep_folders(work):
+    names = ("job/a é/x.mrc", "job/b/x.mrc", "job/b/00 1.2.mrc", "/data/007.tif", "job/b/x")
+    rows = "".join(f"{name}\t{k}\t{k}\n" for k, name in enumerate(names))
+    Path("p.txt").write_text(f"image_name\tx_coord\ty_coord\n{rows}")
+    topaz("convert p.txt -o q.txt")
+    assert [row[0] for row in table(Path("q.txt"))[1:]] == ["a é/x", "b/x", "00 1.2", "007", "b/x"]
+    topaz("split p.txt -o parts")
+    found = sorted(p.relative_to("parts").as_posix() for p in Path("parts").rglob("*.txt"))
+    assert found == ["00 1.2.txt", "007.txt", "a é/x.txt", "b/x.txt"]
 
 
 def test_eman2_json_and_split(work):
@@ -263,6 +311,13 @@ def test_particle_stack(work):
     assert "_rlnDefocusU" in Path("stack.star").read_text()
 
 
+@pytest.mark.parametrize(("size", "resize"), [(9, 7), (20, 10), (23, 15)])
+def test_particle_stack_has_the_side_that_is_asked_for(work, size, resize):
+    """Also below what a network could see, and where size / (size / resize) is a little less than resize."""
+    topaz(f"particle_stack small.txt --image-root small -o s.mrcs --size {size} --resize {resize}")
+    assert mrcfile.read("s.mrcs").shape[1:] == (resize, resize)
+
+
 def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):
     shutil.copytree("small", "mine", symlinks=False)
     Path("mine/zz.mrc").write_text("broken")
@@ -277,6 +332,58 @@ def test_extract_per_micrograph_and_a_broken_one(work, model, capsys):
     assert all(np.array_equal(xy, parts["coord"]) for xy in parts.values())
     topaz("extract mine/{n}.mrc -m {m} -r 5 -t 100 -d -1 --per-micrograph --suffix _p", n=NAMES[0], m=model)
     assert Path(f"mine/{NAMES[0]}_p.coord").read_text() == "image_name\tx_coord\ty_coord\tscore\n"
+
+
+def test_a_micrograph_that_cannot_be_used_still_has_a_file_with_a_header(work, model, capsys):
+    """RELION, which does not look at the exit code, gives up a whole job where the file is not there."""
+    mrcfile.write("flat.mrc", np.full((60, 60), 3, np.float32))
+    assert main(f"extract flat.mrc -m {model} -r 5 -d -1 -o proc/rank0.txt".split()) == 2
+    assert "every pixel is 3" in capsys.readouterr().err
+    assert Path("proc/rank0.txt").read_text() == "image_name\tx_coord\ty_coord\tscore\n"
+    assert main(["extract", "flat.mrc", "-m", "nowhere.sav", "-r", "5", "-d", "-1", "-o", "proc/rank1.txt"]) == 2
+    assert not Path("proc/rank1.txt").exists()  # no model: nothing is known of the micrograph
+
+
+def test_train_leaves_out_micrographs_that_cannot_be_used(work, capsys):
+    shutil.copytree("small", "mine")
+    shutil.copy("mine/" + f"{NAMES[0]}.mrc", "mine/cut.mrc")
+    with open("mine/cut.mrc", "r+b") as file:
+        file.truncate(5000)
+    mrcfile.write("mine/flat.mrc", np.full((60, 60), 3, np.float32))
+    line = f"train --train-images mine --train-targets small.txt -n 170 -r 2 -d -1 {SHORT} --num-epochs 1 -o c.txt"
+    assert main(line.split()) == 1
+    log = capsys.readouterr().err
+    assert "skipped: mine/cut.mrc: truncated" in log
+    assert "skipped: mine/flat.mrc: every pixel is 3" in log
+    assert f"Loaded {len(NAMES)} training micrographs" in log
+    assert len(table(Path("c.txt"))) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_standard_output_is_one_line(work):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", PROGRAM, "convert", "small.txt"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, env=environment())  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "standard output: cannot write (No space left on device)" in done.stderr
+
+
+def test_extract_loads_what_it_needs_only(work, model, tmp_path):
+    """RELION starts it for every micrograph: without a GPU, no torch; and for no filaments nothing of theirs."""
+    code = (
+        "import sys; from topaz.main import main; assert main() == 0;"
+        "heavy = {'torch', 'pandas', 'scipy.ndimage', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    words = ["extract", f"small/{NAMES[0]}.mrc", "-m", str(model), "-r", "5", "-t", "-4", "-d", "-1", "-o", "o.txt"]
+    home = tmp_path / "home"
+    home.mkdir()
+    own = {name: value for name, value in environment().items() if name != "ORT_DISABLE_TELEMETRY"}
+    for _ in range(2):  # the first compiles the network, by torch
+        done = subprocess.run([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True,
+                              env={**own, "HOME": str(home), "XDG_CACHE_HOME": ""})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(home.iterdir())  # not even what ONNX Runtime gathers for Microsoft
 
 
 def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):

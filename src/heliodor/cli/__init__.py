@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -79,6 +80,13 @@ class Parser(argparse.ArgumentParser):
         """Take a line of an `@file` as one argument, an empty one as none."""
         return [arg_line.strip()] if arg_line.strip() else []
 
+    def parse_intermixed_args(self, args: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """Parse; what follows `--` is no option. argparse forgets that in the second of its two passes."""
+        words = list(args)
+        end = words.index("--") if "--" in words else len(words)
+        paths = [f"./{word}" if word.startswith("-") else word for word in words[end + 1 :]]
+        return super().parse_intermixed_args([*words[:end], *paths])
+
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with code 2."""
         sys.stderr.write(f"{self.prog}: error: {message} (see {self.prog} --help)\n")
@@ -114,12 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     """Run the command of a module that has `add_arguments` and `run`; return its exit code, as `main` does."""
-    name, module = program.split()[0], importlib.import_module(module_name)
-    parser = Parser(prog=program, description=module.__doc__)
-    module.add_arguments(parser)
+    name = program.split()[0]
     try:
+        module = importlib.import_module(module_name)
+        parser = Parser(prog=program, description=module.__doc__)
+        module.add_arguments(parser)
         options = parser.parse_intermixed_args(words)
         code: int = module.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk behind it shows here
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except HeliodorError as error:
@@ -132,4 +143,10 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         return 1
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds is not tried again at its end
+        sys.stderr.write(f"{name}: error: standard output: cannot write ({error.strerror}); free some space\n")
+        return 2
     return code

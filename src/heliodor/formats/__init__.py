@@ -130,7 +130,7 @@ def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "au
     picks : Picks
     format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs', 'imod'}
     **options
-        `integers` (txt, via), `box_size` (box, cbox), `micrographs` (cs), `image_ext` (via).
+        `integers` (txt, via, json), `as_topaz` (star), `box_size` (box, cbox), `micrographs` (cs), `image_ext` (via).
 
     Raises
     ------
@@ -138,6 +138,13 @@ def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "au
     """
     path = Path(path)
     find_format(path, format).write(path, picks, **options)
+
+
+def path_in(folder: str | os.PathLike[str], name: str, ending: str) -> Path:
+    """Return the path of a micrograph's own file in a folder; a `FormatError` where the name would leave it."""
+    if ".." in Path(name).parts or Path(name).is_absolute() or not name:
+        raise FormatError(f"the micrograph name '{name}' leads out of the folder {folder}; rename it")
+    return Path(folder) / f"{stem(name)}{ending}"
 
 
 def write_per_micrograph(
@@ -159,9 +166,7 @@ def write_per_micrograph(
     ending = getattr(module, "ENDING", module.SUFFIXES[0])
     parts: dict[Path, Picks] = {}
     for name, part in picks.by_micrograph():
-        path = Path(folder) / f"{stem(name)}{suffix}{ending}"
-        if ".." in Path(name).parts or Path(name).is_absolute() or not name:
-            raise FormatError(f"the micrograph name '{name}' leads out of the folder {folder}; rename it")
+        path = path_in(folder, name, suffix + ending)
         if path in parts:
             raise FormatError(f"{path}: '{name}' and '{parts[path].names[0]}' would share this file; rename one")
         parts[path] = part

@@ -40,7 +40,7 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-def write(path: Path, picks: Picks, **_: Any) -> None:
+def write(path: Path, picks: Picks, *, integers: bool = False, **_: Any) -> None:
     """Write the boxes; what else EMAN2 keeps in a file that is there already (defocus, quality) stays.
 
     Raises
@@ -51,8 +51,9 @@ def write(path: Path, picks: Picks, **_: Any) -> None:
     if len(picks.micrographs()) > 1:
         raise FormatError(f"{path}: an info file belongs to one micrograph; give a folder (ending in /) instead")
     content = _load(path) if path.is_file() else {}
+    digits = None if integers else 3
     content["boxes"] = [
-        [round(x, 3), round(y, 3), "manual", *([] if np.isnan(score) else [round(score, 6)])]
+        [round(x, digits), round(y, digits), "manual", *([] if np.isnan(score) else [round(score, 6)])]
         for (x, y), score in zip(picks.xy.tolist(), picks.scores.tolist(), strict=True)
     ]
     write_text(path, json.dumps(content) + "\n")

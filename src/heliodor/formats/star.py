@@ -117,6 +117,7 @@ def write(
     *,
     image_ext: str | None = None,
     constants: Mapping[str, float] | None = None,
+    as_topaz: bool = False,
     **_: Any,
 ) -> None:
     """Write one table with micrograph names, as RELION imports it.
@@ -129,32 +130,59 @@ def write(
         Replaces the extension of the names.
     constants : mapping, optional
         Tag -> a value that all particles share, such as '_rlnVoltage'.
+    as_topaz : bool
+        Topaz's layout, for scripts that go by places rather than by names; see `topaz_text`.
     """
     if image_ext is not None:
         picks = picks.renamed({name: stem(name) + image_ext for name in picks.micrographs()})
-    write_text(path, to_text(picks, with_names=True, constants=constants))
+    text = topaz_text(picks, constants) if as_topaz else to_text(picks, with_names=True, constants=constants)
+    write_text(path, text)
 
 
 def to_text(picks: Picks, *, with_names: bool, constants: Mapping[str, float] | None = None) -> str:
     """STAR text: coordinates, figure of merit, probability if any has one, micrograph names where they are wanted."""
     names = {NAME: picks.names.tolist()} if with_names else {}
-    scores = np.where(np.isnan(picks.scores), _NONE, picks.scores)
     table = {
         **names,
         X: [f"{x:.3f}" for x in picks.xy[:, 0].tolist()],
         Y: [f"{y:.3f}" for y in picks.xy[:, 1].tolist()],
-        SCORES[0]: [f"{score:.6f}" for score in scores.tolist()],
+        SCORES[0]: _scores(picks),
         **({} if np.isnan(picks.probabilities).all() else {PROBABILITY: [f"{p:.6f}" for p in picks.probabilities]}),
-        **{tag: [f"{value:g}"] * len(picks) for tag, value in (constants or {}).items()},
+        **_constants(constants, len(picks)),
     }
     return table_text(table)
 
 
-def table_text(table: Mapping[str, Sequence[str]]) -> str:
+def topaz_text(picks: Picks, constants: Mapping[str, float] | None = None) -> str:
+    """STAR text as Topaz lays it out: scores first, if there are any, whole coordinates, tabs between."""
+    table = {
+        **({} if np.isnan(picks.scores).all() else {SCORES[0]: _scores(picks)}),
+        NAME: picks.names.tolist(),
+        X: [f"{x:.0f}" for x in picks.xy[:, 0].tolist()],
+        Y: [f"{y:.0f}" for y in picks.xy[:, 1].tolist()],
+        **_constants(constants, len(picks)),
+    }
+    return topaz_table(table)
+
+
+def topaz_table(table: Mapping[str, Sequence[str]]) -> str:
+    """STAR text of one table as Topaz writes it."""
+    return table_text(table, "images", "\t").strip("\n") + "\n"
+
+
+def _scores(picks: Picks) -> list[str]:
+    return [f"{score:.6f}" for score in np.where(np.isnan(picks.scores), _NONE, picks.scores).tolist()]
+
+
+def _constants(constants: Mapping[str, float] | None, rows: int) -> dict[str, list[str]]:
+    return {tag: [f"{value:g}"] * rows for tag, value in (constants or {}).items()}
+
+
+def table_text(table: Mapping[str, Sequence[str]], block: str = "", separator: str = " ") -> str:
     """STAR text of one table, its columns by tag."""
-    lines = ["", "data_", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(table, 1))]
+    lines = ["", f"data_{block}", "", "loop_", *(f"{tag} #{k}" for k, tag in enumerate(table, 1))]
     words = {word: _word(word) for column in table.values() for word in set(column)}
-    lines += [" ".join(words[word] for word in row) for row in zip(*table.values(), strict=True)]
+    lines += [separator.join(words[word] for word in row) for row in zip(*table.values(), strict=True)]
     return "\n".join(lines) + "\n\n"
 
 

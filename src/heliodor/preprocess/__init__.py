@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heliodor.errors import MicrographError
 from heliodor.micrographs import Micrograph
 from heliodor.preprocess.downsample import downsample
 from heliodor.preprocess.mixture import JointMixture, Mixture, fit_joint_mixture, fit_mixture, fit_scale, histogram
@@ -43,8 +44,16 @@ def preprocess(
         With the pixel size that was achieved.
     statistics : dict
         Of `normalize`.
+
+    Raises
+    ------
+    MicrographError
+        The micrograph is too small for the factor.
     """
-    pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor)
+    try:
+        pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor)
+    except MicrographError as error:
+        raise MicrographError(f"{micrograph.name}: {error}") from error
     pixels, statistics = normalize(pixels, normalization, **options)
     achieved = (factor_y * factor_x) ** 0.5
     size = None if micrograph.pixel_size is None else micrograph.pixel_size * achieved

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.fft
 
-from heliodor.errors import SettingsError
+from heliodor.errors import MicrographError, SettingsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,18 +38,26 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
     Raises
     ------
     SettingsError
-        `factor` is below 1, or leaves fewer than 16 pixels along a side.
+        `factor` is below 1.
+    MicrographError
+        `factor` leaves fewer than 16 pixels along a side.
     """
     if not factor >= 1:
         raise SettingsError(f"The 'factor' parameter of downsample must be 1 or more. Got {factor} instead.")
     rows, columns = pixels.shape
     m, n = int(rows / factor), int(columns / factor)
     if min(m, n) < SMALLEST:
-        raise SettingsError(
-            f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller --factor"
+        raise MicrographError(
+            f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller factor"
         )
+    return fourier_crop(pixels, (m, n)), (rows / m, columns / n)
+
+
+def fourier_crop(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Shrink an image to `shape`, no side of which is longer, as `downsample` does."""
+    (rows, columns), (m, n) = pixels.shape, shape
     if (m, n) == (rows, columns):
-        return np.array(pixels, dtype=np.float32), (1.0, 1.0)
+        return np.array(pixels, dtype=np.float32)
     # Rows first, in blocks, keeping only the columns that survive: the full transform never exists. The columns are
     # stored as rows, over which the second transform is several times as fast.
     keep = n // 2 + 1
@@ -66,5 +74,5 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
     if n % 2 == 0 and n < columns:
         small[:, -1] = 0
     small *= np.float32(m * n / (rows * columns))
-    image = scipy.fft.irfft2(small, s=(m, n)).astype(np.float32, copy=False)
-    return image, (rows / m, columns / n)
+    image: NDArray[np.float32] = scipy.fft.irfft2(small, s=(m, n)).astype(np.float32, copy=False)
+    return image

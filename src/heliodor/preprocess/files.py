@@ -38,6 +38,8 @@ class PreprocessSettings:
 
     def __post_init__(self) -> None:
         check_choice("normalization", self.normalization, METHODS)
+        if not self.factor >= 1:
+            raise SettingsError(f"the downsampling factor must be 1 or more. Got {self.factor:g} instead.")
 
 
 def preprocess_files(
@@ -141,9 +143,9 @@ def _joint(micrographs: Sequence[MicrographFile], settings: PreprocessSettings, 
     for micrograph in reporter.track(micrographs, len(micrographs), "reading for the data set's mixture"):
         try:
             full = read_micrograph(micrograph.path)
+            histograms.append(histogram(downsample(full.pixels, settings.factor)[0]))
         except MicrographError:
             continue  # reported when its turn to be written comes
-        histograms.append(histogram(downsample(full.pixels, settings.factor)[0]))
     if not histograms:
         raise MicrographError(f"{micrographs[0].path}: neither this nor any other micrograph can be read")
     return fit_joint_mixture(histograms)

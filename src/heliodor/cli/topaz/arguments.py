@@ -44,25 +44,42 @@ LOG = PlainReporter()
 """Not the reporter of a terminal: every line starts with '# ', whoever reads it."""
 
 
-def device_for(number: int) -> torch.device:
-    """Return GPU `number`, or, with one loud line where it is not there, the processor."""
-    import torch
+def device_name(number: int) -> str:
+    """Name GPU `number`, or, with one loud line where it is not there, the processor."""
+    from heliodor.devices import on_processors
 
     if number < 0:
-        return torch.device("cpu")
-    if torch.cuda.is_available() and number < torch.cuda.device_count():
-        return torch.device("cuda", number)
+        return "cpu"
+    if not on_processors():  # torch is asked only where there may be one: RELION waits for it on every micrograph
+        import torch
+
+        if torch.cuda.is_available() and number < torch.cuda.device_count():
+            return f"cuda:{number}"
     LOG.warn(
         f"GPU {number} was asked for and there is none that torch can use: RUNNING ON THE PROCESSOR, which is slower"
     )
-    return torch.device("cpu")
+    return "cpu"
+
+
+def device_for(number: int) -> torch.device:
+    """Return the device that `device_name` names."""
+    import torch
+
+    return torch.device(device_name(number))
+
+
+def threads_of(number: int) -> int:
+    """Return how many threads networks use; 0: those that are idle, negative: all."""
+    from heliodor.cli.options import processor_threads
+
+    return processor_threads(workers_of(number))
 
 
 def use_threads(number: int) -> None:
-    """Set the threads of networks; 0: those that are idle, negative: all."""
+    """Have torch use as many threads as `threads_of` says."""
     from heliodor.cli.options import set_threads
 
-    set_threads(number if number >= 0 else os.cpu_count() or 1)
+    set_threads(workers_of(number))
 
 
 def workers_of(number: int) -> int:

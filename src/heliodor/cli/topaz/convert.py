@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from heliodor.cli.topaz.arguments import LOG, integer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heliodor.picks import Picks
 
 FORMATS = {"coord": "txt", "csv": "via", "star": "star", "box": "box", "json": "json"}
@@ -158,16 +160,17 @@ def read(files: list[str], source: str = "auto") -> Picks:
     from heliodor.picks import Picks
 
     picks = Picks.join(read_picks(path, format=reading_format(source)) for path in files)
-    return short_names(picks.without_probabilities())
+    return picks.without_probabilities().renamed(short_names(picks.micrographs()))
 
 
-def short_names(picks: Picks) -> Picks:
-    """Name micrographs by file name without extension; with folders where two share a file name."""
-    from heliodor.names import stem
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Name micrographs by file name without extension; those that share one, with as many folders as it takes."""
+    from heliodor.names import stem, unique_names
 
-    full = {name: stem(name) for name in picks.micrographs()}
-    short = {name: path.rsplit("/", 1)[-1] for name, path in full.items()}
-    return picks.renamed(short if len(set(short.values())) == len(set(full.values())) else full)
+    full = {name: stem(name) for name in names}
+    paths = list(dict.fromkeys(full.values()))
+    short = dict(zip(paths, unique_names([Path(path) for path in paths]), strict=True))
+    return {name: short[path] for name, path in full.items()}
 
 
 def inverted(picks: Picks, folder: str | None, extension: str) -> Picks:
@@ -191,19 +194,25 @@ def write(picks: Picks, output: str | None, to: str, **details: Any) -> None:
     whole = picks.rounded()
     if output is None and to == "star":
         named = picks.renamed({name: name + details["image_ext"] for name in picks.micrographs()})
-        sys.stdout.write(star.to_text(named.rounded(), with_names=True, constants=details.get("constants")))
+        sys.stdout.write(star.topaz_text(named.rounded(), details.get("constants")))
     elif output is None and to == "via":
         sys.stdout.write(via.to_text(whole, integers=True, image_ext=".png"))
     elif output is None:
         sys.stdout.write(to_text(whole, integers=True))
     elif _is_folder(output):
         kind = to if to != "auto" else "box" if details.get("box_size") else "json"
-        write_per_micrograph(output, whole, format=kind, suffix=suffix, integers=True, **fitting(kind, details))
+        write_per_micrograph(output, fitting(kind, whole), format=kind, suffix=suffix, **layout(kind, details))
     else:
         kind = output_format(output, to)
-        write_picks(output, whole, format=kind, integers=True, **fitting(kind, details))
+        write_picks(output, fitting(kind, whole), format=kind, **layout(kind, details))
 
 
-def fitting(kind: str, details: dict[str, Any]) -> dict[str, Any]:
-    """Return the details with the image extension that the format wants: VIA's page shows PNG."""
-    return {**details, "image_ext": ".png"} if kind == "via" else details
+def fitting(kind: str, picks: Picks) -> Picks:
+    """Return the picks as Topaz writes them in a format: its boxes have no scores, which scripts do not expect."""
+    return picks.without_scores() if kind in ("box", "json") else picks
+
+
+def layout(kind: str, details: dict[str, Any]) -> dict[str, Any]:
+    """Return the details for Topaz's layout of a format; VIA's page shows PNG."""
+    extension = {"image_ext": ".png"} if kind == "via" else {}
+    return {"integers": True, "as_topaz": True, **details, **extension}

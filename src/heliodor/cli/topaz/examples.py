@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.cli.topaz.arguments import LOG, images
+from heliodor.cli.topaz.arguments import LOG, images, workers_of
 from heliodor.cli.topaz.convert import read
 from heliodor.errors import LabelError
 from heliodor.micrographs import read_micrograph
+from heliodor.stream import stream, usable
 from heliodor.training.check import check_labels, resolve_labels
 from heliodor.training.folds import k_fold
 from heliodor.training.tiles import Example
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def load(options: argparse.Namespace) -> tuple[list[Example], list[Example], float | None]:
+def load(options: argparse.Namespace, failed: dict[str, str]) -> tuple[list[Example], list[Example], float | None]:
     """Read what to train on, what to test on, and the pixel size of the former.
 
     Micrographs without a label count: nothing on them is labelled, which is known of the expected number of particles.
+    Those that cannot be read are warned of, and go into `failed`: path -> why.
 
     Raises
     ------
     LabelError, MicrographError
-        No label is on a training micrograph, labels are in the wrong scale, or a file cannot be read.
+        No label is on a training micrograph, labels are in the wrong scale, or no micrograph can be read.
     """
-    training, pixel_size = _read(options.train_images, options.train_targets, options, check=True)
+    training, pixel_size = _read(options.train_images, options.train_targets, options, failed, check=True)
     if options.k_fold > 1:
         labeled = [e for e in training if len(e.positives)]
         rows = k_fold([e.source for e in labeled], options.k_fold, options.fold, options.cross_validation_seed)
@@ -44,7 +46,7 @@ def load(options: argparse.Namespace) -> tuple[list[Example], list[Example], flo
     if options.test_images is None:
         return training, [], pixel_size
     try:
-        test, _ = _read(options.test_images, options.test_targets, options, check=False)
+        test, _ = _read(options.test_images, options.test_targets, options, failed, check=False)
     except LabelError as error:
         LOG.warn(f"no test: {error}")
         return training, [], pixel_size
@@ -60,7 +62,9 @@ def _on(example: Example) -> NDArray[np.bool_]:
     return np.asarray(((xy >= 0) & (xy < example.pixels.shape[::-1])).all(axis=1))
 
 
-def _read(where: str, targets: str, options: argparse.Namespace, *, check: bool) -> tuple[list[Example], float | None]:
+def _read(
+    where: str, targets: str, options: argparse.Namespace, failed: dict[str, str], *, check: bool
+) -> tuple[list[Example], float | None]:
     files = images([where], options.image_ext)
     labels = read([targets], options.format)
     known, labeled = resolve_labels(labels, files)
@@ -70,13 +74,14 @@ def _read(where: str, targets: str, options: argparse.Namespace, *, check: bool)
             f"{len(labels) - len(known)} of {len(labels)} labels are of micrographs that are not given, such as "
             f"'{min(lost or set(labels.micrographs()))}': they are left out"
         )
-    read_in = [read_micrograph(file.path, name=file.name) for file in files]
+    loaded = stream(files, lambda file: read_micrograph(file.path, name=file.name), workers_of(options.num_workers))
+    own: dict[str, str] = {}
+    read_in = list(usable(loaded, len(files), "reading", LOG, own))
+    failed.update(own)
     if check:
         names = {file.name for file in labeled}
-        check_labels(known, {m.name: m.pixels.shape for m in read_in if m.name in names})
+        shapes = {m.name: m.pixels.shape for _, m in read_in if m.name in names}
+        check_labels(known.select(np.isin(known.names, list(shapes))), shapes)
     none = np.empty((0, 2))
-    examples = [
-        Example(m.name, m.pixels, known.of(m.name).xy, none, file.source)
-        for m, file in zip(read_in, files, strict=True)
-    ]
-    return examples, read_in[0].pixel_size
+    examples = [Example(m.name, m.pixels, known.of(m.name).xy, none, file.source) for file, m in read_in]
+    return examples, read_in[0][1].pixel_size

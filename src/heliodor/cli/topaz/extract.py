@@ -14,10 +14,9 @@ from heliodor.cli.topaz.arguments import (
     images,
     integer,
     paths_or_stdin,
-    use_threads,
     workers_of,
 )
-from heliodor.cli.topaz.convert import FORMATS, format_of, read
+from heliodor.cli.topaz.convert import FORMATS, fitting, format_of, layout, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,21 +70,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.topaz.scoring import score_files
+    from heliodor.errors import MicrographError
 
     files = _files(options)
-    use_threads(options.num_threads)
+    targets = None if options.targets is None else _targets(files, options.targets)
     LOG.note("Beginning extraction")
     maps = score_files(
-        files, options.model, options.device, options.patch_size, max(1, workers_of(options.num_workers))
+        files,
+        options.model,
+        options.device,
+        options.patch_size,
+        max(1, workers_of(options.num_workers)),
+        options.num_threads,
     )
     known: list[tuple[MicrographFile, NDArray[np.float32]]] | None = None
     radius = options.radius
-    if options.targets is not None:
+    if targets is not None:
         known = list(maps)
-        radius = _search(known, options)
+        radius = _search(known, targets, options)
         if options.only_validate:
             return 0 if len(known) == len(files) else 1
-    parts = [(file, _particles(file, scores, radius, options)) for file, scores in (known if known else maps)]
+    try:
+        parts = [(file, _particles(file, scores, radius, options)) for file, scores in (known if known else maps)]
+    except MicrographError:  # none can be used; RELION gives up a whole job where one micrograph has no output
+        _write([], options)
+        raise
     _write(parts, options)
     LOG.note("Extraction complete")
     return 0 if len(parts) == len(files) else 1
@@ -94,30 +103,41 @@ def run(options: argparse.Namespace) -> int:
 def _files(options: argparse.Namespace) -> list[MicrographFile]:
     """Check what can be checked before any work, and find the micrographs."""
     from heliodor.errors import MicrographError, SettingsError
+    from heliodor.files import check_output
 
     if options.dims == 3:
         raise SettingsError("--dims 3: picking in tomograms is not provided; give micrographs")
     if options.radius is None and options.targets is None:
         raise SettingsError("give the radius with -r, or --targets to search for it")
+    if (options.radius or 0) < 0 or options.patch_size < 0:
+        raise SettingsError("--radius and --patch-size are pixels, 0 or more")
     if options.only_validate and options.targets is None:
         raise SettingsError("--only-validate compares with labels; give them with --targets")
     if not (options.up_scale > 0 and options.down_scale > 0):
         raise SettingsError("--up-scale and --down-scale must be positive")
     paths = [*options.paths, *([options.input] if options.input else [])]
+    if options.output is not None:
+        check_output(options.output if not options.per_micrograph else str(Path(options.output) / "NAME"))
     inputs = paths_or_stdin(paths)
     if not inputs:
         raise MicrographError("no micrograph is given; name some, or send their paths to standard input")
     return images(inputs)
 
 
-def _search(maps: list[tuple[MicrographFile, NDArray[np.float32]]], options: argparse.Namespace) -> float:
-    """Find the radius of the best average precision, and say on standard output how good it is."""
+def _targets(files: list[MicrographFile], path: str) -> Picks:
+    """Read labels, named as the micrographs are."""
     from heliodor.names import match_names
+
+    labels = read([path])
+    return labels.renamed(match_names(labels.micrographs(), files))
+
+
+def _search(
+    maps: list[tuple[MicrographFile, NDArray[np.float32]]], labels: Picks, options: argparse.Namespace
+) -> float:
+    """Find the radius of the best average precision, and say on standard output how good it is."""
     from heliodor.picking.radius import best_radius
 
-    labels = read([options.targets])
-    names = match_names(labels.micrographs(), [file for file, _ in maps])
-    labels = labels.renamed(names)
     given = options.assignment_radius
     radii = (
         [options.radius]
@@ -140,11 +160,12 @@ def _search(maps: list[tuple[MicrographFile, NDArray[np.float32]]], options: arg
 
 def _particles(file: MicrographFile, scores: NDArray[np.float32], radius: float, options: argparse.Namespace) -> Picks:
     """Centres, or ends of filaments, of one micrograph, in pixels of the output."""
-    from heliodor.picking.filaments import trace_filaments
     from heliodor.picking.suppression import non_maximum_suppression
     from heliodor.picks import Picks
 
     if options.filaments:
+        from heliodor.picking.filaments import trace_filaments
+
         pieces = trace_filaments(scores, options.threshold, radius, options.filaments_length)
         if options.filaments_plot:
             folder = Path(options.output or "out").parent
@@ -181,7 +202,8 @@ def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespac
         for file, picks in parts:
             folder = file.path.parent if options.output is None else Path(options.output)
             path = folder / f"{file.name if options.output else file.path.stem}{options.suffix}.{options.format}"
-            write_picks(path, picks, format=format_of(options.format), **_details(file, options))
+            kind = format_of(options.format)
+            write_picks(path, fitting(kind, picks), format=kind, **layout(kind, _details(file, options)))
         return
     text = to_text(Picks.join(picks for _, picks in parts), integers=True)
     if options.output is None:
@@ -195,5 +217,4 @@ def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespac
 def _details(file: MicrographFile, options: argparse.Namespace) -> dict[str, Any]:
     """Return what formats want to know: boxes have the width of the exclusion radius."""
     side = 2 * (options.radius or 0) * options.up_scale / options.down_scale
-    extension = ".png" if options.format == "csv" else file.path.suffix
-    return {"integers": True, "box_size": max(1, math.ceil(side)), "image_ext": extension}
+    return {"box_size": max(1, math.ceil(side)), "image_ext": file.path.suffix}

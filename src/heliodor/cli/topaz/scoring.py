@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heliodor.cli.topaz.arguments import LOG, device_for
+from heliodor.cli.topaz.arguments import LOG, device_name, threads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from heliodor.names import MicrographFile
 
 _TOLERANCE = 0.03  # of the pixel size
-_TILE = 512
 
 
 def score_files(
-    files: Sequence[MicrographFile], model: str, device: int, tile: int = 0, workers: int = 1
+    files: Sequence[MicrographFile], model: str, device: int, tile: int = 0, workers: int = 1, threads: int = 0
 ) -> Iterator[tuple[MicrographFile, NDArray[np.float32]]]:
     """Yield each micrograph that can be read with its score map, in order; the others are warned of.
 
@@ -34,6 +33,8 @@ def score_files(
         Side of the pieces; 0: chosen.
     workers : int
         Threads that read ahead.
+    threads : int
+        Processor threads of the network; 0: those that are idle, negative: all.
 
     Raises
     ------
@@ -42,16 +43,17 @@ def score_files(
     WeightsError
         There is no such model.
     """
-    from heliodor.networks import load_network
+    from heliodor.networks.scorers import scorers_of_model
     from heliodor.picking.load import Loader
     from heliodor.picking.scoring import score_map
     from heliodor.stream import stream, usable
 
-    network, wanted = None, None
+    scorer, wanted = None, None
     if model != "none":
         LOG.note(f"Loading model: {model}")
-        network, about = load_network(model)
-        network, wanted = network.to(device_for(device)), about.get("pixel_size")
+        name = device_name(device)
+        (scorer,), about = scorers_of_model(model, name, threads=threads_of(threads), exact=name != "cpu")
+        wanted = about.get("pixel_size")
     failed: dict[str, str] = {}
     warned = False
     read = stream(files, Loader(None), workers)
@@ -60,4 +62,4 @@ def score_files(
         if wanted and size and abs(size / wanted - 1) > _TOLERANCE and not warned:
             LOG.warn(f"{file.path}: {size:.4g} A per pixel, the model was trained at {wanted:.4g}: picks will be poor")
             warned = True
-        yield file, micrograph.pixels if network is None else score_map(network, micrograph.pixels, tile=tile or _TILE)
+        yield file, micrograph.pixels if scorer is None else score_map(scorer, micrograph.pixels, tile=tile or None)

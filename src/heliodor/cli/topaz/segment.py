@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from heliodor.cli.topaz.arguments import LOG, add_machine, images, integer, use_threads
+from heliodor.cli.topaz.arguments import LOG, add_machine, images, integer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +23,12 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.files import make_directory
     from heliodor.micrographs import Micrograph, write_micrograph
 
-    use_threads(options.num_threads)
     files = images(options.paths)
     folder = make_directory(options.destdir)
     done = 0
-    for file, scores in score_files(files, options.model, options.device, options.patch_size):
+    for file, scores in score_files(
+        files, options.model, options.device, options.patch_size, threads=options.num_threads
+    ):
         write_micrograph(folder / f"{file.name}.tiff", Micrograph(scores, None, file.name))
         done += 1
         if options.verbose:

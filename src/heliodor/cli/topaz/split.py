@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from heliodor.cli.topaz.convert import FORMATS, fitting, output_format, read
+from heliodor.cli.topaz.convert import FORMATS, fitting, layout, output_format, read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Split, with whole coordinates, into files named after the micrographs."""
+    from heliodor.cli.topaz.star_table import split_table
     from heliodor.formats import write_per_micrograph
 
-    picks = read([options.file], options.format).at_least(options.threshold)
     kind = output_format(options.file, options.format)
-    details = fitting(kind, {"integers": True, "image_ext": ".mrc"})
-    write_per_micrograph(options.output, picks.rounded(), format=kind, suffix=options.suffix, **details)
+    if kind == "star" and not Path(options.file).is_dir():
+        split_table(Path(options.file), options.output, f"{options.suffix}.star", options.threshold)
+        return 0
+    picks = fitting(kind, read([options.file], options.format).at_least(options.threshold).rounded())
+    details = layout(kind, {"image_ext": ".mrc"})
+    write_per_micrograph(options.output, picks, format=kind, suffix=options.suffix, **details)
     return 0

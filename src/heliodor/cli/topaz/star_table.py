@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.cli.topaz.convert import short_names
 from heliodor.errors import FormatError
-from heliodor.formats.star import NAME, SCORES, X, Y, numbers, own_name, read_table, table_text
+from heliodor.files import write_text
+from heliodor.formats import path_in
+from heliodor.formats.star import NAME, SCORES, X, Y, numbers, own_name, read_table, topaz_table
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
@@ -60,7 +63,26 @@ def convert_tables(
         whole = (picks if turn is None else turn(picks)).scaled(scale).rounded().xy
         table[X], table[Y] = ([f"{value:.0f}" for value in column] for column in whole.T.tolist())
     rows = len(table[X])
-    return table_text({**table, **{tag: [f"{value:g}"] * rows for tag, value in (constants or {}).items()}})
+    return topaz_table({**table, **{tag: [f"{value:g}"] * rows for tag, value in (constants or {}).items()}})
+
+
+def split_table(path: Path, folder: str, ending: str, threshold: float = float("-inf")) -> None:
+    """Write the rows of each micrograph to a STAR file of its own, with whole coordinates.
+
+    Raises
+    ------
+    FormatError
+        The file is no table of particles, or a micrograph's name leads out of the folder.
+    """
+    table = _kept(path, threshold)
+    names = table.setdefault(NAME, [own_name(path)] * len(table[X]))
+    for column in (X, Y):
+        table[column] = [f"{value:.0f}" for value in np.rint(numbers(table, column)).tolist()]
+    short = short_names(names)
+    for own in dict.fromkeys(short.values()):
+        rows = [row for row, name in enumerate(names) if short[name] == own]
+        part = {tag: [column[row] for row in rows] for tag, column in table.items()}
+        write_text(path_in(folder, own, ending), topaz_table(part))
 
 
 def _kept(path: Path, threshold: float) -> Table:

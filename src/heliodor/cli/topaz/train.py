@@ -74,9 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, with a row of the curve and a model file for every epoch."""
+    """Train, with a row of the curve and a model file for every epoch; return 0, or 1 where some were skipped."""
     from heliodor.cli.topaz.examples import load
     from heliodor.cli.topaz.training import settings_of, start
+    from heliodor.files import check_output
 
     _check(options)
     network = start(options)
@@ -84,9 +85,13 @@ def run(options: argparse.Namespace) -> int:
     if options.describe:
         sys.stdout.write(f"{network}\n")
         return 0
+    for path in (options.output, options.save_prefix and f"{options.save_prefix}_epoch1.sav"):
+        if path:
+            check_output(path)
     use_threads(options.num_threads)
     device = device_for(options.device)
-    training, test, pixel_size = load(options)
+    failed: dict[str, str] = {}
+    training, test, pixel_size = load(options, failed)
     labels = sum(len(e.positives) for e in training)
     LOG.note(f"Loaded {len(training)} training micrographs with {labels} labeled particles")
     if test:
@@ -95,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options, training, network.settings)
     _train(options, training, test, settings, network, device, {"pixel_size": pixel_size})
     LOG.note("Done!")
-    return 0
+    return 1 if failed else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -104,6 +109,10 @@ def _check(options: argparse.Namespace) -> None:
 
     if options.num_particles is None and options.pi is None and not options.describe:
         raise SettingsError("give -n (particles per micrograph) or --pi (fraction of positive pixels)")
+    if options.num_particles is None and options.pi is not None and not 0 <= options.pi < 1:
+        raise SettingsError(f"--pi is a fraction of all pixels, below 1. Got {options.pi:g} instead.")
+    if not options.radius >= 0:
+        raise SettingsError(f"--radius must be 0 or more. Got {options.radius:g} instead.")
     if options.pooling == "avg":
         raise SettingsError(
             "--pooling avg: Topaz crashes with it, or picks with another network than it trained; take max"
