@@ -24,7 +24,6 @@ _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and 
 _SHARE = 0.5  # of the shift of low scores that high ones get
 _HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
-_UNUSUAL = 0.15  # difference of a decoy's noise from the median of all, as a logarithm
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 _EMPTIED = 1.5  # exclusion radii around a particle in which there are no false detections with a good score
@@ -123,29 +122,28 @@ def gather(
         Images, drawn at random, of which a decoy is made. Default: all.
     """
     random = np.random.default_rng([seed, 0xDEC0])
-    chosen = np.sort(random.permutation(len(images))[:decoys])
+    chosen = random.permutation(len(images))[:decoys]
     area = sum(image.size for image in images) / len(images)
     claimed = detector.claims(area)
     clear = 1 - float(np.mean([disturbed(image, span).mean() for image in images]))
 
-    def look(cut: float, most: int) -> Evidence:
-        made = [
-            make_decoy(images[which], found[which][0][found[which][1] >= cut], _AROUND * span, random)
-            for which in chosen
-        ]
-        used = _typical(made)[:most]
-        on_decoys = ranked([detector.maxima(score_map(scorer, decoy))[1] for decoy in used])
+    def look(cut: float, used: NDArray[np.int_]) -> Evidence:
+        on_decoys = []
+        for which in used:
+            xy, s = found[which]
+            decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random)
+            on_decoys.append(detector.maxima(score_map(scorer, decoy))[1])
         weight = len(images) / len(used)
-        return Evidence(scores, on_decoys, weight, len(images), len(used), clear=clear, claimed=claimed)
+        return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), clear=clear, claimed=claimed)
 
     scores = ranked([s for _, s in found])
     rank = min(len(scores), round(_HIDDEN * area / (math.pi * (_AROUND * span) ** 2) * len(images)))
     cut = scores[rank - 1] if rank else np.inf
     for _ in range(_ROUNDS):
-        some = look(cut, _FEW)
+        some = look(cut, chosen[:_FEW])
         likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
-    return weigh(look(cut, len(chosen)), particles)
+    return weigh(look(cut, chosen), particles)
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:
@@ -188,14 +186,6 @@ def standing_out(evidence: Evidence) -> float:
     for _ in range(_STEPS):
         particles = np.maximum(found - false * np.exp(-particles * evidence.claimed), 0)
     return float(particles[few].max(initial=0.0))
-
-
-def _typical(decoys: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """Leave out those with far more or less noise than most: their micrographs may be full of carbon."""
-    deviations = np.array([decoy.std() for decoy in decoys], dtype=np.float64)
-    deviations += np.finfo(float).tiny  # of a constant micrograph there is none
-    usual = np.abs(np.log(deviations / np.median(deviations))) <= _UNUSUAL
-    return [decoy for decoy, kept in zip(decoys, usual, strict=True) if kept or not usual.any()]
 
 
 def _above(best_first: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.int_]:
