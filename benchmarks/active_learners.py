@@ -18,7 +18,7 @@ from heliodor.picking.blobs import find_blobs
 from heliodor.picking.features import window_features
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import DROPOUT, EPOCH_FROM_START, FEW_LABELS, START_SHARE
-from heliodor.picking.load import Loader
+from heliodor.picking.load import FLAT, Loader
 from heliodor.picks import Picks
 from heliodor.training.labels import prior
 from heliodor.training.loop import train
@@ -46,7 +46,7 @@ class Data:
         """Read and preprocess everything."""
         files = find_micrographs([str(folder)])
         geometry = derive_geometry(diameter, read_header(files[0].path)[1])
-        loader = Loader(geometry.pixel_size, geometry.factor)
+        loader = Loader(geometry.pixel_size, geometry.factor, FLAT)
         small, scales = {}, {}
         for file in files:
             micrograph, scales[file.name] = loader(file)
