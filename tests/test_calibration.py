@@ -142,11 +142,19 @@ def test_padding_is_not_the_measure_of_what_is_disturbed():
     assert not disturbed(np.ones((50, 50), np.float32), 20.0).any()
 
 
-def test_where_part_of_the_area_is_disturbed_good_scores_are_false_less_often():
-    decoys = np.linspace(3, -6, 1000)
-    whole, part = Evidence(decoys, decoys, 1.0, 1), Evidence(decoys, decoys, 1.0, 1, clear=0.6)
-    false = whole.false_above(np.array([2.5, -6.0]))
-    assert part.false_above(np.array([2.5, -6.0])) == pytest.approx(false * [0.62, 1.0], rel=0.02)
+def test_gold_does_not_make_decoys_stronger():
+    """Two beads in every window of a spectrum are in its median, too."""
+    random = np.random.default_rng(8)
+    background = random.normal(0, 1, (256, 256)).astype(np.float32)
+    pixels = background.copy()
+    for x, y in random.uniform(10, 246, (40, 2)).astype(int):
+        pixels[y - 3 : y + 3, x - 3 : x + 3] = -10
+    marked = disturbed(pixels, 20.0)
+    nothing = np.empty((0, 2))
+    assert make_decoy(pixels, nothing, 12, np.random.default_rng(5)).std() > 1.3
+    assert make_decoy(pixels, nothing, 12, np.random.default_rng(5), marked).std() == pytest.approx(1.0, abs=0.1)
+    everything = np.ones_like(marked)  # leaves no background: then all of it is taken
+    assert make_decoy(background, nothing, 12, np.random.default_rng(5), everything).std() == pytest.approx(1, abs=0.1)
 
 
 def test_decoys_hold_as_many_false_detections_as_noise_does():

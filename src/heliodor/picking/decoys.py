@@ -25,7 +25,11 @@ _WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of 
 
 
 def make_decoy(
-    pixels: NDArray[np.float32], xy: ArrayLike, radius: float, random: np.random.Generator
+    pixels: NDArray[np.float32],
+    xy: ArrayLike,
+    radius: float,
+    random: np.random.Generator,
+    junk: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Draw noise that looks like the background of a micrograph.
 
@@ -38,12 +42,16 @@ def make_decoy(
     radius : float
         Around each, in pixels, that is left out.
     random : Generator
+    junk : (ny, nx) bool array, optional
+        What is no background either, such as `disturbed` marks; the radius around it is left out as well.
 
     Returns
     -------
     (ny, nx) float32 array
     """
-    mask = _background(pixels.shape, np.asarray(xy, dtype=np.float64).reshape(-1, 2), radius)
+    if junk is None:
+        junk = np.zeros(pixels.shape, dtype=bool)
+    mask = _background(junk, np.asarray(xy, dtype=np.float64).reshape(-1, 2), radius)
     power, mean = background_power(pixels, mask)
     noise = scipy.fft.rfft2(random.standard_normal(pixels.shape, dtype=np.float32))
     noise *= np.sqrt(_resample(power, pixels.shape))
@@ -116,17 +124,19 @@ def _resample(power: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.
     return values
 
 
-def _background(shape: tuple[int, ...], xy: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
-    """1 between the discs, 0 inside them, with a soft edge."""
-    places = np.rint(xy[:, ::-1]).astype(int).clip(0, np.array(shape) - 1)
+def _background(junk: NDArray[np.bool_], xy: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
+    """1 between the discs and away from junk, 0 inside them, with a soft edge."""
+    places = np.rint(xy[:, ::-1]).astype(int).clip(0, np.array(junk.shape) - 1)
     kept = len(places)
     while True:
-        outside = np.ones(shape, dtype=bool)
+        outside = ~junk
         outside[tuple(places[:kept].T)] = False
-        if not kept:
-            return np.ones(shape, np.float32)
+        if outside.all():
+            return np.ones(junk.shape, np.float32)
         distance = distance_transform_edt(outside)
         mask: NDArray[np.float32] = np.clip((distance - radius) / _EDGE + 0.5, 0, 1).astype(np.float32)
         if mask.mean() >= _LEAST:
             return mask
+        if not kept:  # junk all over: no better background than all of it
+            junk = np.zeros_like(junk)
         kept = kept * 3 // 4

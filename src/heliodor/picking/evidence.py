@@ -47,8 +47,6 @@ class Evidence:
         Decoys.
     shift : float
         Added to the scores of decoys.
-    clear : float
-        Share of the area of micrographs that is plain ice, as all of a decoy is.
     claimed : float
         Share of the area that one particle keeps clear of false detections with a good score.
     particles : float
@@ -61,14 +59,8 @@ class Evidence:
     micrographs: int
     images: int = 1
     shift: float = 0.0
-    clear: float = 1.0
     claimed: float = 0.0
     particles: float = 0.0
-
-    @property
-    def open(self) -> float:
-        """Share of the area where false detections may have a good score; with a bad one they are everywhere."""
-        return self.clear * math.exp(-self.particles * self.claimed)
 
     @property
     def crowding(self) -> float:
@@ -77,8 +69,7 @@ class Evidence:
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
-        above = _above(self.decoys, scores - self.shift)
-        return self.weight * above * (self.open + (1 - self.open) * above / max(len(self.decoys), 1))
+        return self.weight * _above(self.decoys, scores - self.shift)
 
     def found_above(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         """Return the number of detections that score at least so well."""
@@ -101,8 +92,8 @@ def gather(
 ) -> Evidence:
     """Look for particles on decoys of micrographs, and put them beside what was found on these.
 
-    What is likely a particle must be kept out of the decoys, and nothing else: without its best places, noise is
-    fainter than it is. First the best detections are kept out that cover half of the area, which is too many; what a
+    What is likely a particle, or junk, must be kept out of the decoys, and nothing else: without its best places, noise
+    is fainter than it is. First the best detections are kept out that cover half of the area, which is too many; what a
     few decoys then say of probabilities leaves fewer, and once more.
 
     Parameters
@@ -125,16 +116,16 @@ def gather(
     chosen = random.permutation(len(images))[:decoys]
     area = sum(image.size for image in images) / len(images)
     claimed = detector.claims(area)
-    clear = 1 - float(np.mean([disturbed(image, span).mean() for image in images]))
+    junk = {which: disturbed(images[which], span) for which in chosen}
 
     def look(cut: float, used: NDArray[np.int_]) -> Evidence:
         on_decoys = []
         for which in used:
             xy, s = found[which]
-            decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random)
+            decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random, junk[which])
             on_decoys.append(detector.maxima(score_map(scorer, decoy))[1])
         weight = len(images) / len(used)
-        return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), clear=clear, claimed=claimed)
+        return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), claimed=claimed)
 
     scores = ranked([s for _, s in found])
     rank = min(len(scores), round(_HIDDEN * area / (math.pi * (_AROUND * span) ** 2) * len(images)))
@@ -153,7 +144,7 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     (where detections are more than one and a half times as many) how they are distributed. Decoys are thinned to that
     number and shifted half-way to these scores: between crowded particles the network sees less than in open
     background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
-    false detections mix, could not be known otherwise, but for the area that is left for them.
+    false detections mix, could not be known otherwise.
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
@@ -170,9 +161,9 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
 def standing_out(evidence: Evidence) -> float:
     """Return how many particles on each micrograph stand out from the noise: no more than there are.
 
-    Above a score are found n particles and false detections, as many as on decoys but for the area that is not open:
-    n = found - decoys clear exp(-n claimed), at the score that gives most, among those above which decoys hold at most
-    half as many.
+    Above a score are found n particles and false detections, as many as on decoys but for the area that particles keep
+    clear of them: n = found - decoys exp(-n claimed). The score is taken that gives most, among those above which
+    decoys hold at most half as many.
 
     Parameters
     ----------
@@ -180,7 +171,7 @@ def standing_out(evidence: Evidence) -> float:
         With at least one decoy.
     """
     found = np.arange(1, len(evidence.scores) + 1) / evidence.micrographs
-    false = evidence.clear * _above(evidence.decoys, evidence.scores) / evidence.images
+    false = _above(evidence.decoys, evidence.scores) / evidence.images
     few = false <= np.minimum(found / 2, _MOST_CLAIMED / max(evidence.claimed, 1e-12))
     particles = np.zeros(len(found))
     for _ in range(_STEPS):
