@@ -123,7 +123,7 @@ def test_extract_masks_junk_by_what_the_model_knows(run, tmp_path, capsys):
         mrc.set_data(pixels)
         mrc.voxel_size = 2.0
     found = {}
-    for name, option in (("without", []), ("with", ["--junk-mask"])):
+    for name, option in (("without", ["--no-junk-mask"]), ("with", [])):
         words = ["extract", str(tmp_path / "gold.mrc"), "-m", model, "--raw", "-o", str(tmp_path / f"{name}.txt")]
         assert main([*words, *option]) == 0
         found[name] = read_picks(tmp_path / f"{name}.txt").xy

@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
                 reporter.warn(f"skipped: {result}")
                 failed += 1
             else:
-                junk = inspect.junk(result.micrograph.pixels) if inspect else None
+                junk = inspect.junk(result.micrograph) if inspect else None
                 journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores, junk)).scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
-
     from heliodor.junk.inspect import Inspector
     from heliodor.networks.scorers import Scorer
 
@@ -30,20 +29,22 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_junk_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the mask of junk, which is off."""
+    """Declare the mask of junk, which is on where the model knows junk."""
     parser.add_argument(
         "--junk-mask",
-        action="store_true",
-        help="nothing on gold, ice lumps and carbon; for models that `heliodor pick` trained",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="nothing on gold and lumps of ice (default: where the model says how dark particles are)",
     )
 
 
 def inspector_of_options(options: argparse.Namespace, about: dict[str, Any]) -> Inspector | None:
-    """Return what looks for junk; None where the options do not ask for it."""
+    """Return what looks for junk; None where the options, or the model, do not ask for it."""
     from heliodor.junk.inspect import Inspector
 
+    wanted = about.get("junk_limits") is not None if options.junk_mask is None else options.junk_mask
     model = options.model or "the network that comes with heliodor"
-    return Inspector.of_model(about, model) if options.junk_mask else None
+    return Inspector.of_model(about, model) if wanted else None
 
 
 def scorers_of_options(options: argparse.Namespace) -> tuple[list[Scorer], dict[str, Any]]:

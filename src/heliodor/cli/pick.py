@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--junk-mask",
         action=argparse.BooleanOptionalAction,
-        default=False,
-        help="no picks on gold, ice lumps and carbon: look at the report, it can take dark crowded regions for junk",
+        default=True,
+        help="no picks on gold and lumps of ice: what is far darker than the labelled particles",
     )
     parser.add_argument(
         "--margin", type=float, default=0.0, metavar="ANGSTROM", help="no picks so near to the border (default: 0)"

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
                 failed += 1
                 continue
             if inspect:
-                result.scores[inspect.junk(result.micrograph.pixels)] = MASKED
+                result.scores[inspect.junk(result.micrograph)] = MASKED
             write_micrograph(paths[file.name], Micrograph(result.scores, result.micrograph.pixel_size, file.name))
             journal.add(file.name, Picks.on(file.name, []))
     if failed == len(micrographs):

@@ -14,26 +14,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.junk.depth import Standard
-    from heliodor.junk.mask import Limits
 
 _MOST = 0.5  # share of the area under junk, from which on little is left to pick
-_BRIGHT = 0.1  # share of the area that is brighter than the ice by as much as junk is darker
+_BRIGHT, _FAR = 0.1, 1.5  # share of the area that is brighter than the ice by so many standard deviations of a pixel
 # A micrograph that is nothing but noise is as strong at the size of a particle as white noise is, give or take this
 # many standard errors.
 _ERRORS = 1.65
 
 
-def area_flags(standard: Standard, junk: NDArray[np.bool_] | None = None, limits: Limits | None = None) -> list[str]:
+def area_flags(standard: Standard, junk: NDArray[np.bool_] | None = None) -> list[str]:
     """Say what is wrong with a micrograph at the scale of its particles.
 
     Parameters
     ----------
     standard : Standard
-        The micrograph; see `heliodor.junk.depth.standardize`.
+        The micrograph, with its background; see `heliodor.junk.depth.standardize`.
     junk : (ny, nx) bool array, optional
         See `heliodor.junk.mask.junk_mask`.
-    limits : tuple of float, optional
-        From which that was made.
 
     Returns
     -------
@@ -43,13 +40,10 @@ def area_flags(standard: Standard, junk: NDArray[np.bool_] | None = None, limits
     reasons = []
     if junk is not None and junk.mean() > _MOST:
         reasons.append(f"mostly junk: {junk.mean():.0%} of the area")
-    if limits is not None:
-        *_, widest = depths(standard, limits)
-        bright = float((widest <= -limits[-1] / 2).mean())
-        if bright > _BRIGHT:
-            reasons.append(
-                f"two levels: {bright:.0%} of the area is far brighter than the rest (carbon, or broken ice)"
-            )
+    *_, widest = depths(standard)
+    bright = float((widest <= -_FAR).mean())
+    if bright > _BRIGHT:
+        reasons.append(f"two levels: {bright:.0%} of the area is far brighter than the rest (carbon, or broken ice)")
     independent = standard.fine.size / (4 * math.pi * (SCALES[1] * standard.diameter) ** 2)
     most = 1 + _ERRORS / math.sqrt(2 * independent)
     if _strength(band(standard)) < most * _white_noise(standard.diameter):

@@ -57,12 +57,15 @@ class Inspector:
             )
         return cls(geometry["diameter"] / geometry["pixel_size"] / geometry["factor"], tuple(limits))
 
-    def junk(self, pixels: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-        """Return where junk is, (ny, nx) bool; None where it is not looked for."""
-        return None if self.limits is None else junk_mask(standardize(pixels, self.diameter), self.limits)
+    def junk(self, micrograph: Micrograph) -> NDArray[np.bool_] | None:
+        """Return where junk is, (ny, nx) bool; None where it is not looked for.
+
+        It is looked for on what the network sees: without the background, or a particle where ice is thick would be as
+        dark as a lump of ice where it is thin.
+        """
+        return None if self.limits is None else junk_mask(standardize(micrograph.seen, self.diameter), self.limits)
 
     def __call__(self, micrograph: Micrograph) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
         """Return where junk is, (ny, nx) bool or None, and the flags of the micrograph with those found here."""
-        standard = standardize(micrograph.pixels, self.diameter)
-        junk = None if self.limits is None else junk_mask(standard, self.limits)
-        return junk, (*micrograph.flags, *area_flags(standard, junk, self.limits))
+        junk = self.junk(micrograph)
+        return junk, (*micrograph.flags, *area_flags(standardize(micrograph.pixels, self.diameter), junk))

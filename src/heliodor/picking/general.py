@@ -83,7 +83,7 @@ def general(
         limits = _limits(sample, sure, geometry)
         inspect = Inspector(geometry.span, limits)
         masked = zip(scores, sample, strict=True)
-        detections = [geometry.detector.maxima(s, inspect.junk(m.pixels)) for s, m in masked]
+        detections = [geometry.detector.maxima(s, inspect.junk(m)) for s, m in masked]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
     evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections)
     if settings.expected_particles is None:
@@ -109,4 +109,4 @@ def _limits(sample: Sequence[Micrograph], sure: Sequence[NDArray[np.float64]], g
     """Learn how dark particles can be from detections that are surely particles; None where there are no such."""
     if not sum(map(len, sure)):
         return None
-    return learn_limits((standardize(m.pixels, geometry.span), xy) for m, xy in zip(sample, sure, strict=True))
+    return learn_limits((standardize(m.seen, geometry.span), xy) for m, xy in zip(sample, sure, strict=True))

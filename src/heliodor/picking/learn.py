@@ -148,13 +148,13 @@ def _examples(
         positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
         examples.append(Example(micrograph.name, small.seen, positive, negative, micrograph.source))
         if settings.junk_mask:
-            standards.append(standardize(small.pixels, geometry.span))
+            standards.append(standardize(small.seen, geometry.span))
     if not settings.junk_mask:
         return examples, None
     limits = learn_limits(zip(standards, (e.positives for e in examples), strict=True))
     marked = [replace(e, junk=junk_mask(s, limits)) for e, s in zip(examples, standards, strict=True)]
     share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)
-    reporter.note(f"junk (gold, ice lumps, carbon) covers {1 - share:.1%} of the labelled micrographs")
+    reporter.note(f"junk (gold, lumps of ice) covers {1 - share:.1%} of the labelled micrographs")
     return marked, limits
 
 

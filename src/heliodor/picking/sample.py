@@ -52,7 +52,7 @@ def gather_sample(
 
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
-    sample = {name: (m.seen, inspect.junk(m.pixels)) if m else known[name] for name, m in drawn.items()}
+    sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
     found = {name: look(*views) for name, views in sample.items()}
     labeled = [name for name in known if name in found] or list(known)[:SAMPLE]
     scores = ranked([(found[n] if n in found else look(*known[n]))[1] for n in labeled])

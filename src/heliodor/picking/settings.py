@@ -63,7 +63,7 @@ class PickSettings:
     expected_particles: float | None = None
     threshold: float | None = None
     precision: float | None = None
-    junk_mask: bool = False
+    junk_mask: bool = True
     margin: float = 0.0
     normalization: str = "flat"
     model: str | None = None

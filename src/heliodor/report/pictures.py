@@ -61,7 +61,7 @@ def read_views(
         if isinstance(result, MicrographError):
             unreadable[row] = str(result)
         else:
-            views[row] = view(*result, *detections[row], inspect.junk(result[0].pixels), run.geometry)
+            views[row] = view(*result, *detections[row], inspect.junk(result[0]), run.geometry)
     return views, unreadable
 
 
