@@ -19,6 +19,7 @@ from heliodor import read_micrograph, read_picks
 from heliodor.junk.depth import standardize
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.preprocess import preprocess
+from heliodor.preprocess.flatten import flatten
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.micrograph import render
 from heliodor.simulation.scene import plan
@@ -33,7 +34,7 @@ LUMP = ((730, 130), 222)  # centre and radius of the lump, in pixels of the file
 
 def show(axes: Any, pixels: np.ndarray, xy: np.ndarray, labelled: np.ndarray, title: str) -> None:
     """Show a micrograph, the points on it, and the junk that labels among the points tell."""
-    standard = standardize(pixels, SPAN)
+    standard = standardize(flatten(pixels), SPAN)
     junk = junk_mask(standard, learn_limits([(standard, xy[labelled])]))
     axes.imshow(pixels, cmap="gray", vmin=np.percentile(pixels, 1), vmax=np.percentile(pixels, 99.5))
     axes.contour(junk, levels=[0.5], colors="#ff3030", linewidths=1.2)
