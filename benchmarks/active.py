@@ -89,7 +89,9 @@ ARMS: dict[str, Callable[[Data, Learner, State, list[str], int, int], State]] = 
 def run(data: Data, options: argparse.Namespace, rows: Rows) -> None:
     """All seeds, arms and rounds that are not there yet."""
     train: Callable[[Data, State, int], Learner] = StandIn.train
-    learner_name = options.learner if options.start is None else f"from {options.start.stem}"
+    learner_name = options.learner
+    if options.start and options.learner == "network":
+        learner_name = f"from {options.start.stem}"
     if options.learner == "network":
         train = partial(Network.train, start=load_network(options.start)[0] if options.start else None)
     for seed in range(options.seeds):

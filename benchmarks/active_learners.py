@@ -12,13 +12,13 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from heliodor.find import find_micrographs
-from heliodor.micrographs import read_header
+from heliodor.micrographs import FLAT, read_header
 from heliodor.networks import Classifier, NetworkSettings
 from heliodor.picking.blobs import find_blobs
 from heliodor.picking.features import window_features
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import DROPOUT, EPOCH_FROM_START, FEW_LABELS, START_SHARE
-from heliodor.picking.load import FLAT, Loader
+from heliodor.picking.load import Loader
 from heliodor.picks import Picks
 from heliodor.training.labels import prior
 from heliodor.training.loop import train

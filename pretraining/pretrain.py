@@ -21,12 +21,12 @@ from shapes import make_shape
 from heliodor.cli.console import PlainReporter
 from heliodor.evaluation import match
 from heliodor.files import atomic_path, make_directory
+from heliodor.micrographs import FLAT
 from heliodor.networks import Classifier, NetworkSettings, save_network
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration, calibrate_known
 from heliodor.picking.detect import Detector
 from heliodor.picking.geometry import NEAREST, SPAN
-from heliodor.picking.load import FLAT
 from heliodor.picking.scoring import score_map
 from heliodor.preprocess.flatten import flatten
 from heliodor.preprocess.normalize import normalize

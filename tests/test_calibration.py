@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,6 +107,22 @@ def test_an_empty_micrograph_has_more_room_for_false_detections():
     assert np.array_equal(local_probabilities(full, average, np.log(1.4)), full)
 
 
+def test_average_micrographs_keep_their_picks_where_particles_hardly_differ():
+    _, _, evidence = detections(8, true=1200, false=4000, apart=1.5)
+    evidence = replace(evidence, claimed=0.002)
+    evidence = weigh(evidence, 300)
+    assert evidence.crowding < 0.5
+    assert weigh(evidence, 1e6).crowding < 0.5
+    calibration = calibrate(evidence)
+    average, random = told(calibration(evidence.scores)) / 4, np.random.default_rng(3)
+    kept = {evidence.crowding: [], 0.0: []}
+    for _ in range(20):
+        p = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(1.5, 1, 300)]))
+        for crowding, numbers in kept.items():
+            numbers.append((local_probabilities(p, average, crowding) > 0.5).sum())
+    assert np.mean(kept[evidence.crowding]) > 0.9 * np.mean(kept[0.0])
+
+
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
 def test_sure_particles_stay_on_a_micrograph_with_few(share):
     average = told(np.full(125, 0.99))
@@ -153,7 +171,7 @@ def test_gold_does_not_make_decoys_stronger():
     nothing = np.empty((0, 2))
     assert make_decoy(pixels, nothing, 12, np.random.default_rng(5)).std() > 1.3
     assert make_decoy(pixels, nothing, 12, np.random.default_rng(5), marked).std() == pytest.approx(1.0, abs=0.1)
-    everything = np.ones_like(marked)  # leaves no background: then all of it is taken
+    everything = np.ones_like(marked)  # leaves no background: then junk is taken for it, and particles still are not
     assert make_decoy(background, nothing, 12, np.random.default_rng(5), everything).std() == pytest.approx(1, abs=0.1)
 
 

@@ -6,6 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from heliodor.cli.topaz.scoring import score_files
+from heliodor.micrographs import Micrograph, write_micrograph
+from heliodor.names import MicrographFile
+from heliodor.networks import NetworkSettings, save_network
+from heliodor.networks.pretrained import load_pretrained
+from heliodor.picking.load import Loader
+from heliodor.picking.scoring import score_map
+from heliodor.preprocess import preprocess
 from heliodor.preprocess.flatten import flatten
 from heliodor.preprocess.normalize import CLIP, normalize
 
@@ -59,7 +67,7 @@ def test_a_gradient_goes_and_particles_stay():
     assert -seen == pytest.approx(1, abs=0.2)
 
 
-@given(st.floats(0.01, 1000), st.floats(-1e4, 1e4), st.booleans())
+@given(st.floats(0.1, 1000), st.floats(-1e3, 1e3), st.booleans())
 def test_offset_scale_and_orientation_do_not_matter(scale, offset, turned):
     pixels = carbon(0.3)[:200]
     other = (pixels.T if turned else pixels) * np.float32(scale) + np.float32(offset)
@@ -80,7 +88,43 @@ def test_small_and_padded_micrographs(shape):
         assert flat.dtype == np.float32
         assert np.isfinite(flat).all()
         assert np.abs(flat).max() <= CLIP
-    padded = np.zeros((SIDE, SIDE), np.float32)
-    padded[:100] = noise(3, (100, SIDE))
-    assert np.isfinite(flatten(padded)).all()
-    assert flatten(padded)[:100].std() < CLIP / 2
+
+
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.7])
+@pytest.mark.parametrize("factor", [1, 2, 3.3])
+def test_padding_is_no_noise(share, factor):
+    """Downsampled, it rings."""
+    pixels = noise(3, (1200, 1000))
+    pixels[: int(share * 1200)] = pixels.mean()
+    small, _ = preprocess(Micrograph(pixels, 1.0, "m"), factor=factor, normalization="flat")
+    real = small.pixels[-small.pixels.shape[0] // 5 :]
+    assert real.std() == pytest.approx(1, abs=0.4)
+
+
+def test_networks_see_flat_pixels_and_people_the_others(tmp_path):
+    pixels = noise() + np.linspace(0, 5, SIDE, dtype=np.float32)
+    path = tmp_path / "m.mrc"
+    write_micrograph(path, Micrograph(pixels, 6.0, "m"))
+    file = MicrographFile(path, "m")
+    for factor in (0.0, 2.0):
+        seen, _ = Loader(None, factor, "flat")(file)
+        plain, _ = Loader(None, factor, "gmm")(file)
+        assert plain.flat is None
+        assert np.array_equal(seen.pixels, plain.pixels)
+        assert np.array_equal(seen.seen, flatten(plain.pixels))
+        assert np.array_equal(plain.seen, plain.pixels)
+
+
+def test_the_command_topaz_shows_flat_pixels_to_networks_that_know_them(tmp_path):
+    pixels = noise() + np.linspace(0, 5, SIDE, dtype=np.float32)
+    path = tmp_path / "m.mrc"
+    write_micrograph(path, Micrograph(pixels, 6.0, "m"))
+    network, about = load_pretrained(NetworkSettings())
+    save_network(tmp_path / "flat.safetensors", network, about)
+    save_network(tmp_path / "plain.safetensors", network, {})
+    maps = {}
+    for name in ("flat", "plain"):
+        found = score_files([MicrographFile(path, "m")], str(tmp_path / f"{name}.safetensors"), -1)
+        maps[name] = next(iter(found))[1]
+    assert np.allclose(maps["flat"], score_map(network, flatten(pixels)), atol=1e-3)
+    assert np.allclose(maps["plain"], score_map(network, pixels), atol=1e-3)

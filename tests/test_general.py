@@ -115,3 +115,10 @@ def test_starts_that_cannot_be_made_say_so(micrographs, tmp_path, capsys):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.safetensors"]
+
+
+def test_micrographs_are_normalized_as_the_network_has_seen_them(micrographs, tmp_path, capsys):
+    folder, *_ = micrographs
+    words = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "out"), "--normalization", "gmm"]
+    assert main(words) == 2
+    assert "normalized as 'flat', not 'gmm'" in capsys.readouterr().err

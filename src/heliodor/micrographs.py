@@ -24,6 +24,7 @@ T = TypeVar("T")
 MRC, TIFF, PNG = (".mrc", ".mrcs"), (".tif", ".tiff"), (".png", ".jpg", ".jpeg")
 READABLE = MRC + TIFF + PNG
 WRITABLE = ("mrc", "tiff", "tif", "png", "jpg", "jpeg")
+FLAT = "flat"  # the normalization that networks see as `Micrograph.flat`
 _ROWS = 64  # a block of so many rows stays in the cache of a processor while it is worked on
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -144,7 +145,7 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         return 1
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds is not tried again at its end
         sys.stderr.write(f"{name}: error: standard output: cannot write ({error.strerror}); free some space\n")

@@ -23,7 +23,9 @@ def run(options: argparse.Namespace) -> int:
     geometry = about.get("geometry", {})
     pixel_size = geometry["pixel_size"] * geometry["factor"] if geometry else about.get("pixel_size")
     if pixel_size:
-        sys.stderr.write(f"# give it normalized micrographs of {pixel_size:.4g} A per pixel\n")
+        how = about.get("normalization", "gmm")
+        made = f"made by heliodor preprocess --normalization {how}"
+        sys.stderr.write(f"# give it micrographs of {pixel_size:.4g} A per pixel, {made}\n")
     if about.get("threshold") is not None:
         sys.stderr.write(f"# its threshold: topaz extract -t {about['threshold']:.4g}\n")
     return 0

@@ -75,8 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--normalization",
         choices=("flat", "gmm", "affine"),
-        default="flat",
-        help="of the pixels: without background, by a mixture of Gaussians, or by mean and sd",
+        default=None,
+        help="without background, by a mixture of Gaussians, or by mean and sd (default: as the network that training "
+        "starts from has seen micrographs, else flat)",
     )
     method.add_argument("--slack", type=float, default=-1.0, help="weight of the GE penalty; -1: the paper's")
     method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")

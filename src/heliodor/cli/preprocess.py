@@ -13,9 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--scale", "--factor", type=float, default=1.0, help="downsampling factor, 1 or more")
     parser.add_argument(
         "--normalization",
-        choices=("gmm", "gmm-dataset", "affine"),
+        choices=("gmm", "gmm-dataset", "affine", "flat"),
         default="gmm",
-        help="mixture of two Gaussians per micrograph, one for all with a scale each (paper), or mean and sd",
+        help="mixture of two Gaussians per micrograph, one for all with a scale each (paper), mean and sd, or without "
+        "background, as networks of `pick` see micrographs",
     )
     parser.add_argument("--affine", action="store_const", dest="normalization", const="affine", help="mean and sd")
     parser.add_argument("--niters", type=int, default=100, help="most iterations of the fit")

@@ -36,7 +36,7 @@ def make_decoy(
     Parameters
     ----------
     pixels : (ny, nx) float32 array
-        Downsampled and normalized.
+        As the network sees the micrograph.
     xy : (N, 2) array_like
         What may be particles, the likeliest first: as many are left out as leave a tenth of the area.
     radius : float
@@ -137,6 +137,7 @@ def _background(junk: NDArray[np.bool_], xy: NDArray[np.float64], radius: float)
         mask: NDArray[np.float32] = np.clip((distance - radius) / _EDGE + 0.5, 0, 1).astype(np.float32)
         if mask.mean() >= _LEAST:
             return mask
-        if not kept:  # junk all over: no better background than all of it
+        if junk.any():  # rather junk in the background than particles
             junk = np.zeros_like(junk)
-        kept = kept * 3 // 4
+        else:
+            kept = kept * 3 // 4

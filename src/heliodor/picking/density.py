@@ -35,8 +35,8 @@ def local_probabilities(
     Detections are a Poisson process of particles and of false ones; their ratio at each score follows from the
     probability. On one micrograph, let particles be `share` times as many as on an average one; false detections are
     then exp((1 - share) crowding) times as many. The largest share, at most 1, is taken for which the detections of
-    the micrograph speak for share * particles, as `told` counts them. On an empty micrograph it is near 0, however
-    many false detections there are.
+    the micrograph speak for share * particles, as `told` counts them. On an empty micrograph it is near 0,
+    unless false detections are many more than that.
 
     Parameters
     ----------

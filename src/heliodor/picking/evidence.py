@@ -26,7 +26,8 @@ _HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
-_EMPTIED = 1.5  # exclusion radii around a particle in which there are no false detections with a good score
+# Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
+_EMPTIED, _MOST_EMPTIED = 1.5, 0.3
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
 
@@ -64,8 +65,11 @@ class Evidence:
 
     @property
     def crowding(self) -> float:
-        """Logarithm of how many more false detections with a good score there would be without the particles."""
-        return self.particles * self.claimed * _EMPTIED**2
+        """Logarithm of how many more false detections with a good score there would be without the particles.
+
+        Bounded: where particles hardly differ from false detections, so many more of these would explain everything.
+        """
+        return min(self.particles * self.claimed * _EMPTIED**2, _MOST_EMPTIED)
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
@@ -100,7 +104,7 @@ def gather(
     ----------
     scorer : Scorer
     images : sequence of (ny, nx) float32 arrays
-        Downsampled and normalized.
+        As the network sees micrographs.
     detector : Detector
     span : float
         Diameter of a particle, in their pixels.

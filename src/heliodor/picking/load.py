@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.junk.ice import crystalline_ice
-from heliodor.micrographs import Micrograph, read_micrograph
+from heliodor.micrographs import FLAT, Micrograph, read_micrograph
 
 if TYPE_CHECKING:
     from heliodor.names import MicrographFile
 
-FLAT = "flat"
 _TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
 
 
@@ -27,8 +26,8 @@ class Loader:
     factor : float
         Downsample by this, and normalize; 0: the files are preprocessed already.
     normalization : {'flat', 'gmm', 'affine'}
-        'flat': networks see the micrograph without its background, preprocessed or not; people and the search for junk
-        see it normalized by 'gmm'.
+        'flat': networks, and the search for junk, see the micrograph without its background, preprocessed or not;
+        people see it normalized by 'gmm'.
     header_pixel_size : float or None
         Stands in for the pixel size of the headers, where these have none or a wrong one.
     examine : bool

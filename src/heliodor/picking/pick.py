@@ -25,7 +25,7 @@ from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
-from heliodor.picking.start import starting_point
+from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picking.threshold import CROWDING, TOLD
 from heliodor.picks import Picks
@@ -117,8 +117,9 @@ def pick(
     if answers is not None:
         settings = _audited(settings, Path(out), overwrite=overwrite)
     _check_start(settings, Path(out))
-    kind, _ = starting_point(settings)
-    settings = replace(settings, model=kind.model, units=kind.units)
+    kind, given = starting_point(settings)
+    normalization = settle_normalization(settings, given, labels is not None, reporter)
+    settings = replace(settings, model=kind.model, units=kind.units, normalization=normalization)
     started = time.perf_counter()
     none = Picks([], np.empty((0, 2)))
     labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
@@ -138,7 +139,7 @@ def pick(
     reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
     reporter.note(geometry.describe())
 
-    load = Loader(geometry.pixel_size, geometry.factor, settings.normalization, settings.pixel_size, examine=True)
+    load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
     prepare = learn if len(labels) else general
     network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
@@ -180,7 +181,8 @@ def _audited(settings: PickSettings, folder: Path, *, overwrite: bool) -> PickSe
     old = json.loads((folder / RUN).read_text(encoding="utf-8")) if (folder / RUN).is_file() else {}
     if "result" not in old:
         raise SettingsError(f"{folder}: holds no finished run that could have been audited; pick without --audit first")
-    return replace(settings, threshold=old["settings"]["threshold"], precision=old["settings"].get("precision"))
+    kept = {name: old["settings"].get(name) for name in ("threshold", "precision", "normalization")}
+    return replace(settings, **kept)
 
 
 def _check_start(settings: PickSettings, folder: Path) -> None:

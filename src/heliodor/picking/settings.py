@@ -31,8 +31,8 @@ class PickSettings:
     margin : float
         Angstrom from the border of a micrograph within which there are no picks. 0: particles that the border cuts
         are picked wherever their centre is on the micrograph.
-    normalization : {'flat', 'gmm', 'affine'}
-        See `heliodor.picking.load.Loader`.
+    normalization : {'flat', 'gmm', 'affine'}, optional
+        See `heliodor.picking.load.Loader`. Default: what the network that training starts from has seen, else 'flat'.
     model : str, optional
         Network; default: that of `start`, or conv31.
     method : str
@@ -65,7 +65,7 @@ class PickSettings:
     precision: float | None = None
     junk_mask: bool = True
     margin: float = 0.0
-    normalization: str = "flat"
+    normalization: str | None = None
     model: str | None = None
     method: str = "GE-binomial"
     units: int | None = None

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
+from heliodor.micrographs import FLAT
 from heliodor.networks import Classifier, NetworkSettings, load_network
 from heliodor.networks.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from heliodor.picking.settings import PickSettings
+    from heliodor.progress import Reporter
 
 Start = tuple[Classifier, dict[str, Any]]  # a network in evaluation mode, and what its file says about it
 
@@ -41,3 +43,34 @@ def starting_point(settings: PickSettings) -> tuple[NetworkSettings, Start | Non
             "leave these out, or give another network"
         )
     return kind, given
+
+
+def settle_normalization(settings: PickSettings, given: Start | None, labeled: bool, reporter: Reporter) -> str:
+    """Return how micrographs are normalized: as the network that a run starts from has seen them, where nobody says.
+
+    Parameters
+    ----------
+    settings : PickSettings
+    given : Start, optional
+        See `starting_point`.
+    labeled : bool
+        The network will be trained.
+    reporter : Reporter
+
+    Raises
+    ------
+    SettingsError
+        A network that is not trained would see what it does not know.
+    """
+    known = FLAT if given is None else given[1].get("normalization", "gmm")
+    wanted: str = settings.normalization or known
+    if wanted != known and not labeled:
+        raise SettingsError(
+            f"the network has seen micrographs normalized as '{known}', not '{wanted}'; leave out --normalization, or "
+            "give --labels to train it"
+        )
+    if wanted != known:
+        reporter.warn(
+            f"training starts from a network that has seen micrographs normalized as '{known}', not '{wanted}'"
+        )
+    return wanted

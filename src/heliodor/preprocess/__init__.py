@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from heliodor.errors import MicrographError
-from heliodor.micrographs import Micrograph
+from heliodor.micrographs import FLAT, Micrograph
 from heliodor.preprocess.downsample import downsample
+from heliodor.preprocess.flatten import flatten
 from heliodor.preprocess.mixture import JointMixture, Mixture, fit_joint_mixture, fit_mixture, fit_scale, histogram
 from heliodor.preprocess.normalize import METHODS, normalize
 
@@ -18,6 +19,7 @@ __all__ = [
     "fit_joint_mixture",
     "fit_mixture",
     "fit_scale",
+    "flatten",
     "histogram",
     "normalize",
     "preprocess",
@@ -34,7 +36,8 @@ def preprocess(
     micrograph : Micrograph
     factor : float
         Full-size pixels per small pixel.
-    normalization : {'gmm', 'gmm-dataset', 'affine'}
+    normalization : {'gmm', 'gmm-dataset', 'affine', 'flat'}
+        'flat': see `heliodor.preprocess.flatten`.
     **options
         Of `normalize`.
 
@@ -54,7 +57,10 @@ def preprocess(
         pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor)
     except MicrographError as error:
         raise MicrographError(f"{micrograph.name}: {error}") from error
-    pixels, statistics = normalize(pixels, normalization, **options)
+    flat = normalization == FLAT
+    pixels, statistics = normalize(pixels, "gmm" if flat else normalization, **options)
+    if flat:
+        pixels = flatten(pixels)
     achieved = (factor_y * factor_x) ** 0.5
     size = None if micrograph.pixel_size is None else micrograph.pixel_size * achieved
     return Micrograph(pixels, size, micrograph.name), statistics

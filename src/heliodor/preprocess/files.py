@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heliodor.checks import check_choice
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
-from heliodor.micrographs import check_writable, read_micrograph, write_micrograph
+from heliodor.micrographs import FLAT, check_writable, read_micrograph, write_micrograph
 from heliodor.preprocess import JointMixture, downsample, fit_joint_mixture, histogram, preprocess
 from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
@@ -37,7 +37,7 @@ class PreprocessSettings:
     pixel_size: float | None = None
 
     def __post_init__(self) -> None:
-        check_choice("normalization", self.normalization, METHODS)
+        check_choice("normalization", self.normalization, (*METHODS, FLAT))
         if not self.factor >= 1:
             raise SettingsError(f"the downsampling factor must be 1 or more. Got {self.factor:g} instead.")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WIDE = 80  # pixels, four particles: of three means of this width one after the other, nearly a Gaussian of 40
 _WINDOW = 64  # pixels in which noise is measured
+_PADDING = 0.1  # of the deviation of noise: downsampled padding rings
 _DARK = 4.0  # deviations that count for the background: a bead of gold is no thicker ice
 
 
@@ -39,26 +40,29 @@ def flatten(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     from scipy.ndimage import uniform_filter
 
-    varied = _windows(pixels).std(axis=(2, 3), dtype=np.float64) > 0  # not padding
-    standard = _standardize(pixels, varied)
+    _, deviations = _windows(pixels)
+    used = deviations > _PADDING * np.percentile(deviations, 90)
+    if not used.any():
+        return np.zeros_like(pixels)
+    standard = _standardize(pixels, used)
     background = np.clip(standard, -_DARK, _DARK)
     for _ in range(3):
         background = uniform_filter(background, _WIDE, mode="reflect")
-    return np.clip(_standardize(standard - background, varied), -CLIP, CLIP)
+    return np.clip(_standardize(standard - background, used), -CLIP, CLIP)
 
 
 def _standardize(pixels: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Shift and scale by the medians, over the windows that are used, of mean and standard deviation."""
-    if not used.any():
-        return pixels - pixels.mean(dtype=np.float64).astype(np.float32)
-    windows = _windows(pixels)[used]
-    middle, deviation = (
-        float(np.median(measure(windows, axis=(1, 2), dtype=np.float64))) for measure in (np.mean, np.std)
-    )
+    middle, deviation = (float(np.median(values[used])) for values in _windows(pixels))
     return (pixels - np.float32(middle)) * np.float32(1 / deviation)
 
 
-def _windows(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _windows(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation in windows: a row of them at a time, which is what memory holds."""
     side = min(_WINDOW, *pixels.shape)
     step = max(1, side // 2)
-    return np.lib.stride_tricks.sliding_window_view(pixels, (side, side))[::step, ::step]
+    rows = np.lib.stride_tricks.sliding_window_view(pixels, (side, side))[::step, ::step]
+    means, deviations = (
+        np.stack([measure(row, axis=(1, 2), dtype=np.float64) for row in rows]) for measure in (np.mean, np.std)
+    )
+    return means, deviations

@@ -48,18 +48,18 @@ def score_files(
     from heliodor.picking.scoring import score_map
     from heliodor.stream import stream, usable
 
-    scorer, wanted = None, None
+    scorer, wanted, normalization = None, None, "gmm"
     if model != "none":
         LOG.note(f"Loading model: {model}")
         name = device_name(device)
         (scorer,), about = scorers_of_model(model, name, threads=threads_of(threads), exact=name != "cpu")
-        wanted = about.get("pixel_size")
+        wanted, normalization = about.get("pixel_size"), about.get("normalization", normalization)
     failed: dict[str, str] = {}
     warned = False
-    read = stream(files, Loader(None), workers)
+    read = stream(files, Loader(None, normalization=normalization), workers)
     for file, (micrograph, _) in usable(read, len(files), "scoring", LOG, failed):
         size = micrograph.pixel_size
         if wanted and size and abs(size / wanted - 1) > _TOLERANCE and not warned:
             LOG.warn(f"{file.path}: {size:.4g} A per pixel, the model was trained at {wanted:.4g}: picks will be poor")
             warned = True
-        yield file, micrograph.pixels if scorer is None else score_map(scorer, micrograph.pixels, tile=tile or None)
+        yield file, micrograph.pixels if scorer is None else score_map(scorer, micrograph.seen, tile=tile or None)
