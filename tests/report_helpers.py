@@ -56,7 +56,7 @@ def write_run(
     folder.mkdir(parents=True)
     record = {
         **surroundings(),
-        "settings": asdict(PickSettings(DIAMETER)),
+        "settings": asdict(PickSettings(DIAMETER, normalization="flat")),
         "derived": asdict(geometry),
         "lists": {
             "labels": [[n, *xy] for n, xy in zip(labels.names, labels.xy.tolist(), strict=True)],

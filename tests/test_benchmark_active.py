@@ -39,7 +39,7 @@ def test_an_oracle_says_yes_within_the_match_radius_only(data):
 
 def test_arms_start_alike_get_as_many_answers_and_go_on_where_they_stopped(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(active_learners, "STEPS", 40)
-    options = argparse.Namespace(learner="stand-in", seeds=1, first=5, answers=[8, 12], arms=list(ARMS))
+    options = argparse.Namespace(learner="stand-in", start=None, seeds=1, first=5, answers=[8, 12], arms=list(ARMS))
     results = Rows(tmp_path / "results.jsonl", KEY)
     run(data, options, results)
     rows = results.all()

@@ -28,6 +28,7 @@ _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a co
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
 _EMPTIED, _MOST_EMPTIED = 1.5, 0.3
+_LEAST_OPEN = 0.9
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
 
@@ -64,6 +65,14 @@ class Evidence:
     particles: float = 0.0
 
     @property
+    def open(self) -> float:
+        """Share of the area where false detections may have a good score; with a bad one they are everywhere.
+
+        Where particles are many, false detections that they themselves make, between them, take the place of others.
+        """
+        return max(math.exp(-self.particles * self.claimed), _LEAST_OPEN)
+
+    @property
     def crowding(self) -> float:
         """Logarithm of how many more false detections with a good score there would be without the particles.
 
@@ -73,7 +82,8 @@ class Evidence:
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
-        return self.weight * _above(self.decoys, scores - self.shift)
+        above = _above(self.decoys, scores - self.shift)
+        return self.weight * above * (self.open + (1 - self.open) * above / max(len(self.decoys), 1))
 
     def found_above(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         """Return the number of detections that score at least so well."""
