@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from heliodor.errors import SettingsError
 from heliodor.micrographs import read_header
 from heliodor.picking.geometry import SPAN, derive_geometry
+from heliodor.picking.load import normalization_of
 
 if TYPE_CHECKING:
     from heliodor.names import MicrographFile
@@ -46,7 +47,7 @@ def facts_for(
         return facts
     if raw:
         geometry = derive_geometry(diameter, size)
-        return {**facts, "geometry": asdict(geometry), "normalization": facts.get("normalization", "gmm")}
+        return {**facts, "geometry": asdict(geometry), "normalization": normalization_of(facts)}
     width = diameter / size
     if not 1 / _TOLERATED < width / SPAN < _TOLERATED:
         raise SettingsError(

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 _TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
 
 
+def normalization_of(about: dict[str, Any]) -> str:
+    """Return how the micrographs were normalized that a network has seen, from the facts in its file.
+
+    Networks of Topaz and of `heliodor train` do not say; their micrographs are preprocessed, by 'gmm' as a rule.
+    """
+    return str(about.get("normalization", "gmm"))
+
+
 @dataclass(frozen=True)
 class Loader:
     """Reads micrographs for one network.
@@ -61,7 +69,7 @@ class Loader:
         geometry = about.get("geometry")
         if raw and geometry is None:
             raise SettingsError("--raw needs a model that `heliodor pick` trained, which says how to preprocess")
-        normalization = about.get("normalization", "gmm")
+        normalization = normalization_of(about)
         if geometry is None:
             return cls(None if any_pixel_size else about.get("pixel_size"), normalization=normalization)
         wanted = geometry["pixel_size"] * (1 if raw else geometry["factor"])

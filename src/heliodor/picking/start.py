@@ -9,6 +9,7 @@ from heliodor.errors import SettingsError
 from heliodor.micrographs import FLAT
 from heliodor.networks import Classifier, NetworkSettings, load_network
 from heliodor.networks.pretrained import load_pretrained
+from heliodor.picking.load import normalization_of
 
 if TYPE_CHECKING:
     from heliodor.picking.settings import PickSettings
@@ -62,8 +63,8 @@ def settle_normalization(settings: PickSettings, given: Start | None, labeled: b
     SettingsError
         A network that is not trained would see what it does not know.
     """
-    known = FLAT if given is None else given[1].get("normalization", "gmm")
-    wanted: str = settings.normalization or known
+    known = FLAT if given is None else normalization_of(given[1])
+    wanted = settings.normalization or known
     if wanted != known and not labeled:
         raise SettingsError(
             f"the network has seen micrographs normalized as '{known}', not '{wanted}'; leave out --normalization, or "

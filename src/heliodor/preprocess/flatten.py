@@ -40,20 +40,23 @@ def flatten(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     from scipy.ndimage import uniform_filter
 
-    _, deviations = _windows(pixels)
-    used = deviations > _PADDING * np.percentile(deviations, 90)
+    measures = _windows(pixels)
+    used = measures[1] > _PADDING * np.percentile(measures[1], 90)
     if not used.any():
         return np.zeros_like(pixels)
-    standard = _standardize(pixels, used)
+    standard = _standardize(pixels, measures, used)
     background = np.clip(standard, -_DARK, _DARK)
     for _ in range(3):
         background = uniform_filter(background, _WIDE, mode="reflect")
-    return np.clip(_standardize(standard - background, used), -CLIP, CLIP)
+    flat = standard - background
+    return np.clip(_standardize(flat, _windows(flat), used), -CLIP, CLIP)
 
 
-def _standardize(pixels: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _standardize(
+    pixels: NDArray[np.float32], measures: tuple[NDArray[np.float64], NDArray[np.float64]], used: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Shift and scale by the medians, over the windows that are used, of mean and standard deviation."""
-    middle, deviation = (float(np.median(values[used])) for values in _windows(pixels))
+    middle, deviation = (float(np.median(values[used])) for values in measures)
     return (pixels - np.float32(middle)) * np.float32(1 / deviation)
 
 

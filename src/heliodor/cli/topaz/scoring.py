@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heliodor.cli.topaz.arguments import LOG, device_name, threads_of
 
@@ -48,15 +48,15 @@ def score_files(
     from heliodor.picking.scoring import score_map
     from heliodor.stream import stream, usable
 
-    scorer, wanted, normalization = None, None, "gmm"
+    scorer, about = None, dict[str, Any]()
     if model != "none":
         LOG.note(f"Loading model: {model}")
         name = device_name(device)
         (scorer,), about = scorers_of_model(model, name, threads=threads_of(threads), exact=name != "cpu")
-        wanted, normalization = about.get("pixel_size"), about.get("normalization", normalization)
     failed: dict[str, str] = {}
     warned = False
-    read = stream(files, Loader(None, normalization=normalization), workers)
+    wanted = about.get("pixel_size")
+    read = stream(files, Loader.of_model(about, raw=False, any_pixel_size=True), workers)
     for file, (micrograph, _) in usable(read, len(files), "scoring", LOG, failed):
         size = micrograph.pixel_size
         if wanted and size and abs(size / wanted - 1) > _TOLERANCE and not warned:
