@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from heliodor.formats import read_picks
+from heliodor import Picks
+from heliodor.formats import read_picks, write_picks
 from topaz_helpers import NAMES, SHORT, topaz
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs are not ours to mend
-STAR = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"}
+SCORE = "rlnAutopickFigureOfMerit"
+STAR = {"rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", SCORE}
+
+
+@pytest.fixture
+def scored(work):
+    """Write picks.txt, with scores; labels have none, and topaz-em writes no column for them either."""
+    labels = read_picks("small.txt")
+    write_picks("picks.txt", Picks(labels.names, labels.xy, np.arange(len(labels), dtype=float)))
 
 
 def test_pipeliner_reads_the_curve_and_finds_the_models(work):
@@ -31,18 +41,22 @@ def test_pipeliner_reads_the_curve_and_finds_the_models(work):
     assert [display.title for display in job.create_results_display()] == ["Training metrics", "Loss"]
 
 
-def test_starfile_reads_what_is_written(work):
+def test_starfile_reads_what_is_written(scored):
     starfile = pytest.importorskip("starfile")
-    topaz("convert -o p.star small.txt")
+    topaz("convert -o labels.star small.txt")
+    assert set(starfile.read("labels.star").columns) == STAR - {SCORE}
+    topaz("convert -o p.star picks.txt")
     table = starfile.read("p.star")
     assert set(table.columns) == STAR
     assert table["rlnCoordinateX"].tolist() == read_picks("small.txt").xy[:, 0].tolist()
     assert set(table["rlnMicrographName"]) == {f"{name}.mrc" for name in NAMES}
 
 
-def test_emtable_of_scipion_reads_what_is_written(work):
+def test_emtable_of_scipion_reads_what_is_written(scored):
     emtable = pytest.importorskip("emtable")
-    topaz("convert -o p.star small.txt")
+    topaz("convert -o labels.star small.txt")
+    assert set(emtable.Table(fileName="labels.star").getColumnNames()) == STAR - {SCORE}
+    topaz("convert -o p.star picks.txt")
     table = emtable.Table(fileName="p.star")
     assert set(table.getColumnNames()) == STAR
     assert [row.rlnCoordinateY for row in table] == read_picks("small.txt").xy[:, 1].tolist()
