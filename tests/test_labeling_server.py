@@ -4,11 +4,13 @@ import http.client
 import json
 import os
 import socket
+import struct
 import threading
 
 import numpy as np
 import pytest
 
+from browser_helpers import wait
 from heliodor import read_picks
 from heliodor.errors import SettingsError
 from heliodor.find import find_micrographs
@@ -194,6 +196,25 @@ def test_too_large_or_without_length(server):
     with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
         connection.sendall(b"GET /%s/api/session?%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (token, b"a" * 70_000))
         assert connection.makefile("rb").readline().split()[1] == b"414"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /",
+        b"POST /%s/api/choices HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
+    ],
+)
+def test_a_browser_that_goes_in_the_middle_of_a_request(server, start, capsys):
+    before = threading.active_count()
+    connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
+    connection.sendall(start.replace(b"%s", server.guard.token.encode()))
+    wait(lambda: threading.active_count() > before)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, and not ended
+    connection.close()
+    wait(lambda: threading.active_count() == before)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

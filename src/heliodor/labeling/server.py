@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 import socketserver
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
 from heliodor.labeling.messages import Response
@@ -58,6 +59,11 @@ class Server(ThreadingHTTPServer):
         """Bind without asking a name server for this machine's name, which may take long."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.guard.host, int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that has gone in the middle of a request: the terminal is the user's."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
@@ -119,10 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**facts, "Cache-Control": response.cache, **HEADERS, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        try:
-            self.wfile.write(response.body)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the page has moved on
+        self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the terminal is the user's, and addresses hold the token."""
