@@ -196,6 +196,31 @@ def test_a_file_that_holds_more_than_labels_is_copied_first(micrographs, tmp_pat
     session.close()
 
 
+def test_an_earlier_copy_stays(micrographs, tmp_path):
+    path, first = tmp_path / "l.txt", tmp_path / "l-original.txt"
+    first.write_text("the first")
+    path.write_text("image_name\tx_coord\ty_coord\tscore\n001\t1\t2\t3.5\n")
+    session = Session.open(micrographs, path)
+    session.edit(0, 0, [add("a", 5, 6)])
+    session.close()
+    assert first.read_text() == "the first"
+    assert "3.5" in (tmp_path / "l-original-2.txt").read_text()
+
+
+def test_a_link_in_the_place_of_the_lock_empties_nothing(micrographs, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text("something")
+    (tmp_path / ".l.txt.lock").symlink_to(kept)
+    Session.open(micrographs, tmp_path / "l.txt").close()
+    assert kept.read_text() == "something"
+
+
+def test_done_marks_that_are_no_text(micrographs, tmp_path):
+    (tmp_path / "l-done.txt").write_bytes(b"\xff\n")
+    with pytest.raises(FormatError, match=r"l-done\.txt"):
+        Session.open(micrographs, tmp_path / "l.txt")
+
+
 def test_a_file_of_ours_is_not_copied(micrographs, tmp_path):
     for name in ("l.txt", "l.star"):
         write_picks(tmp_path / name, Picks(["001"], [[3, 4]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import FormatError, LabelError, OutputError
-from heliodor.files import make_directory, output_errors, write_text
+from heliodor.files import atomic_path, make_directory, output_errors, write_text
 from heliodor.formats import read_picks, star, txt, write_picks
 from heliodor.names import match_names
 from heliodor.picks import Picks
@@ -72,7 +73,7 @@ class SessionFiles:
     def _take(self) -> IO[str]:
         path = self.labels.with_name(f".{self.labels.name}.lock")
         with output_errors(path):
-            file = path.open("w")
+            file = path.open("a")  # whatever stands under this name, a link perhaps, keeps what it holds
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -115,7 +116,8 @@ class SessionFiles:
     def write_labels(self, path: Path, picks: Picks) -> None:
         """Write `labels` or `negatives`, and what the file held of other micrographs.
 
-        A file that held more, such as scores or the other columns of RELION, is copied to NAME-original first.
+        A file that held more, such as scores or the other columns of RELION, is copied to NAME-original first, or to
+        NAME-original-2 and so on where there is one.
 
         Raises
         ------
@@ -124,9 +126,8 @@ class SessionFiles:
         """
         self._refuse_changed(path)
         if path in self._rich:
-            original = path.with_name(f"{path.name.removesuffix(path.suffix)}-original{path.suffix}")
-            with output_errors(original):
-                shutil.copy2(path, original)
+            with atomic_path(_original(path)) as copy:
+                shutil.copy2(path, copy)
             self._rich.remove(path)
         others = self._others.get(path)
         renamed = picks.renamed(self._paths)
@@ -134,11 +135,14 @@ class SessionFiles:
         self._seen[path] = _stamp(path)
 
     def read_done(self) -> set[str]:
-        """Read the names of the micrographs that are done."""
+        """Read the names of the micrographs that are done; raises `FormatError` where the file is no text."""
         if not self.done.is_file():
             return set()
         names = {os.path.abspath(m.path): m.name for m in self._micrographs}
-        lines = self.done.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = self.done.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{self.done}: not UTF-8 ({error}); mend it or remove it") from error
         self._other_done = [line for line in lines if line and os.path.abspath(line) not in names]
         return {names[path] for line in lines if (path := os.path.abspath(line)) in names}
 
@@ -167,6 +171,13 @@ class SessionFiles:
                 f"{path}: another program has changed this file; stop heliodor label, see that the file is right, and "
                 "start it again"
             )
+
+
+def _original(path: Path) -> Path:
+    """Return where a copy of a file goes: a name that nothing has."""
+    stem = path.name.removesuffix(path.suffix)
+    names = (f"{stem}-original{f'-{k}' if k > 1 else ''}{path.suffix}" for k in itertools.count(1))
+    return next(copy for name in names if not os.path.lexists(copy := path.with_name(name)))
 
 
 def _holds_more(path: Path, picks: Picks) -> bool:
