@@ -93,6 +93,16 @@ def test_answers_to_nothing(app, row, word):
         app.review.answer(row, word)
 
 
+def test_an_answer_is_about_the_question_that_was_asked(app):
+    """Another tab may have drawn other questions."""
+    app.review.start_audit(0.0)
+    asked = [tuple(one[name] for name in ("index", "x", "y")) for one in app.review.audit(0.0)["questions"]]
+    with pytest.raises(LabelError, match="meanwhile"):
+        app.review.answer(0, "yes", asked[1])
+    app.review.answer(0, "yes", asked[0])
+    assert [one["answer"] for one in app.review.audit(0.0)["questions"]][:2] == ["yes", ""]
+
+
 def test_final_picks(app, dataset, tmp_path):
     """Those above the threshold, without rejected ones, with the labels that no pick stands for."""
     x, y = dataset[1]["001"][1]

@@ -156,7 +156,7 @@ def answer_question(app: App, request: Request) -> Response:
     row, word = words.get("row"), words.get("answer")
     if not isinstance(row, int) or not isinstance(word, str):
         raise LabelError("an answer comes with the number of its question")
-    app.review.answer(row, word)
+    app.review.answer(row, word, (words.get("index"), words.get("x"), words.get("y")))
     return as_json({})
 
 

@@ -78,8 +78,16 @@ class Review:
         with self._access:
             self._keep(draw_sample(self._candidates.picks, threshold=threshold))
 
-    def answer(self, row: int, word: str) -> None:
+    def answer(self, row: int, word: str, about: tuple[Any, Any, Any] | None = None) -> None:
         """Keep an answer, in memory and on disk: 'yes', 'no', or '' to take it back.
+
+        Parameters
+        ----------
+        row : int
+            Number of the question.
+        word : str
+        about : (index, x, y), optional
+            What the page asked: another tab may have drawn other questions since.
 
         Raises
         ------
@@ -90,6 +98,9 @@ class Review:
         with self._access:
             if self._answers is None or not 0 <= row < len(self._answers) or word not in ANSWERS:
                 raise LabelError("there is no such question, or it has no such answer; begin the check again")
+            picks = self._answers.picks
+            if about not in (None, (self._numbers[picks.names[row]], *picks.xy[row].tolist())):
+                raise LabelError("other questions have been drawn meanwhile; answer those")
             self._keep(self._answers.answered(row, ANSWERS[word]))
 
     def _keep(self, answers: Answers) -> None:

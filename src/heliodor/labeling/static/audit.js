@@ -79,8 +79,9 @@ export class Audit {
     this.#place = open < 0 ? this.#questions.findIndex((one) => !one.answer) : open;
     if (this.#place < 0) this.#place = this.#questions.length;
     this.#show();
-    this.#posting = this.#posting.then(() => post("api/audit/answer", { row, answer: word })).catch((error) => {
+    this.#posting = this.#posting.then(() => post("api/audit/answer", { ...question, row, answer: word })).catch(async (error) => {
       question.answer = "";
+      await this.#fetch(); // another tab may have drawn other questions
       byId("audit-before").textContent = error.message;
     });
     await this.#posting;
@@ -107,7 +108,7 @@ export class Audit {
     }[event.key];
     if (!action || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    action();
+    if (!event.repeat) action(); // a key that is held answers once
   }
 
   #address({ index, x, y }) {
