@@ -100,7 +100,7 @@ class Training:
                 raise SettingsError("give the particle's diameter, in angstrom, before training")
             folder = self._new_folder()
             command = [sys.executable, "-m", "heliodor", *self._command(folder, diameter)]
-            progress = self._progress = Progress("running", "starting", started=time.time())
+            progress = Progress("running", "starting", started=time.time())
             self._process = process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -111,6 +111,7 @@ class Training:
                 errors="replace",
                 env={**os.environ, "HELIODOR_PROGRESS": "json"},
             )
+            self._progress = progress  # only now: where no process can be started, none is running
             self._thread = threading.Thread(target=self._watch, args=(process, folder, progress), daemon=True)
             self._thread.start()
 
