@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -269,6 +270,98 @@ def test_two_tabs_and_a_killed_server(driver, serve, folder, new_tab):
     assert Page(driver, serve().url).text("#particles-here") == "3"
 
 
+HOLD = """
+window.held = [];
+const plain = window.fetch;
+window.fetch = async (path, options) => {
+  if (!path.startsWith('api/edit') || !window.held) return plain(path, options);
+  if (arguments[0] === 'request') await new Promise((resolve) => held.push(resolve));
+  const response = await plain(path, options);
+  if (arguments[0] === 'answer') await new Promise((resolve) => held.push(resolve));
+  return response;
+};
+"""
+RELEASE = "const all = held; held = null; for (const one of all) one();"
+
+
+def test_a_label_that_another_tab_deletes_before_its_answer_is_here(driver, serve, folder):
+    label = serve()
+    page = Page(driver, label.url)
+    driver.execute_script(HOLD.replace("arguments[0]", "'answer'"))
+    page.click_at(60, 60)
+    count(folder / "labels.txt", 1)
+    elsewhere(driver, "{do: 'delete', id: known.labels[0][0]}")
+    count(folder / "labels.txt", 0)
+    time.sleep(1.5)  # the page has asked for changes meanwhile
+    driver.execute_script(RELEASE)
+    wait(lambda: page.text("#saved") == "saved")
+    assert page.text("#particles-here") == "0"
+
+
+def elsewhere(driver, edit: str) -> None:
+    """Edit the first micrograph as another tab would; `known` is what the server has."""
+    driver.execute_script(f"""
+        const known = await (await fetch('api/micrograph/0')).json();
+        const request = new XMLHttpRequest();
+        request.open('POST', 'api/edit/0', false);
+        request.setRequestHeader('Content-Type', 'application/json');
+        request.send(JSON.stringify({{base: -1, edits: [{edit}]}}));
+    """)
+
+
+def test_done_stays_while_it_is_on_its_way(driver, serve, folder):
+    page = Page(driver, serve().url)
+    driver.execute_script(HOLD.replace("arguments[0]", "'request'"))
+    page.key("d", "n")
+    wait(lambda: page.text("#name") == "a.b.c")
+    page.key("p")
+    wait(lambda: page.text("#name") == "001")
+    assert page.find("#done").is_selected()
+    driver.execute_script(RELEASE)
+    wait(lambda: (folder / "labels-done.txt").is_file() and page.text("#saved") == "saved")
+    assert page.find("#done").is_selected()
+
+
+def test_a_drag_ends_with_its_micrograph(driver, serve, folder):
+    page = Page(driver, serve().url)
+    page.click_at(60, 60)
+    count(folder / "labels.txt", 1)
+    page.key("3")
+    page.at(62, 60).click_and_hold().perform()
+    page.key("n")
+    wait(lambda: page.text("#name") == "a.b.c")
+    page.at(90, 90).release().perform()
+    page.key("z")  # the label, not what was erased of another micrograph
+    count(folder / "labels.txt", 0)
+    assert page.errors() == []
+
+
+def test_a_connection_that_comes_back(driver, serve):
+    page = Page(driver, serve().url)
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**conditions, "offline": True})
+    page.key("n")
+    wait(lambda: page.text("#problem") == "No connection to heliodor label")
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**conditions, "offline": False})
+    wait(lambda: not page.find("#problem").is_displayed() and page.text("#name") == "a.b.c")
+    wait(lambda: not page.find("#trouble").is_displayed())
+
+
+def test_an_address_with_another_ending(driver, serve):
+    url = serve().url
+    assert Page(driver, f"{url}#with%20space").text("#name") == "with space"
+    assert Page(driver, f"{url}#%").text("#name") == "001"
+
+
+def test_picks_off_the_micrograph_do_not_keep_others_from_being_accepted(driver, serve, folder):
+    write_picks(folder / "picks.txt", Picks.on("001", [[-9, 50], [100, 100], [150, 200]], [1, 2, 3]))
+    page = Page(driver, serve("--picks", "picks.txt").url)
+    page.click("#accept-all")
+    count(folder / "labels.txt", 2)
+    assert page.errors() == []
+
+
 def test_picks_by_threshold_accept_and_reject(driver, serve, folder, dataset):
     truth = dataset[1]["001"]
     scores = np.linspace(3, -3, len(truth))
@@ -370,6 +463,8 @@ def test_audit_by_keyboard(driver, serve, folder, picked, dataset):
     answers = folder / "labels-audit.tsv"
     asked = read_answers(answers).picks
     right = [np.hypot(*(dataset[1][name] - xy).T).min() < 0.01 for name, xy in zip(asked.names, asked.xy, strict=True)]
+    held = "new KeyboardEvent('keydown', {key: 'y', repeat: true, bubbles: true})"
+    driver.execute_script(f"document.body.dispatchEvent({held})")
     page.key("n", "u")  # an answer that is taken back, and given anew
     page.key(*("y" if one else "n" for one in right))
     wait(lambda: page.text("#audit-count") == "24 of 24 answered")

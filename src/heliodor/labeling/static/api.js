@@ -7,12 +7,16 @@ export class Refused extends Error {
   }
 }
 
+function lost() {
+  throw new Refused("No connection to heliodor label", 0);
+}
+
 async function ask(path, options) {
-  const response = await fetch(path, options);
+  const response = await fetch(path, options).catch(lost);
   if (response.status === 403) {
     throw new Refused("This page is of an earlier heliodor label: open the address that the new one printed.", 403);
   }
-  const words = await response.json();
+  const words = await response.json().catch(lost);
   if (!response.ok) throw new Refused(words.error, response.status);
   return words;
 }

@@ -18,6 +18,8 @@ export function applied(labels, edits) {
   return result;
 }
 
+export const doneAfter = (done, edits) => edits.findLast((edit) => edit.do === "done")?.value ?? done;
+
 export function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

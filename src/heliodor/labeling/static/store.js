@@ -4,7 +4,7 @@
 // tab's changes come in at any time, and nothing that was clicked is lost while the connection is.
 
 import { get, post } from "./api.js";
-import { applied, Choices, History, Outbox } from "./edits.js";
+import { applied, Choices, doneAfter, History, Outbox } from "./edits.js";
 
 const asPick = ([x, y, score, probability, kept]) => ({ x, y, score, probability, kept });
 
@@ -23,6 +23,8 @@ export class Store extends EventTarget {
   refused = ""; // why training could not be started or stopped
   history = new History();
   #confirmed = new Map();
+  #done = false; // confirmed, as well
+  #lost = false; // it cannot be shown for want of a connection
   #known = 0; // revision of the micrograph's labels
   #revision = 0;
   #picksVersion = 0;
@@ -57,7 +59,7 @@ export class Store extends EventTarget {
   }
 
   #first() {
-    const named = this.micrographs.findIndex((one) => one.name === decodeURIComponent(location.hash.slice(1)));
+    const named = this.micrographs.findIndex((one) => encodeURIComponent(one.name) === location.hash.slice(1));
     if (named >= 0) return named;
     return Math.max(0, this.micrographs.findIndex((one) => !one.done));
   }
@@ -68,20 +70,23 @@ export class Store extends EventTarget {
     this.going = index;
     let facts = null;
     let problem = "";
+    let lost = false;
     try {
       facts = await get(`api/micrograph/${index}`);
     } catch (error) {
       problem = error.message;
+      lost = error.status === 0;
     }
     if (turn !== this.#opening) return; // another one was asked for meanwhile
     this.index = index;
     this.image = facts;
     this.problem = problem;
+    this.#lost = lost;
     this.picks = facts ? facts.picks.map(asPick) : [];
     this.#known = facts ? facts.revision : -1;
     this.#confirmed = new Map((facts ? facts.labels : []).map(([id, x, y, kind]) => [id, { x, y, kind }]));
     history.replaceState(null, "", `#${encodeURIComponent(this.micrographs[index].name)}`);
-    if (facts) this.micrographs[index].done = facts.done;
+    this.#done = facts ? facts.done : this.current.done;
     this.#relabel();
     this.#tell("open");
   }
@@ -113,15 +118,18 @@ export class Store extends EventTarget {
     if (this.image) {
       this.current.particles = kinds.filter((kind) => kind === "particle").length;
       this.current.negatives = kinds.length - this.current.particles;
+      this.current.done = doneAfter(this.#done, this.#outbox.of(this.index));
     }
     this.#tell("labels", "list");
   }
 
   // Make edits of the micrograph that is shown, in one step of undo.
   edit(edits) {
-    if (!edits.length || !this.image) return;
-    this.history.add(this.index, edits, this.labels);
-    this.#send(this.index, edits);
+    if (!this.image) return;
+    const known = edits.filter(({ do: what, id }) => what === "add" || what === "done" || this.labels.has(id));
+    if (!known.length) return; // another tab has deleted the label
+    this.history.add(this.index, known, this.labels);
+    this.#send(this.index, known);
   }
 
   undo = () => this.#step(this.history.undo());
@@ -134,7 +142,6 @@ export class Store extends EventTarget {
   }
 
   #send(index, edits) {
-    for (const edit of edits) if (edit.do === "done") this.micrographs[index].done = edit.value;
     this.#outbox.add(index, edits);
     this.#relabel();
   }
@@ -144,19 +151,21 @@ export class Store extends EventTarget {
   }
 
   #confirm(answer, edits) {
-    if (answer.labels) this.#accept(answer);
-    else {
+    if (answer.labels) return this.#accept(answer);
+    if (answer.revision > this.#known) { // otherwise what came meanwhile holds them, and what others did later
       this.#confirmed = applied(this.#confirmed, edits);
-      this.#known = Math.max(this.#known, answer.revision);
-      this.#relabel();
+      this.#done = doneAfter(this.#done, edits);
+      this.#known = answer.revision;
     }
+    this.#relabel();
   }
 
   #accept(state) {
-    if (state.revision <= this.#known) return;
-    this.#known = state.revision;
-    this.#confirmed = new Map(state.labels.map(([id, x, y, kind]) => [id, { x, y, kind }]));
-    this.current.done = state.done;
+    if (state.revision > this.#known) {
+      this.#known = state.revision;
+      this.#confirmed = new Map(state.labels.map(([id, x, y, kind]) => [id, { x, y, kind }]));
+      this.#done = state.done;
+    }
     this.#relabel();
   }
 
@@ -169,8 +178,12 @@ export class Store extends EventTarget {
       if (changes.micrograph && changes.micrograph.index === this.index) this.#accept(changes.micrograph);
       this.#take(changes);
       if (this.connection && !this.unsaved) this.#told("");
+      if (this.#lost && this.going === this.index) {
+        this.#lost = false;
+        this.open(this.index);
+      }
     } catch (error) {
-      this.#told(error.status === 403 ? error.message : "No connection to heliodor label");
+      this.#told(error.message);
     }
     const busy = this.training.state === "running";
     setTimeout(() => this.#poll(), document.hidden ? 4000 : busy ? 400 : 1000);

@@ -17,6 +17,7 @@ export class Tools extends EventTarget {
   constructor(store, view, marks, canvas) {
     super();
     [this.#store, this.#view, this.#marks] = [store, view, marks];
+    store.addEventListener("open", () => this.#drop()); // what was begun on another micrograph
     canvas.addEventListener("pointerdown", (event) => this.#down(event, canvas));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     canvas.addEventListener("pointerup", (event) => this.#up(event));
@@ -79,7 +80,8 @@ export class Tools extends EventTarget {
   }
 
   judgeAll(kind) {
-    this.#store.edit(this.#marks.picks.map((pick) => add(pick, kind)));
+    const picks = this.#marks.picks.filter(({ x, y }) => this.#view.contains(x, y));
+    this.#store.edit(picks.map((pick) => add(pick, kind)));
   }
 
   step(by) {
