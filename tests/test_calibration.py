@@ -53,6 +53,28 @@ def test_the_cut_is_nearly_as_good_as_the_best(apart):
     assert f1[(scores > cut).sum() - 1] > 0.97 * f1.max()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_doubtful_detections_are_not_particles_because_decoys_have_a_few_too_few(seed):
+    random = np.random.default_rng(seed)
+    scores = np.concatenate([random.normal(5, 1, 80), random.normal(0, 1.05, 4000)])
+    hit = np.arange(len(scores)) < 80
+    order = np.argsort(-scores)
+    decoys = np.sort(random.normal(0, 1, 4000))[::-1]
+    evidence = weigh(Evidence(scores[order], decoys, 1.0, 4), 20)
+    p = calibrate(evidence)(scores[order])
+    unbounded = calibrate(replace(evidence, most=np.inf))(scores[order])
+    assert abs(p.sum() - 80) < 0.5 * abs(unbounded.sum() - 80)
+    f1 = 2 * np.cumsum(hit[order]) / (np.arange(1, len(hit) + 1) + 80)
+    cut = choose_threshold(evidence, calibrate(evidence), 20)
+    assert f1[(scores > cut).sum() - 1] > 0.95 * f1.max()
+
+
+def test_a_count_that_is_too_small_does_not_hide_particles_that_are_sure():
+    scores, hit, evidence = detections(3, apart=6.0)
+    p = calibrate(weigh(evidence, 60))(scores)
+    assert p.sum() == pytest.approx(hit.sum(), rel=0.15)
+
+
 def test_a_precision_that_is_asked_for_is_reached():
     scores, hit, evidence = detections(2)
     evidence = weigh(evidence, 100)

@@ -59,8 +59,9 @@ def calibrate(evidence: Evidence) -> Calibration:
     if not len(evidence.scores):
         return Calibration((0.0,), (0.5,))
     ends = evidence.scores[np.maximum(edges, 1) - 1]
-    false = np.diff(np.where(edges == 0, 0.0, evidence.false_above(ends)))
-    return _rising(evidence.scores, edges, 1 - false / np.diff(edges))
+    false = np.where(edges == 0, 0.0, evidence.false_above(ends))
+    true = np.minimum(edges - false, evidence.most * evidence.micrographs)
+    return _rising(evidence.scores, edges, np.diff(true) / np.diff(edges))
 
 
 def calibrate_known(scores: ArrayLike, true: ArrayLike) -> Calibration:

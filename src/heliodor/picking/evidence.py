@@ -24,6 +24,7 @@ _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and 
 _SHARE = 0.5  # of the shift of low scores that high ones get
 _HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
+_FALSE_AMONG_SURE = 0.1  # share of false detections above a score, at most, where all are surely particles
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
@@ -53,6 +54,8 @@ class Evidence:
         Share of the area that one particle keeps clear of false detections with a good score.
     particles : float
         On each micrograph, as far as known.
+    most : float
+        Particles on each micrograph that all detections together can stand for.
     """
 
     scores: NDArray[np.float64]
@@ -63,6 +66,7 @@ class Evidence:
     shift: float = 0.0
     claimed: float = 0.0
     particles: float = 0.0
+    most: float = math.inf
 
     @property
     def open(self) -> float:
@@ -159,17 +163,30 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     number and shifted half-way to these scores: between crowded particles the network sees less than in open
     background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
     false detections mix, could not be known otherwise.
+
+    Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as particles,
+    which can be more than there are. So all together count as no more than are wanted, unless more than that are surely
+    particles, and the number wanted is too small.
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
     weight = false / max(len(evidence.decoys), 1)
     ranks = weight * np.arange(1, len(evidence.decoys) + 1)
     sure = (ranks > _MIXED * wanted) & (ranks < _BULK * false)
-    if not sure.any():
-        return replace(evidence, weight=weight, shift=0.0, particles=particles)
-    places = np.minimum((wanted + ranks[sure]).astype(int), len(evidence.scores) - 1)
-    shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[sure]))
-    return replace(evidence, weight=weight, shift=shift, particles=particles)
+    shift = 0.0
+    if sure.any():
+        places = np.minimum((wanted + ranks[sure]).astype(int), len(evidence.scores) - 1)
+        shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[sure]))
+    weighed = replace(evidence, weight=weight, shift=shift, particles=particles)
+    return replace(weighed, most=max(particles, _surely(weighed)))
+
+
+def _surely(evidence: Evidence) -> float:
+    """Return how many particles on each micrograph are among detections of which a tenth at most are false."""
+    found = np.arange(1, len(evidence.scores) + 1)
+    false = evidence.false_above(evidence.scores)
+    few = false <= _FALSE_AMONG_SURE * found
+    return float((found - false)[few].max(initial=0.0)) / evidence.micrographs
 
 
 def standing_out(evidence: Evidence) -> float:
