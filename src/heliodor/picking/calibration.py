@@ -54,7 +54,10 @@ class Calibration:
 
 
 def calibrate(evidence: Evidence) -> Calibration:
-    """Turn the shares of false detections into a rising curve of probabilities, see `_rising`."""
+    """Turn the shares of false detections into a rising curve of probabilities, see `_rising`.
+
+    From the best score down, true detections are counted up to the most that there can be.
+    """
     edges = _edges(len(evidence.scores))
     if not len(evidence.scores):
         return Calibration((0.0,), (0.5,))

@@ -164,9 +164,9 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
     false detections mix, could not be known otherwise.
 
-    Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as particles,
-    which can be more than there are. So all together count as no more than are wanted, unless more than that are surely
-    particles, and the number wanted is too small.
+    Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as
+    particles, which can be more than there are. So all together count as no more than are wanted, unless more than that
+    are surely particles, and the number wanted is too small.
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
