@@ -24,7 +24,7 @@ _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and 
 _SHARE = 0.5  # of the shift of low scores that high ones get
 _HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
-_FALSE_AMONG_SURE = 0.1  # share of false detections above a score, at most, where all are surely particles
+_FALSE_AMONG_SURE = 0.05  # share of false detections above a score, at most, where all are surely particles
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
@@ -107,6 +107,7 @@ def gather(
     found: Sequence[Found],
     *,
     decoys: int | None = None,
+    each: int = 1,
 ) -> Evidence:
     """Look for particles on decoys of micrographs, and put them beside what was found on these.
 
@@ -128,7 +129,9 @@ def gather(
     found : sequence of (xy, scores)
         Detections on the images.
     decoys : int, optional
-        Images, drawn at random, of which a decoy is made. Default: all.
+        Images, drawn at random, of which decoys are made. Default: all.
+    each : int
+        Decoys of each of these.
     """
     random = np.random.default_rng([seed, 0xDEC0])
     chosen = random.permutation(len(images))[:decoys]
@@ -152,7 +155,7 @@ def gather(
         some = look(cut, chosen[:_FEW])
         likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
-    return weigh(look(cut, chosen), particles)
+    return weigh(look(cut, np.tile(chosen, each)), particles)
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:
@@ -182,7 +185,7 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
 
 
 def _surely(evidence: Evidence) -> float:
-    """Return how many particles on each micrograph are among detections of which a tenth at most are false."""
+    """Return how many particles on each micrograph are among detections of which a twentieth at most are false."""
     found = np.arange(1, len(evidence.scores) + 1)
     false = evidence.false_above(evidence.scores)
     few = false <= _FALSE_AMONG_SURE * found

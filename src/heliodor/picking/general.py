@@ -16,7 +16,7 @@ from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.evidence import gather, standing_out, weigh
 from heliodor.picking.learn import MODEL
-from heliodor.picking.sample import draw_sample
+from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
@@ -85,7 +85,9 @@ def general(
         masked = zip(scores, sample, strict=True)
         detections = [geometry.detector.maxima(s, inspect.junk(m)) for s, m in masked]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
-    evidence = gather(scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections)
+    evidence = gather(
+        scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections, each=DECOYS
+    )
     if settings.expected_particles is None:
         # Simulated micrographs were rich in particles. Noise hides some, but not so many of them.
         seen = standing_out(evidence)

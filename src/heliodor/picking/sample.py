@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heliodor.training.tiles import Example
 
 SAMPLE = 8  # micrographs
+DECOYS = 3  # of each: chance changes their number of doubtful detections, which are few, by a tenth
 
 
 def gather_sample(
@@ -62,7 +63,8 @@ def gather_sample(
         there = int((scores >= half).sum()) / len(labeled)
         expected *= here / there
     images = [pixels for pixels, _ in sample.values()]
-    return gather(scorer, images, detector, geometry.span, expected, seed, list(found.values())), expected
+    detections = list(found.values())
+    return gather(scorer, images, detector, geometry.span, expected, seed, detections, each=DECOYS), expected
 
 
 def draw_sample(
