@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +21,9 @@ def test_an_interrupted_run_keeps_its_work_and_goes_on(dataset, tmp_path):
     assert whole.returncode == 0
 
     out = tmp_path / "parts"
-    running = subprocess.Popen([*words, "-o", str(out)], stderr=subprocess.PIPE, text=True)
+    # A shell ignores Ctrl-C for what it starts in the background, and the tests' own processes would inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen([*words, "-o", str(out)], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     while not (out / "checkpoint.pt").is_file():
         assert running.poll() is None
         time.sleep(0.02)
