@@ -9,7 +9,7 @@ import numpy as np
 
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.evidence import Evidence, gather, ranked, weigh
+from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
 from heliodor.picking.scoring import score_map
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.loop import train
@@ -152,10 +152,10 @@ def _pilot(
 
 
 def _settle(evidence: Sequence[Evidence], hidden: Sequence[NDArray[np.float64]], most: float) -> float:
-    """Count with the decoys weighed by the count itself."""
+    """Count with the decoys fitted to the count itself."""
     count = _count(evidence, hidden)
     for _ in range(_ROUNDS):
-        count = _count([weigh(one, min(most, count)) for one in evidence], hidden)
+        count = _count([fit_decoys(one, min(most, count)) for one in evidence], hidden)
     return count
 
 

@@ -159,6 +159,17 @@ def gather(
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:
+    """Fit the decoys, see `fit_decoys`, and bound what all detections together can stand for.
+
+    Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as
+    particles, which can be more than there are. So all together count as no more than are wanted, unless more than that
+    are surely particles, and the number wanted is too small.
+    """
+    fitted = fit_decoys(evidence, particles)
+    return replace(fitted, most=max(particles, _surely(fitted)))
+
+
+def fit_decoys(evidence: Evidence, particles: float) -> Evidence:
     """Fit the decoys to what is known to be false, for a number of particles on each micrograph.
 
     All that is not a particle is false. That gives the number of false detections, and below the scores of particles
@@ -166,10 +177,6 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     number and shifted half-way to these scores: between crowded particles the network sees less than in open
     background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
     false detections mix, could not be known otherwise.
-
-    Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as
-    particles, which can be more than there are. So all together count as no more than are wanted, unless more than that
-    are surely particles, and the number wanted is too small.
     """
     wanted = particles * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
@@ -180,8 +187,7 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     if sure.any():
         places = np.minimum((wanted + ranks[sure]).astype(int), len(evidence.scores) - 1)
         shift = _SHARE * float(np.median(evidence.scores[places] - evidence.decoys[sure]))
-    weighed = replace(evidence, weight=weight, shift=shift, particles=particles)
-    return replace(weighed, most=max(particles, _surely(weighed)))
+    return replace(evidence, weight=weight, shift=shift, particles=particles)
 
 
 def _surely(evidence: Evidence) -> float:
