@@ -240,8 +240,9 @@ def test_a_device_that_is_not_there():
 
 
 def test_weight_of_the_penalty_shrinks_with_the_regions_of_tiles():
-    settings = TrainingSettings()
+    settings = TrainingSettings(slack=1)
     assert settings.weight(240) == 1
     assert settings.weight(960) == 0.25
+    assert TrainingSettings().weight(240) == 0.1
     assert TrainingSettings(method="GE-KL").weight(960) == 10
     assert Trainer(disc_examples(1), TrainingSettings(**SMALL)).sampler.side == 43

@@ -79,7 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without background, by a mixture of Gaussians, or by mean and sd (default: as the network that training "
         "starts from has seen micrographs, else flat)",
     )
-    method.add_argument("--slack", type=float, default=-1.0, help="weight of the GE penalty; -1: the paper's")
+    method.add_argument(
+        "--slack", type=float, default=-1.0, help="weight of the penalty; -1: 10 (GE-KL), 0.1 (GE-binomial)"
+    )
     method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
     method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")
     method.add_argument("--epochs", type=int, default=10, help="number of epochs")

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--bn", choices=("on", "off"), default="on", help="batch norm")
     method.add_argument("--dropout", type=float, default=0.0, help="probability")
     method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
-    method.add_argument("--slack", type=float, default=-1.0, help="weight of the GE penalty; -1: the paper's")
+    method.add_argument(
+        "--slack", type=float, default=-1.0, help="weight of the penalty; -1: 10 (GE-KL), 0.1 (GE-binomial)"
+    )
     method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
     method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")
     method.add_argument("--learning-rate", type=float, default=2e-3, help="peak of the one-cycle schedule")

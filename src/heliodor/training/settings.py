@@ -24,7 +24,7 @@ class TrainingSettings:
     pi : float
         Fraction of positives among the unlabelled regions.
     slack : float
-        Weight of the GE penalty; negative: the paper's (10 for GE-KL, 1 for GE-binomial).
+        Weight of the GE penalty; negative: `heliodor.training.objectives.DEFAULT_SLACK`.
     label_radius : float
         In downsampled pixels.
     autoencoder : float

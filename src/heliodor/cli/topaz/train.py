@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("-r", "--radius", type=float, default=3, help="pixels within it of a label are positive")
     method.add_argument("--method", choices=("PN", "GE-KL", "GE-binomial", "PU"), default="GE-binomial",
                         help="objective")  # fmt: skip
-    method.add_argument("--slack", type=float, default=-1, help="weight of the GE penalty; -1: the paper's")
+    method.add_argument(
+        "--slack", type=float, default=-1, help="weight of the penalty; -1: 10 (GE-KL), 0.1 (GE-binomial)"
+    )
     method.add_argument("--autoencoder", type=float, default=0, help="weight of the reconstruction error")
     method.add_argument("--l2", type=float, default=0, help="weight of the squared weights")
     method.add_argument("--learning-rate", type=float, default=2e-4, help="see docs/topaz.md: the peak is ten times it")
