@@ -149,9 +149,9 @@ OBJECTIVES: dict[str, Callable[..., Loss]] = {
     "GE-KL": ge_kl,
     "GE-binomial": ge_binomial,
 }
-# Weight of the penalty, where nobody gives one. The paper's 1 for GE-binomial holds the count of a minibatch twenty times
-# as tightly as GE-KL's 10 holds its mean. In runs of hundreds of minibatches, not ten thousands, labels are then hardly
-# heard: where noise is strong, 0.1 is better by 0.06 to 0.26 of average precision (docs/objectives.md).
+# Weight of the penalty, where nobody gives one. The paper's 1 for GE-binomial holds the count of a minibatch twenty
+# times as tightly as GE-KL's 10 holds its mean. In runs of hundreds of minibatches, not ten thousands, labels are then
+# hardly heard: where noise is strong, 0.1 is better by 0.06 to 0.26 of average precision (docs/objectives.md).
 DEFAULT_SLACK = {"PN": 0.0, "PU": 0.0, "GE-KL": 10.0, "GE-binomial": 0.1}
 
 
