@@ -215,6 +215,18 @@ def test_a_link_in_the_place_of_the_lock_empties_nothing(micrographs, tmp_path):
     assert kept.read_text() == "something"
 
 
+def test_a_link_in_the_place_of_the_labels_stays_one(micrographs, tmp_path):
+    real, link = tmp_path / "kept" / "real.txt", tmp_path / "l.txt"
+    real.parent.mkdir()
+    real.write_text("image_name\tx_coord\ty_coord\n001\t1\t2\n")
+    link.symlink_to(real)
+    session = Session.open(micrographs, link)
+    session.edit(0, 0, [add("a", 5, 6)])
+    session.close()
+    assert link.is_symlink()
+    assert len(read_picks(real)) == 2
+
+
 def test_done_marks_that_are_no_text(micrographs, tmp_path):
     (tmp_path / "l-done.txt").write_bytes(b"\xff\n")
     with pytest.raises(FormatError, match=r"l-done\.txt"):

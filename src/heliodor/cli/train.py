@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--num-epochs", type=int, default=10, help="number of epochs")
     method.add_argument("--epoch-size", type=int, default=100, help="minibatches per epoch")
     method.add_argument("--tile-outputs", type=int, default=4, help="scores along a tile; 1: single regions")
-    method.add_argument("--label-tiles", type=int, default=16, help="tiles around labels in a minibatch")
-    method.add_argument("--random-tiles", type=int, default=80, help="tiles from anywhere in a minibatch")
+    method.add_argument("--label-tiles", type=int, default=8, help="tiles around labels in a minibatch")
+    method.add_argument("--random-tiles", type=int, default=40, help="tiles from anywhere in a minibatch")
     method.add_argument("--seed", type=int, default=0, help="same seed, same result")
 
     output = parser.add_argument_group("output and machine")

@@ -131,7 +131,10 @@ class SessionFiles:
             self._rich.remove(path)
         others = self._others.get(path)
         renamed = picks.renamed(self._paths)
-        write_picks(path, renamed if others is None or not len(others) else Picks.join([renamed, others]))
+        place = path.resolve()  # a link to a file of labels stays one
+        if place.suffix.lower() != path.suffix.lower():
+            place = path
+        write_picks(place, renamed if others is None or not len(others) else Picks.join([renamed, others]))
         self._seen[path] = _stamp(path)
 
     def read_done(self) -> set[str]:

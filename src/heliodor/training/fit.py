@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +69,9 @@ def fit(
         reporter.note(f"training goes on after epoch {trainer.epoch}")
     while not trainer.finished:
         row = trainer.run_epoch(reporter)
-        row["held_out_ap"] = held_out_ap(trainer.result(), validation, detector, match_radius)
+        row["held_out_ap"] = math.nan
+        if validation:
+            row["held_out_ap"] = held_out_ap(trainer.result(), validation, detector, match_radius)
         rows.append(row)
         if table is not None:
             write_table(table, rows)
@@ -89,13 +92,11 @@ def _tell(reporter: Reporter, row: dict[str, float], epochs: int) -> None:
 
 
 def held_out_ap(network: Classifier, validation: Sequence[Example], detector: Detector, match_radius: float) -> float:
-    """Average precision on held-out micrographs; NaN without any.
+    """Average precision on held-out micrographs, at least one.
 
     Where only some of their particles are labelled, finding the others counts against it: compare
     epochs by it, not data sets.
     """
-    if not validation:
-        return float("nan")
     hits, scores = [], []
     for example in validation:
         xy, found = detector(network, example.pixels, example.junk)
