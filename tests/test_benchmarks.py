@@ -11,6 +11,7 @@ from scipy.stats import ttest_rel
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import accuracy_tables
+import ceiling
 import pu
 import pu_tables
 from datasets import SIMULATED, make_rod
@@ -128,3 +129,31 @@ def test_tables_of_accuracy():
     assert "| s | topaz 1 | 2 |" in text
     assert "| s | extract 1 | 1 | 0.700 |" in text
     assert "| s | heliodor 1 | 0.50 |" in text  # of the errors, on draw 0, which both were run on
+
+
+def test_the_ceiling_scores_by_the_likelihood_of_all_pixels():
+    random = np.random.default_rng(0)
+    image = random.normal(0, 2, (16, 20)).astype(np.float32)
+    views = np.zeros((2, 16, 20), np.float32)
+    views[0, :3, :3], views[1, :2, :4] = 1.5, -1
+    transfer, power = np.ones((16, 11), np.float32), np.full((16, 11), 4, np.float32)
+    got = ceiling.score(image, transfer, power, iter(views))
+
+    def likelihood(expected):  # of noise with a deviation of 2
+        return -((image - expected) ** 2).sum() / 8
+
+    for y, x in ((0, 0), (5, 7), (15, 19)):
+        ratios = [np.exp(likelihood(np.roll(view, (y, x), (0, 1))) - likelihood(0)) for view in views]
+        assert got[y, x] == pytest.approx(np.log(np.mean(ratios)), abs=1e-3)
+
+
+def test_the_noise_of_the_ceiling_is_that_between_particles():
+    random = np.random.default_rng(1)
+    image = random.normal(0, 3, (256, 256)).astype(np.float32)
+    xy = random.uniform(20, 236, (20, 2))
+    y, x = np.indices(image.shape)
+    for centre in xy:
+        image[(x - centre[0]) ** 2 + (y - centre[1]) ** 2 < 100] -= 50
+    power = ceiling.noise_power(image, xy)
+    assert power.shape == (256, 129)
+    assert power[4:].mean() == pytest.approx(9, rel=0.1)
