@@ -14,8 +14,10 @@ from heliodor.junk.mask import learn_limits
 from heliodor.networks import load_network, save_network
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration
-from heliodor.picking.evidence import gather, standing_out, weigh
+from heliodor.picking.evidence import gather, weigh
+from heliodor.picking.geometry import Geometry, most_particles
 from heliodor.picking.learn import MODEL
+from heliodor.picking.mixture import fit_mixture
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -31,13 +33,11 @@ if TYPE_CHECKING:
     from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
-    from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
     from heliodor.picking.settings import PickSettings
     from heliodor.picks import Picks
     from heliodor.progress import Reporter
 
-_HIDDEN = 2.5  # particles that there may be for each that stands out from the noise (dev/LOG.md)
 _SURE = 0.9  # probability of a detection that stands in for a label where the limits of junk are learned
 
 
@@ -89,9 +89,8 @@ def general(
         scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections, each=DECOYS
     )
     if settings.expected_particles is None:
-        # Simulated micrographs were rich in particles. Noise hides some, but not so many of them.
-        seen = standing_out(evidence)
-        expected = min(max(expected, seen), _HIDDEN * seen)
+        # Simulated micrographs were rich in particles, which the sum of probabilities takes for granted.
+        expected = min(fit_mixture(evidence, max(expected, 1.0)).particles, _most(sample, geometry))
         evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings)
     reporter.note(f"about {expected:.0f} particles per micrograph; picks are above score {threshold:.2f}")
@@ -112,3 +111,9 @@ def _limits(sample: Sequence[Micrograph], sure: Sequence[NDArray[np.float64]], g
     if not sum(map(len, sure)):
         return None
     return learn_limits((standardize(m.seen, geometry.span), xy) for m, xy in zip(sample, sure, strict=True))
+
+
+def _most(sample: Sequence[Micrograph], geometry: Geometry) -> float:
+    """Return how many particles a micrograph can hold."""
+    pixels = sum(m.seen.size for m in sample) / len(sample)
+    return most_particles(pixels * (geometry.pixel_size * geometry.factor) ** 2, geometry.diameter)

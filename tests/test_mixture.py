@@ -1,0 +1,65 @@
+"""The number of particles from scores alone, against simulated detections of which the number is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliodor.picking.evidence import Evidence
+from heliodor.picking.mixture import fit_mixture
+
+MICROGRAPHS, DECOYS = 8, 24
+FALSE = 300  # detections on a decoy, with scores that fall off as those of noise do
+
+
+def simulated(particles, mean, seed, deviation=1.6, claimed=0.001):
+    """Detections on micrographs with so many particles each, and on decoys."""
+    random = np.random.default_rng(seed)
+
+    def false(images, room=1.0):
+        return random.gumbel(-1.5, 0.7, random.poisson(FALSE * images * room))
+
+    room = np.exp(-min(particles * claimed * 1.5**2, 0.3))
+    true = random.normal(mean, deviation, random.poisson(particles * MICROGRAPHS))
+    scores = np.concatenate([true, false(MICROGRAPHS, room)])
+    return Evidence(np.sort(scores)[::-1], np.sort(false(DECOYS))[::-1], 1 / 3, MICROGRAPHS, DECOYS, claimed=claimed)
+
+
+@pytest.mark.parametrize(
+    ("particles", "mean"), [(10, 4.0), (30, 1.5), (30, 4.0), (100, 0.5), (100, 1.5), (100, 4.0), (300, 0.5), (300, 4.0)]
+)
+def test_particles_are_counted_by_their_scores(particles, mean):
+    fitted = fit_mixture(simulated(particles, mean, 0), guess=90.0)
+    assert fitted.particles == pytest.approx(particles, rel=0.3)
+    assert fitted.mean == pytest.approx(mean, abs=0.6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.floats(20, 200), st.floats(2.5, 4.0))
+def test_the_guess_hardly_matters_where_particles_stand_out(seed, particles, mean):
+    evidence = simulated(particles, mean, seed)
+    few, many = (fit_mixture(evidence, guess).particles for guess in (particles / 4, particles * 4))
+    assert many == pytest.approx(few, rel=0.2)
+
+
+def test_faint_particles_are_counted_where_few_stand_out():
+    counts = [fit_mixture(simulated(110, -0.6, seed), guess=75.0).particles for seed in range(6)]
+    assert np.mean(counts) == pytest.approx(110, rel=0.3)
+    assert all(50 < count < 200 for count in counts)
+
+
+def test_scores_with_another_spread_are_counted_where_they_are_far_from_noise():
+    assert fit_mixture(simulated(170, 8.5, 1, deviation=3.5), 160.0).particles == pytest.approx(170, rel=0.1)
+
+
+@pytest.mark.parametrize("guess", [1.0, 70.0])
+def test_without_particles_none_stand_out(guess):
+    fitted = fit_mixture(simulated(0, 0.0, 2), guess)
+    above = fitted.particles * np.mean(np.random.default_rng(0).normal(fitted.mean, fitted.deviation, 9999) > 1)
+    assert above < 2
+
+
+def test_nothing_found():
+    nothing = Evidence(np.empty(0), np.empty(0), 1.0, MICROGRAPHS, DECOYS, claimed=0.001)
+    fitted = fit_mixture(nothing, 50.0)
+    assert np.isfinite([fitted.particles, fitted.mean, fitted.deviation]).all()
