@@ -11,8 +11,8 @@ from heliodor.devices import device_of
 from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
-from heliodor.picking.count import estimate_count
 from heliodor.picking.detect import Detector
+from heliodor.picking.pilots import count_by_pilots
 from heliodor.training.fit import fit
 from heliodor.training.folds import k_fold
 from heliodor.training.history import read_table
@@ -213,7 +213,7 @@ def test_interrupted_training_ends_like_uninterrupted(tmp_path):
 def test_the_count_is_found_from_few_labels():
     examples = disc_examples(3, particles=25)
     shown = [Example(e.name, e.pixels, e.positives[:8], e.negatives) for e in examples]
-    count = estimate_count(shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0, 14.0, 60.0)
+    count = count_by_pilots(shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0, 14.0, 60.0)
     assert 17 < count.particles < 35
     assert count.low <= count.particles <= count.high
 

@@ -84,9 +84,9 @@ def learn(
     if given is not None:
         reporter.note(f"training starts from {settings.start or f'the pretrained {kind.model}'}")
     start = None if given is None else given[0]
-    guess = first_guess(training, settings, geometry, given, device)
+    guess = first_guess(training, settings, geometry)
     chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
-    chosen, expected = settle_prior(training, chosen, guess, start, settings, geometry, device, reporter)
+    chosen, expected = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,

@@ -19,6 +19,7 @@ _LOWEST, _BIN, _HIGHEST = 0.0, 0.5, 6.0
 # logarithm of their deviation, which was 1.54 to 1.69 on all simulated sets where the number hangs on it; and how far
 # the guess may be off, as a factor's logarithm (dev/LOG.md).
 _MEAN, _DEVIATION, _GUESS = (1.0, 2.0), (math.log(1.6), 0.1), 1.0
+_STEP = 0.1  # of the logarithm of the number, to see how sure it is
 _TRUST = 0.5  # power of the likelihood: decoys are not quite what is false
 
 
@@ -32,11 +33,14 @@ class Mixture:
         On each micrograph.
     mean, deviation : float
         Of the scores of detections that are particles.
+    error : float
+        Standard deviation of the logarithm of `particles`, by the curvature of the posterior.
     """
 
     particles: float
     mean: float
     deviation: float
+    error: float
 
 
 def fit_mixture(evidence: Evidence, guess: float) -> Mixture:
@@ -72,12 +76,19 @@ def fit_mixture(evidence: Evidence, guess: float) -> Mixture:
 
     known = np.array([math.log(guess), _MEAN[0], _DEVIATION[0]])
     spread = np.array([_GUESS, _MEAN[1], _DEVIATION[1]])
-    ends = [
-        minimize(surprise, [known[0], mean, known[2]], method="Nelder-Mead", options={"maxiter": 2000})
-        for mean in (_MEAN[0] - _MEAN[1], _MEAN[0] + _MEAN[1])
-    ]
-    best = min(ends, key=lambda end: float(end.fun)).x
-    return Mixture(math.exp(best[0]), float(best[1]), math.exp(best[2]))
+
+    def best(start: NDArray[np.float64], particles: float | None = None) -> tuple[NDArray[np.float64], float]:
+        """Return the least surprising values, and the surprise; with the logarithm of the number given or free."""
+        fixed = () if particles is None else (particles,)
+        end = minimize(lambda free: surprise(np.array([*fixed, *free])), start[len(fixed) :], method="Nelder-Mead")
+        return np.array([*fixed, *end.x]), float(end.fun)
+
+    starts = [np.array([known[0], mean, known[2]]) for mean in (_MEAN[0] - _MEAN[1], _MEAN[0] + _MEAN[1])]
+    top, least = min((best(start) for start in starts), key=lambda end: end[1])
+    around = [best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
+    curvature = (sum(around) - 2 * least) / _STEP**2
+    error = min(1 / math.sqrt(curvature), _GUESS) if curvature > 0 else _GUESS
+    return Mixture(math.exp(top[0]), float(top[1]), math.exp(top[2]), error)
 
 
 def _histogram(scores: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:

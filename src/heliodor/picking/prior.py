@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.calibration import Calibration
-from heliodor.picking.count import FEWEST, estimate_count
+from heliodor.picking.count import count_by_scores
 from heliodor.picking.geometry import Geometry, most_particles, typical_particles
-from heliodor.picking.scoring import score_map
+from heliodor.picking.pilots import FEWEST, count_by_pilots
 from heliodor.training.labels import expected_particles, prior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heliodor.networks import Classifier
     from heliodor.picking.settings import PickSettings
+    from heliodor.picking.start import Start
     from heliodor.progress import Reporter
     from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
-
-_GUESSED = 4  # micrographs that the first guess looks at
-_UNLIKELY, _FAINT = 0.05, 1.5
 
 
 def known(examples: Sequence[Example], geometry: Geometry) -> tuple[int, int, int, float]:
@@ -33,67 +28,63 @@ def known(examples: Sequence[Example], geometry: Geometry) -> tuple[int, int, in
     return labels, len(examples), pixels, geometry.label_radius
 
 
-def first_guess(
-    examples: Sequence[Example],
-    settings: PickSettings,
-    geometry: Geometry,
-    pretrained: tuple[Classifier, dict[str, Any]] | None = None,
-    device: str = "auto",
-) -> float:
-    """Guess the particles per micrograph before anything is trained: by the pretrained network, or by what is typical.
-
-    The sum of probabilities that the pretrained network gives misses half of the particles where they are faint. A half
-    more errs on the better side, since too small a pi costs more than too large a one.
-    """
-    labeled = sum(len(e.positives) for e in examples) / len(examples)
+def first_guess(examples: Sequence[Example], settings: PickSettings, geometry: Geometry) -> float:
+    """Return the particles per micrograph that are given, or guess by what is typical."""
     if settings.expected_particles:
         return settings.expected_particles
-    area = _area(examples, geometry)
-    if pretrained is None:
-        return max(typical_particles(area, geometry.diameter), 2 * labeled)
-    network, facts = pretrained
-    scorer, calibration = scorers_of_network(network, device)[0], Calibration.of_model(facts)
-    found = [geometry.detector.maxima(score_map(scorer, e.pixels), e.junk)[1] for e in examples[:_GUESSED]]
-    particles = _FAINT * float(np.mean([p[p > _UNLIKELY].sum() for p in map(calibration, found)]))
-    return min(max(particles, labeled + 1), most_particles(area, geometry.diameter))
+    labeled = sum(len(e.positives) for e in examples) / len(examples)
+    return max(typical_particles(_area(examples, geometry), geometry.diameter), 2 * labeled)
 
 
 def settle_prior(
     examples: Sequence[Example],
     chosen: TrainingSettings,
     guess: float,
-    start: Classifier | None,
+    start: Start | None,
     settings: PickSettings,
     geometry: Geometry,
     device: str,
     reporter: Reporter,
 ) -> tuple[TrainingSettings, float]:
-    """Settle pi and the number of particles per micrograph: given, or estimated by pilot runs."""
-    facts, expected = known(examples, geometry), guess
+    """Settle pi and the number of particles per micrograph: given, or estimated, by pilot runs where nothing better is.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    chosen : TrainingSettings
+        With a first guess of pi.
+    guess : float
+        Particles per micrograph.
+    start : (Classifier, dict), optional
+        What training starts from.
+    settings, geometry, device, reporter
+        Of the run.
+    """
+    facts = known(examples, geometry)
     if settings.pi is not None:
         return chosen, expected_particles(settings.pi, *facts)
-    if settings.expected_particles is not None or facts[0] < FEWEST:
-        return chosen, expected
+    if settings.expected_particles is not None:
+        return chosen, guess
     most = most_particles(_area(examples, geometry), geometry.diameter)
-    count = estimate_count(
-        examples,
-        chosen,
-        geometry.detector,
-        geometry.match_radius,
-        geometry.span,
-        most,
-        start=start,
-        device=device,
-        reporter=reporter,
-    )
+    count = None
+    if start is not None:
+        reporter.note("counting particles by the scores of the network that training starts from")
+        count = count_by_scores(examples, start, geometry, settings.seed, device)
+    if count is None and facts[0] >= FEWEST:
+        detector, radius, span = geometry.detector, geometry.match_radius, geometry.span
+        network = None if start is None else start[0]
+        count = count_by_pilots(
+            examples, chosen, detector, radius, span, most, start=network, device=device, reporter=reporter
+        )
+    if count is None:
+        return chosen, guess
     reporter.note(
-        f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), "
-        "from labels hidden from two pilot runs"
+        f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), by {count.source}"
     )
     fewest = facts[0] / len(examples)
-    expected = float(np.clip(np.nan_to_num(count.particles, nan=expected), fewest, most))
+    expected = float(np.clip(np.nan_to_num(count.particles, nan=guess), fewest, most))
     # Too small a pi costs far more than too large a one (dev/LOG.md): pi takes the upper end of the interval, which
-    # is wide where labels are few. The threshold takes the middle.
+    # is wide where little is known. The threshold takes the middle.
     upper = float(np.clip(np.nan_to_num(count.high, nan=expected), expected, most))
     return replace(chosen, pi=prior(upper, *facts)), expected
 

@@ -1,0 +1,96 @@
+"""Counting by the scores of the network that training starts from, on real micrographs that a person labelled whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliodor.find import find_micrographs
+from heliodor.formats import read_picks
+from heliodor.networks import NetworkSettings
+from heliodor.networks.pretrained import load_pretrained
+from heliodor.picking.count import count_by_scores
+from heliodor.picking.geometry import derive_geometry
+from heliodor.picking.load import Loader
+from heliodor.picking.prior import settle_prior
+from heliodor.picking.settings import PickSettings
+from heliodor.progress import SILENT
+from heliodor.training.settings import TrainingSettings
+from heliodor.training.tiles import Example
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
+NONE = np.empty((0, 2))
+
+
+@pytest.fixture(scope="module")
+def geometry():
+    return derive_geometry(120.0, load_size())
+
+
+def load_size():
+    from heliodor.micrographs import read_header
+
+    size = read_header(next(EXAMPLE.glob("*.mrc")))[1]
+    assert size is not None
+    return size
+
+
+@pytest.fixture(scope="module")
+def labelled(geometry):
+    """Two micrographs, and all their particles."""
+    human = read_picks(EXAMPLE / "human.txt")
+    load, names = Loader(geometry.pixel_size, geometry.factor, "flat"), human.micrographs()[:2]
+    examples = []
+    for file in find_micrographs([str(EXAMPLE / f"{name}.mrc") for name in names]):
+        micrograph, scale = load(file)
+        examples.append(Example(file.name, micrograph.seen, human.of(file.name).xy / scale, NONE))
+    return examples
+
+
+@pytest.fixture(scope="module")
+def start():
+    found = load_pretrained(NetworkSettings())
+    assert found is not None
+    return found
+
+
+def some(examples, which):
+    return [replace(e, positives=e.positives[which(e)]) for e in examples]
+
+
+def test_few_labels_count_all_particles_and_which_ones_does_not_matter(labelled, geometry, start):
+    truth = np.mean([len(e.positives) for e in labelled])
+    left = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[:3]), start, geometry, 0, "cpu")
+    right = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[-9:]), start, geometry, 0, "cpu")
+    assert left is not None
+    assert left.particles == pytest.approx(truth, rel=0.2)
+    assert left.low < left.particles < left.high
+    assert left == right
+
+
+def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geometry, start):
+    """Labels between the particles: nothing that it has been taught to see."""
+    random = np.random.default_rng(0)
+
+    def between(example):
+        xy = random.uniform(20, np.array(example.pixels.shape[::-1]) - 20, (400, 2))
+        away = np.linalg.norm(xy[:, None] - example.positives, axis=2).min(axis=1) > 14
+        return xy[away][:4]
+
+    odd = [replace(e, positives=between(e)) for e in labelled]
+    assert count_by_scores(odd, start, geometry, 0, "cpu") is None
+    chosen, settings = TrainingSettings(pi=0.1), PickSettings(diameter=120.0)
+    few = [replace(e, positives=e.positives[:3]) for e in odd]  # too few for pilots: the guess stays
+    assert settle_prior(few, chosen, 55.0, start, settings, geometry, "cpu", SILENT) == (chosen, 55.0)
+
+
+def test_what_a_person_says_is_not_counted_again(labelled, geometry, start):
+    chosen = TrainingSettings(pi=0.1)
+    settings = PickSettings(diameter=120.0, expected_particles=80.0)
+    assert settle_prior(labelled, chosen, 80.0, start, settings, geometry, "cpu", SILENT) == (
+        chosen,
+        80.0,
+    )
