@@ -80,7 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "starts from has seen micrographs, else flat)",
     )
     method.add_argument(
-        "--slack", type=float, default=-1.0, help="weight of the penalty; -1: 10 (GE-KL), 0.1 (GE-binomial)"
+        "--slack",
+        type=float,
+        default=-1.0,
+        help="weight of the penalty; -1: 10 (GE-KL), 1 (GE-binomial; without pretrained weights 0.1)",
     )
     method.add_argument("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
     method.add_argument("--l2", type=float, default=0.0, help="weight of the squared weights")

@@ -25,7 +25,6 @@ _SHARE = 0.5  # of the shift of low scores that high ones get
 _HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
 _FALSE_AMONG_SURE = 0.05  # share of false detections above a score, at most, where all are surely particles
-_MANY_MORE = 1.25  # times a count, which is beyond its error
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
@@ -163,13 +162,11 @@ def weigh(evidence: Evidence, particles: float) -> Evidence:
     """Fit the decoys, see `fit_decoys`, and bound what all detections together can stand for.
 
     Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as
-    particles, which can be more than there are; and of some that look like particles decoys know nothing. So all
-    together count as no more than are wanted, unless a quarter more are surely particles, and the number wanted is too
-    small.
+    particles, which can be more than there are. So all together count as no more than are wanted, unless more than that
+    are surely particles, and the number wanted is too small.
     """
     fitted = fit_decoys(evidence, particles)
-    sure = _surely(fitted)
-    return replace(fitted, most=sure if sure > _MANY_MORE * particles else particles)
+    return replace(fitted, most=max(particles, _surely(fitted)))
 
 
 def fit_decoys(evidence: Evidence, particles: float) -> Evidence:

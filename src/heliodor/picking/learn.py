@@ -41,6 +41,9 @@ FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
 EPOCH = 100
 # From weights that know particles, fewer steps go farther (dev/LOG.md).
 EPOCH_FROM_START = 40
+# They need little to hear the labels, and the paper's weight of the penalty keeps what no label says from looking like
+# particles (dev/LOG.md).
+SLACK_FROM_START = 1.0
 
 
 def learn(
@@ -102,6 +105,7 @@ def learn(
     )
     evidence, here = gather_sample(
         network,
+        network if start is None else start,
         training,
         micrographs,
         expected,
@@ -182,7 +186,7 @@ def _training_settings(
         network=replace(kind, dropout=dropout if settings.dropout is None else settings.dropout),
         method=settings.method,
         pi=settings.pi or prior(guess, *known(examples, geometry)),
-        slack=settings.slack,
+        slack=SLACK_FROM_START if started and settings.slack < 0 else settings.slack,
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,
         l2=settings.l2,

@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Scorer
+    from heliodor.picking.detect import Detector
     from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
 
+    Views = tuple[NDArray[np.float32], NDArray[np.bool_] | None]  # pixels as networks see them, and where junk is
+
 SAMPLE = 8  # micrographs
+# Of the particles on labelled micrographs: of fewer, the contrast of a micrograph would change the number, not only how
+# many particles it holds (dev/LOG.md).
+_COMPARED = 0.9
 DECOYS = 3  # of each: chance changes their number of doubtful detections, which are few, by a tenth
 
 
 def gather_sample(
     network: Classifier,
+    judge: Classifier,
     examples: Sequence[Example],
     micrographs: Sequence[MicrographFile],
     expected: float,
@@ -43,28 +51,36 @@ def gather_sample(
 ) -> tuple[Evidence, float]:
     """Look at a sample of all micrographs and at decoys of them; return also the particles to expect on each of these.
 
-    People label crowded micrographs: the sample may hold fewer. The best half of the particles on the labelled ones
-    tell a score; detections above it are counted on both.
+    People label crowded micrographs: the sample may hold fewer. Nearly as many of the best detections on the labelled
+    ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
+    on the labelled ones finds more on them: `judge` should be one that has not.
     """
     scorer, detector = scorers_of_network(network, device)[0], geometry.detector
-
-    def look(pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None) -> Found:
-        return detector.maxima(score_map(scorer, pixels), junk)
-
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
-    found = {name: look(*views) for name, views in sample.items()}
-    labeled = [name for name in known if name in found] or list(known)[:SAMPLE]
-    scores = ranked([(found[n] if n in found else look(*known[n]))[1] for n in labeled])
-    if len(scores):
-        half = scores[min(len(scores) - 1, round(expected / 2 * len(labeled)))]
-        here = sum(int((s >= half).sum()) for _, s in found.values()) / len(found)
-        there = int((scores >= half).sum()) / len(labeled)
-        expected *= here / there
+    detections = [_look(scorer, detector, *views) for views in sample.values()]
+    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, known, expected)
     images = [pixels for pixels, _ in sample.values()]
-    detections = list(found.values())
     return gather(scorer, images, detector, geometry.span, expected, seed, detections, each=DECOYS), expected
+
+
+def _relative(
+    scorer: Scorer, detector: Detector, sample: dict[str, Views], known: dict[str, Views], expected: float
+) -> float:
+    """Return how many times as many particles micrographs of the sample hold as labelled ones do."""
+    labeled = [name for name in known if name in sample] or list(known)[:SAMPLE]
+    found = {n: _look(scorer, detector, *views)[1] for n, views in {**{n: known[n] for n in labeled}, **sample}.items()}
+    scores = ranked([found[name] for name in labeled])
+    if not len(scores):
+        return 1.0
+    low = scores[min(len(scores) - 1, round(_COMPARED * expected * len(labeled)))]
+    here = sum(int((found[name] >= low).sum()) for name in sample) / len(sample)
+    return here / (int((scores >= low).sum()) / len(labeled))
+
+
+def _look(scorer: Scorer, detector: Detector, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None) -> Found:
+    return detector.maxima(score_map(scorer, pixels), junk)
 
 
 def draw_sample(
