@@ -1,0 +1,44 @@
+"""How many particles the sample for the threshold holds beside the labelled micrographs."""
+
+import numpy as np
+import pytest
+
+from heliodor.picking.detect import Detector
+from heliodor.picking.sample import _relative
+
+
+class Itself:
+    """A scorer whose score of a pixel is its value."""
+
+    receptive_field, batch, tile = 1, 1, 256
+
+    def __call__(self, windows):
+        return windows
+
+
+def micrograph(seed, particles, contrast=4.0):
+    """Dots in rows, brighter or fainter, and a floor of false detections."""
+    random = np.random.default_rng(seed)
+    pixels = random.gumbel(-4, 0.5, (200, 200)).astype(np.float32)
+    places = np.stack(np.meshgrid(np.arange(10, 200, 20), np.arange(10, 200, 20)), axis=-1).reshape(-1, 2)
+    for y, x in random.permutation(places)[:particles]:
+        pixels[y, x] = random.normal(contrast, 1)
+    return pixels, None
+
+
+@pytest.mark.parametrize(("here", "there"), [(20, 60), (40, 40), (0, 50), (60, 30)])
+def test_the_ratio_is_that_of_particles_whatever_the_contrast(here, there):
+    known = {f"k{n}": micrograph(n, there, 4.5 if n % 2 else 6.0) for n in range(4)}
+    sample = {f"s{n}": micrograph(10 + n, here, 5.0) for n in range(6)}
+    found = _relative(Itself(), Detector(7.0, 0.0), sample, known, float(there))
+    assert found == pytest.approx(here / there, abs=0.1)
+
+
+def test_labelled_micrographs_of_the_sample_stand_for_the_others():
+    known = {f"k{n}": micrograph(n, 50) for n in range(3)}
+    assert _relative(Itself(), Detector(7.0, 0.0), {"k1": known["k1"]}, known, 50.0) == 1
+
+
+def test_nothing_found_anywhere():
+    flat = np.full((60, 60), -50.0, np.float32)
+    assert _relative(Itself(), Detector(7.0, 0.0), {"s": (flat, None)}, {"k": (flat, None)}, 9.0) == 1
