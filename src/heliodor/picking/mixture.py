@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
 
 # Detections below say little: they fill what room there is, whatever else there is. Bins of scores, in log-odds.
-_LOWEST, _BIN, _HIGHEST = 0.0, 0.5, 6.0
+_LOWEST, _BIN, _HIGHEST = 0.5, 0.5, 6.0
 # What is known beforehand, as normal distributions (mean, deviation): the mean of the scores of particles; the
 # logarithm of their deviation, which was 1.54 to 1.69 on all simulated sets where the number hangs on it; and how far
 # the guess may be off, as a factor's logarithm (dev/LOG.md).
