@@ -134,7 +134,7 @@ class Network:
         )
         if start:
             share = START_SHARE if few else settings.start_share
-            settings = replace(settings, epoch_size=EPOCH_FROM_START, start_share=share)
+            settings = replace(settings, epoch_size=EPOCH_FROM_START, start_share=share).from_start()
         else:
             settings = replace(settings, epochs=5, epoch_size=50, random_tiles=24)
         return cls(data, train(examples, settings, start=start, device="cpu")[0])

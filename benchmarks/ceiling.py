@@ -4,8 +4,9 @@ python benchmarks/ceiling.py --models models/ --out runs/
 
 scores each place of the test micrographs by the likelihood of a particle there over that of noise alone, given the
 structure, the contrast transfer of the micrograph, its dose and the spectrum of its noise, averaged over
-orientations: what Neyman and Pearson (1933) have as the best test of one place. A picker that knows none of this cannot
-be expected to do better. Rows are in runs/ceiling.jsonl, the table in runs/ceiling.md; what is there is not done again.
+orientations: what Neyman and Pearson (1933) have as the best test of one place, up to the steps of orientation and the
+neighbours of a particle. A picker that knows none of this can hardly do better. Rows are in runs/ceiling.jsonl, the
+table in runs/ceiling.md; what is there is not done again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from rows import Row, Rows, Task, spread
 from scoring import rank
 from splits import Labels
 
-KEYS = ("set", "draw", "views", "step")
+KEYS = ("set", "draw", "views", "step", "most_micrographs")
 SETS = [name for name, simulated in SIMULATED.items() if not simulated.junk]
 BACKGROUND, PARTICLE = 40.0, 14.0  # pixels: width of what is subtracted, and what hides a particle from the noise
 DEFOCUS = ("_rlnDefocusU", "_rlnDefocusV", "_rlnDefocusAngle")
@@ -95,7 +96,7 @@ def noise_power(pixels: np.ndarray, xy: np.ndarray) -> np.ndarray:
 def score(pixels: np.ndarray, transfer: np.ndarray, power: np.ndarray, views: Iterator[np.ndarray]) -> np.ndarray:
     """Return the log likelihood ratio of a particle at each pixel, averaged over views (around pixel 0, 0)."""
     weights = np.full(power.shape[1], 2.0, np.float32)  # of the columns that a real transform leaves out
-    weights[[0, -1]] = 1
+    weights[[0, -1] if pixels.shape[1] % 2 == 0 else [0]] = 1
     seen = scipy.fft.rfft2(pixels) / power
     total, count = np.full(pixels.shape, -np.inf, np.float32), 0
     for view in views:
@@ -125,7 +126,7 @@ def run_task(task: Task, options: argparse.Namespace) -> Row:
     started = time.process_time()
     data = simulate(task["set"], options.models, options.out / "sets", options.heliodor)
     truth, detector = Truth(data, options.models), Detector(EXCLUSION_RADIUS, 0.0, -np.inf)
-    test = data.split(task["draw"], 0).test[: options.micrographs]
+    test = data.split(task["draw"], 0).test[: task["most_micrographs"]]
     names, places, scores = [], [], []
     for name in test:
         raw = read_micrograph(data.files[name], name=name).pixels
@@ -184,7 +185,8 @@ def main() -> None:
             simulate(name, options.models, options.out / "sets", options.heliodor)
     except (FileNotFoundError, RuntimeError) as error:
         sys.exit(str(error))
-    values = [(name, draw, options.views, options.step) for draw in range(options.draws) for name in options.sets]
+    rest = (options.views, options.step, options.micrographs)
+    values = [(name, draw, *rest) for draw in range(options.draws) for name in options.sets]
     tasks = [dict(zip(KEYS, value, strict=True)) for value in values]
     rows = Rows(options.out / "ceiling.jsonl", KEYS)
     pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))

@@ -204,12 +204,24 @@ def test_decoys_hold_as_many_false_detections_as_noise_does():
     random = np.random.default_rng(0)
     images = [random.normal(0, 1, (400, 400)).astype(np.float32) for _ in range(6)]
     found = [detector.maxima(score_map(scorer, image)) for image in images]
-    evidence = gather(scorer, images, detector, 20.0, 0.0, 0, found)
+    evidence = gather(scorer, images, detector, 20.0, 0.0, 0, found, [None] * len(images))
     for quantile in (0.9, 0.98):
         score = np.quantile(evidence.scores, quantile)
         number = (evidence.scores >= score).sum()
         assert evidence.false_above(np.array([score]))[0] == pytest.approx(number, rel=0.15, abs=3 * number**0.5)
     assert standing_out(evidence) < 4
+
+
+def test_decoys_are_searched_where_micrographs_are():
+    """A masked half has no detections: nor have decoys there, or false ones would be expected twice as often."""
+    network, _ = load_pretrained(NetworkSettings())
+    scorer, detector = scorers_of_network(network, "cpu")[0], Detector(9.0, 3.0)
+    image = np.random.default_rng(0).normal(0, 1, (400, 400)).astype(np.float32)
+    mask = np.zeros(image.shape, bool)
+    mask[:, :200] = True
+    found = [detector.maxima(score_map(scorer, image), mask)]
+    evidence = gather(scorer, [image], detector, 20.0, 0.0, 0, found, [mask], each=2)
+    assert len(evidence.decoys) / 2 == pytest.approx(len(evidence.scores), rel=0.1)
 
 
 def test_without_any_detection():

@@ -5,28 +5,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliodor.picking.evidence import Evidence
+from heliodor.picking.calibration import calibrate
+from heliodor.picking.evidence import Evidence, weigh
 from heliodor.picking.mixture import fit_mixture
+from heliodor.picking.threshold import choose_threshold
 
 MICROGRAPHS, DECOYS = 8, 24
 FALSE = 300  # detections on a decoy, with scores that fall off as those of noise do
 
 
-def simulated(particles, mean, seed, deviation=1.6, claimed=0.001):
+def simulated(particles, mean, seed, deviation=1.6, claimed=0.001, images=MICROGRAPHS, decoys=DECOYS):
     """Detections on micrographs with so many particles each, and on decoys."""
     random = np.random.default_rng(seed)
 
-    def false(images, room=1.0):
-        return random.gumbel(-1.5, 0.7, random.poisson(FALSE * images * room))
+    def false(number, room=1.0):
+        return random.gumbel(-1.5, 0.7, random.poisson(FALSE * number * room))
 
     room = np.exp(-min(particles * claimed * 1.5**2, 0.3))
-    true = random.normal(mean, deviation, random.poisson(particles * MICROGRAPHS))
-    scores = np.concatenate([true, false(MICROGRAPHS, room)])
-    return Evidence(np.sort(scores)[::-1], np.sort(false(DECOYS))[::-1], 1 / 3, MICROGRAPHS, DECOYS, claimed=claimed)
+    true = random.normal(mean, deviation, random.poisson(particles * images))
+    scores = np.concatenate([true, false(images, room)])
+    return Evidence(
+        np.sort(scores)[::-1], np.sort(false(decoys))[::-1], images / decoys, images, decoys, claimed=claimed
+    )
 
 
 @pytest.mark.parametrize(
-    ("particles", "mean"), [(10, 4.0), (30, 1.5), (30, 4.0), (100, 0.5), (100, 1.5), (100, 4.0), (300, 0.5), (300, 4.0)]
+    ("particles", "mean"), [(30, 1.5), (30, 4.0), (100, 0.5), (100, 1.5), (100, 4.0), (300, 0.5), (300, 4.0)]
 )
 def test_particles_are_counted_by_their_scores(particles, mean):
     fitted = fit_mixture(simulated(particles, mean, 0), guess=90.0)
@@ -53,10 +57,25 @@ def test_scores_with_another_spread_are_counted_where_they_are_far_from_noise():
 
 
 @pytest.mark.parametrize("guess", [1.0, 70.0])
-def test_without_particles_none_stand_out(guess):
-    fitted = fit_mixture(simulated(0, 0.0, 2), guess)
-    above = fitted.particles * np.mean(np.random.default_rng(0).normal(fitted.mean, fitted.deviation, 9999) > 1)
-    assert above < 2
+def test_without_particles_there_are_none_whatever_the_guess(guess):
+    """By chance noise may look like a few particles, no more."""
+    counts, picked = [], []
+    for seed in range(8):
+        noise = simulated(0, 0.0, seed)
+        counts.append(fit_mixture(noise, guess).particles)
+        weighed = weigh(noise, counts[-1])
+        threshold = choose_threshold(weighed, calibrate(weighed), counts[-1])
+        picked.append((noise.scores > threshold).sum() / MICROGRAPHS)
+    assert max(counts) < 5
+    assert np.median(counts) < 1
+    assert max(picked) < 10
+    assert np.median(picked) == 0
+
+
+@pytest.mark.parametrize("images", [1, 2, 4])
+def test_few_micrographs(images):
+    evidence = simulated(30, 4.0, 3, images=images, decoys=8)
+    assert fit_mixture(evidence, 60.0).particles == pytest.approx(30, rel=0.35)
 
 
 def test_nothing_found():

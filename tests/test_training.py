@@ -244,5 +244,9 @@ def test_weight_of_the_penalty_shrinks_with_the_regions_of_tiles():
     assert settings.weight(240) == 1
     assert settings.weight(960) == 0.25
     assert TrainingSettings().weight(240) == 0.1
+    assert TrainingSettings().from_start().weight(240) == 1
+    assert TrainingSettings(slack=0.3).from_start().weight(240) == 0.3
+    assert TrainingSettings(method="GE-KL").from_start().weight(960) == 10
+    assert TrainingSettings(method="PU").from_start().weight(960) == 0
     assert TrainingSettings(method="GE-KL").weight(960) == 10
     assert Trainer(disc_examples(1), TrainingSettings(**SMALL)).sampler.side == 43

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from heliodor.picking.geometry import Geometry
     from heliodor.training.tiles import Example
 
-LOOKED = 8  # micrographs, with a decoy of each
+LOOKED = 8  # micrographs at most, and as many decoys of them at least
 _KNOWN = 0.7  # chance that a label scores better than a detection on a decoy, above which a network knows the particles
 _OFF = 0.16  # standard deviation of ln(estimate / truth) over simulated sets (dev/LOG.md)
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
@@ -75,21 +75,29 @@ def count_by_scores(
         None: labels hardly score better than noise.
     """
     network, facts = start
-    chosen = [examples[k] for k in np.random.default_rng([seed, 0xC0]).permutation(len(examples))[:LOOKED]]
+    chosen = some_of(examples, LOOKED, seed)
     scorer, detector = scorers_of_network(network, device)[0], geometry.detector
     found = [detector.maxima(score_map(scorer, e.pixels), e.junk) for e in chosen]
     known = Calibration.of_model(facts)
     guess = max(float(np.mean([known(scores).sum() for _, scores in found])), 1.0)
-    evidence = gather(scorer, [e.pixels for e in chosen], detector, geometry.span, guess, seed, found)
+    images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]
+    each = -(-LOOKED // len(chosen))
+    evidence = gather(scorer, images, detector, geometry.span, guess, seed, found, masks, each=each)
     labels = np.concatenate([_label_scores(e, geometry.match_radius, *f) for e, f in zip(chosen, found, strict=True)])
-    below = np.searchsorted(evidence.decoys[::-1], labels)
-    if not len(labels) or below.mean() < _KNOWN * len(evidence.decoys):
+    below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
+    if not len(labels) or not len(evidence.decoys) or below.mean() < _KNOWN:
         return None
     mixture = fit_mixture(evidence, guess)
-    off = math.exp(_EIGHTY * math.hypot(mixture.error, _OFF))
+    off = math.exp(_EIGHTY * max(mixture.error, _OFF))
     return Count(
         mixture.particles, mixture.particles / off, mixture.particles * off, "scores of the network it starts from"
     )
+
+
+def some_of(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """Draw micrographs, first of those that have a labelled particle."""
+    order = np.random.default_rng([seed, 0xC0]).permutation(len(examples))
+    return [examples[k] for k in sorted(order, key=lambda k: not len(examples[k].positives))[:count]]
 
 
 def _label_scores(example: Example, radius: float, xy: Any, scores: Any) -> Any:

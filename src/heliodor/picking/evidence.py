@@ -105,6 +105,7 @@ def gather(
     particles: float,
     seed: int,
     found: Sequence[Found],
+    masks: Sequence[NDArray[np.bool_] | None],
     *,
     decoys: int | None = None,
     each: int = 1,
@@ -128,6 +129,8 @@ def gather(
     seed : int
     found : sequence of (xy, scores)
         Detections on the images.
+    masks : sequence of (ny, nx) bool arrays or None
+        Where nothing was looked for on the images: nor is it on their decoys.
     decoys : int, optional
         Images, drawn at random, of which decoys are made. Default: all.
     each : int
@@ -144,7 +147,7 @@ def gather(
         for which in used:
             xy, s = found[which]
             decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random, junk[which])
-            on_decoys.append(detector.maxima(score_map(scorer, decoy))[1])
+            on_decoys.append(detector.maxima(score_map(scorer, decoy), masks[which])[1])
         weight = len(images) / len(used)
         return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), claimed=claimed)
 

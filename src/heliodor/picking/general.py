@@ -77,16 +77,17 @@ def general(
     detections = [geometry.detector.maxima(s) for s in scores]
     # What simulated micrographs taught about scores says how many particles to expect; decoys say the rest.
     known = Calibration.of_model(facts)
-    limits = None
+    limits: Limits | None = None
+    masks: list[NDArray[np.bool_] | None] = [None] * len(sample)
     if settings.junk_mask:
         sure = [xy[known(s) > _SURE] for xy, s in detections]
         limits = _limits(sample, sure, geometry)
         inspect = Inspector(geometry.span, limits)
-        masked = zip(scores, sample, strict=True)
-        detections = [geometry.detector.maxima(s, inspect.junk(m)) for s, m in masked]
+        masks = [inspect.junk(m) for m in sample]
+        detections = [geometry.detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
     expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
     evidence = gather(
-        scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections, each=DECOYS
+        scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections, masks, each=DECOYS
     )
     if settings.expected_particles is None:
         # Simulated micrographs were rich in particles, which the sum of probabilities takes for granted.

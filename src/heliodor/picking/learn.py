@@ -41,9 +41,6 @@ FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
 EPOCH = 100
 # From weights that know particles, fewer steps go farther (dev/LOG.md).
 EPOCH_FROM_START = 40
-# They need little to hear the labels, and the paper's weight of the penalty keeps what no label says from looking like
-# particles (dev/LOG.md).
-SLACK_FROM_START = 1.0
 
 
 def learn(
@@ -182,11 +179,11 @@ def _training_settings(
     few = sum(len(e.positives) for e in examples) < FEW_LABELS
     size = EPOCH_FROM_START if started else EPOCH
     dropout = DROPOUT if few and not started else 0.0
-    return TrainingSettings(
+    chosen = TrainingSettings(
         network=replace(kind, dropout=dropout if settings.dropout is None else settings.dropout),
         method=settings.method,
         pi=settings.pi or prior(guess, *known(examples, geometry)),
-        slack=SLACK_FROM_START if started and settings.slack < 0 else settings.slack,
+        slack=settings.slack,
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,
         l2=settings.l2,
@@ -195,3 +192,4 @@ def _training_settings(
         start_share=START_SHARE if few else TrainingSettings.start_share,
         seed=settings.seed,
     )
+    return chosen.from_start() if started else chosen

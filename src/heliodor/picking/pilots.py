@@ -131,11 +131,11 @@ def _pilot(
         best[matched.label[matched.hit]] = all_scores[matched.hit]
         scores.append(best)
     labels = np.concatenate(scores)
-    images = [e.pixels for e in examples]
+    images, masks = [e.pixels for e in examples], [e.junk for e in examples]
     # Without decoys, all detections count as true: a first, high count, which says what to keep out of the decoys.
     everything = Evidence(ranked([s for _, s in found]), _NONE, 0.0, len(images))
     first = min(most, np.nan_to_num(_count([everything], [labels]), nan=most))
-    return _Pilot(gather(scorer, images, detector, span, first, settings.seed, found, decoys=_DECOYS), labels)
+    return _Pilot(gather(scorer, images, detector, span, first, settings.seed, found, masks, decoys=_DECOYS), labels)
 
 
 def _settle(evidence: Sequence[Evidence], hidden: Sequence[NDArray[np.float64]], most: float) -> float:

@@ -67,7 +67,8 @@ def settle_prior(
         return chosen, guess
     most = most_particles(_area(examples, geometry), geometry.diameter)
     count = None
-    if start is not None:
+    # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
+    if start is not None and "pretrained_on" in start[1]:
         reporter.note("counting particles by the scores of the network that training starts from")
         count = count_by_scores(examples, start, geometry, settings.seed, device)
     if count is None and facts[0] >= FEWEST:

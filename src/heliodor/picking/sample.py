@@ -8,6 +8,7 @@ import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.networks.scorers import scorers_of_network
+from heliodor.picking.count import some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.picking.scoring import score_map
 
@@ -33,6 +34,7 @@ SAMPLE = 8  # micrographs
 # Of the particles on labelled micrographs: of fewer, the contrast of a micrograph would change the number, not only how
 # many particles it holds (dev/LOG.md).
 _COMPARED = 0.9
+_MOST_MORE = 3.0  # people do not label the emptiest micrographs
 DECOYS = 3  # of each: chance changes their number of doubtful detections, which are few, by a tenth
 
 
@@ -59,24 +61,24 @@ def gather_sample(
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
+    labeled = {e.name: known[e.name] for e in some_of(examples, SAMPLE, seed)}
+    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected)
+    images, masks = zip(*sample.values(), strict=True)
     detections = [_look(scorer, detector, *views) for views in sample.values()]
-    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, known, expected)
-    images = [pixels for pixels, _ in sample.values()]
-    return gather(scorer, images, detector, geometry.span, expected, seed, detections, each=DECOYS), expected
+    return gather(scorer, images, detector, geometry.span, expected, seed, detections, masks, each=DECOYS), expected
 
 
 def _relative(
-    scorer: Scorer, detector: Detector, sample: dict[str, Views], known: dict[str, Views], expected: float
+    scorer: Scorer, detector: Detector, sample: dict[str, Views], labeled: dict[str, Views], expected: float
 ) -> float:
-    """Return how many times as many particles micrographs of the sample hold as labelled ones do."""
-    labeled = [name for name in known if name in sample] or list(known)[:SAMPLE]
-    found = {n: _look(scorer, detector, *views)[1] for n, views in {**{n: known[n] for n in labeled}, **sample}.items()}
+    """Return how many times as many particles micrographs of the sample hold as labelled ones, at most `_MOST_MORE`."""
+    found = {name: _look(scorer, detector, *views)[1] for name, views in {**labeled, **sample}.items()}
     scores = ranked([found[name] for name in labeled])
     if not len(scores):
         return 1.0
     low = scores[min(len(scores) - 1, round(_COMPARED * expected * len(labeled)))]
     here = sum(int((found[name] >= low).sum()) for name in sample) / len(sample)
-    return here / (int((scores >= low).sum()) / len(labeled))
+    return min(here / (int((scores >= low).sum()) / len(labeled)), _MOST_MORE)
 
 
 def _look(scorer: Scorer, detector: Detector, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None) -> Found:

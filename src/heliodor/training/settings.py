@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from heliodor.checks import check_choice, check_least
 from heliodor.errors import SettingsError
 from heliodor.networks import NetworkSettings
-from heliodor.training.objectives import DEFAULT_SLACK, OBJECTIVES, check_pi
+from heliodor.training.objectives import DEFAULT_SLACK, OBJECTIVES, SLACK_FROM_START, check_pi
 
 # The paper's minibatch holds 240 unlabelled regions; its weight of the GE-binomial penalty belongs to that number.
 PAPER_UNLABELED = 240
@@ -24,7 +24,7 @@ class TrainingSettings:
     pi : float
         Fraction of positives among the unlabelled regions.
     slack : float
-        Weight of the GE penalty; negative: `heliodor.training.objectives.DEFAULT_SLACK`.
+        Weight of the GE penalty; negative: `heliodor.training.objectives.DEFAULT_SLACK`, see also `from_start`.
     label_radius : float
         In downsampled pixels.
     autoencoder : float
@@ -80,6 +80,10 @@ class TrainingSettings:
         for name in ("aligned", "start_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be in [0, 1]. Got {getattr(self, name)} instead.")
+
+    def from_start(self) -> TrainingSettings:
+        """Return them for training from pretrained weights: with the penalty's weight for these, if none is given."""
+        return self if self.slack >= 0 else replace(self, slack=SLACK_FROM_START[self.method])
 
     def weight(self, unlabeled: int) -> float:
         """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.files import check_output
 
     _check(options)
-    network = start(options)
+    network, trained = start(options)
     LOG.note(f"Receptive field: {network.receptive_field}")
     if options.describe:
         sys.stdout.write(f"{network}\n")
@@ -100,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         labels = sum(len(e.positives) for e in test)
         LOG.note(f"Loaded {len(test)} test micrographs with {labels} labeled particles")
     settings = settings_of(options, training, network.settings)
+    settings = settings.from_start() if trained else settings
     _train(options, training, test, settings, network, device, {"pixel_size": pixel_size})
     LOG.note("Done!")
     return 1 if failed else 0

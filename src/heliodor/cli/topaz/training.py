@@ -103,13 +103,13 @@ def budget(minibatch: int, balance: float, epoch: int) -> tuple[int, int, int]:
     return label_tiles, random_tiles, max(1, size)
 
 
-def start(options: argparse.Namespace) -> Classifier:
-    """Return the network that training starts from."""
+def start(options: argparse.Namespace) -> tuple[Classifier, bool]:
+    """Return the network that training starts from, and whether it has been trained before."""
     import torch
 
     if options.model not in ARCHITECTURES:
         LOG.note(f"Loading model: {options.model}")
-        return load_network(options.model)[0]
+        return load_network(options.model)[0], True
     LOG.note(f"Loading model: {options.model}")
     settings = NetworkSettings(
         options.model, options.units, options.unit_scaling, options.bn == "on", options.dropout, options.pooling
@@ -125,7 +125,7 @@ def start(options: argparse.Namespace) -> Classifier:
         else:
             LOG.note(f"Loading pretrained model: {published}")
             network.settings = replace(network.settings, dropout=options.dropout)
-            return network
+            return network, True
     LOG.note(f"Model parameters: units={options.units}, dropout={options.dropout:g}, bn={options.bn}")
     torch.manual_seed(0)
-    return Classifier(settings)
+    return Classifier(settings), False
