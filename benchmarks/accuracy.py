@@ -17,7 +17,7 @@ from pathlib import Path
 from accuracy_tables import report
 from datasets import DataSet, apoferritin, chosen_names, simulate
 from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of, why_no_general_network
-from rows import Row, Rows, Task, spread
+from rows import Row, Rows, Task, spread, write_report
 from runs import run_and_score
 
 STARTED = ("heliodor", "general")  # the programs that can start from a network
@@ -145,11 +145,7 @@ def main() -> None:
         ThreadPoolExecutor(options.jobs),
         tell,
     )
-    if not rows.all():
-        sys.exit("nothing was run")
-    text = report(rows.all())
-    (options.out / "accuracy.md").write_text(text)
-    print(f"\n{text}", end="")
+    write_report(rows, report, options.out / "accuracy.md")
     sys.exit(1 if failed else 0)
 
 

@@ -35,7 +35,7 @@ from heliodor.simulation.load import load_particle
 from heliodor.simulation.micrograph import MEAN_FREE_PATH
 from heliodor.simulation.projection import Projector
 from prepared import EXCLUSION_RADIUS
-from rows import Row, Rows, Task, spread
+from rows import Row, Rows, Task, spread, write_report
 from scoring import rank
 from splits import Labels
 
@@ -191,11 +191,7 @@ def main() -> None:
     rows = Rows(options.out / "ceiling.jsonl", KEYS)
     pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))
     failed = spread(rows, tasks, partial(run_task, options=options), pool, tell)
-    if not rows.all():
-        sys.exit("nothing was run")
-    text = report(rows.all())
-    (options.out / "ceiling.md").write_text(text)
-    print(f"\n{text}", end="")
+    write_report(rows, report, options.out / "ceiling.md")
     sys.exit(1 if failed else 0)
 
 

@@ -30,7 +30,7 @@ from heliodor.training.loop import train
 from heliodor.training.objectives import POSITIVE
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
-from rows import Row, Rows, Task, spread
+from rows import Row, Rows, Task, spread, write_report
 
 LABEL_RADIUS = 3.0
 EXCLUSION_RADIUS = 9.0  # small pixels, 0.9 of a particle's radius: what `pick` derives
@@ -177,10 +177,5 @@ class Benchmark:
         rows = Rows(options.out / f"{self.name}.jsonl", self.keys)
         pool = ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"))
         failed = spread(rows, tasks, partial(self.train, place=place), pool, self.tell)
-        if not rows.all():
-            sys.exit("nothing was trained")
-        text = self.report(rows.all())
-        (options.out / f"{self.name}.md").write_text(text)
-        self.draw(rows.all(), options.out / f"{self.name}.png")
-        print(f"\n{text}", end="")
+        self.draw(write_report(rows, self.report, options.out / f"{self.name}.md"), options.out / f"{self.name}.png")
         sys.exit(1 if failed else 0)

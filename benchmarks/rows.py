@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
@@ -90,3 +91,14 @@ def spread(
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
     return failed
+
+
+def write_report(rows: Rows, report: Callable[[list[Row]], str], path: Path) -> list[Row]:
+    """Write the tables of all runs and print them; return the runs. Exits where there is none."""
+    found = rows.all()
+    if not found:
+        sys.exit("nothing was run")
+    text = report(found)
+    path.write_text(text)
+    print(f"\n{text}", end="")
+    return found

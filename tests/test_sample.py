@@ -30,27 +30,27 @@ def micrograph(seed, particles, contrast=4.0):
 def test_the_ratio_is_that_of_particles_whatever_the_contrast(here, there):
     known = {f"k{n}": micrograph(n, there, 4.5 if n % 2 else 6.0) for n in range(4)}
     sample = {f"s{n}": micrograph(10 + n, here, 5.0) for n in range(6)}
-    found = _relative(Itself(), Detector(7.0, 0.0), sample, known, float(there))
+    found = _relative(Itself(), Detector(7.0, 0.0), sample, known, float(there), {})
     assert found == pytest.approx(here / there, abs=0.1)
 
 
 def test_a_poor_labelled_micrograph_in_the_sample_does_not_stand_for_all():
     known = {f"k{n}": micrograph(n, 10 if n == 0 else 50) for n in range(4)}
     sample = {"k0": known["k0"], **{f"s{n}": micrograph(10 + n, 40) for n in range(7)}}
-    found = _relative(Itself(), Detector(7.0, 0.0), sample, known, 40.0)
+    found = _relative(Itself(), Detector(7.0, 0.0), sample, known, 40.0, {})
     assert found == pytest.approx(290 / 8 / 40, abs=0.1)
 
 
 def test_the_same_micrographs():
     known = {f"k{n}": micrograph(n, 50) for n in range(3)}
-    assert _relative(Itself(), Detector(7.0, 0.0), known, known, 50.0) == 1
+    assert _relative(Itself(), Detector(7.0, 0.0), known, known, 50.0, {}) == 1
 
 
 def test_labelled_micrographs_on_which_nothing_is_found():
     known, sample = {"k": micrograph(0, 1)}, {"s": micrograph(1, 80)}
-    assert _relative(Itself(), Detector(7.0, 0.0, -2.0), sample, known, 1.0) <= 3
+    assert _relative(Itself(), Detector(7.0, 0.0, -2.0), sample, known, 1.0, {}) <= 3
 
 
 def test_nothing_found_anywhere():
     flat = np.full((60, 60), -50.0, np.float32)
-    assert _relative(Itself(), Detector(7.0, 0.0), {"s": (flat, None)}, {"k": (flat, None)}, 9.0) == 1
+    assert _relative(Itself(), Detector(7.0, 0.0), {"s": (flat, None)}, {"k": (flat, None)}, 9.0, {}) == 1

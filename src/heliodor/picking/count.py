@@ -11,12 +11,14 @@ import numpy as np
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration
-from heliodor.picking.evidence import gather
+from heliodor.picking.evidence import Found, gather
 from heliodor.picking.mixture import fit_mixture
 from heliodor.picking.scoring import score_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
@@ -83,7 +85,9 @@ def count_by_scores(
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]
     each = -(-LOOKED // len(chosen))
     evidence = gather(scorer, images, detector, geometry.span, guess, seed, found, masks, each=each)
-    labels = np.concatenate([_label_scores(e, geometry.match_radius, *f) for e, f in zip(chosen, found, strict=True)])
+    labels = np.concatenate(
+        [label_scores(e.positives, f, geometry.match_radius) for e, f in zip(chosen, found, strict=True)]
+    )
     below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
     if not len(labels) or not len(evidence.decoys) or below.mean() < _KNOWN:
         return None
@@ -100,9 +104,20 @@ def some_of(examples: Sequence[Example], count: int, seed: int) -> list[Example]
     return [examples[k] for k in sorted(order, key=lambda k: not len(examples[k].positives))[:count]]
 
 
-def _label_scores(example: Example, radius: float, xy: Any, scores: Any) -> Any:
-    """Return the scores of the labels of a micrograph (-inf: not found)."""
-    best = np.full(len(example.positives), -np.inf)
-    matched = match(xy, scores, example.positives, radius)
+def label_scores(positives: NDArray[np.float64], found: Found, radius: float) -> NDArray[np.float64]:
+    """Return the score of the detection that finds each label of a micrograph (N,); -inf: none does.
+
+    Parameters
+    ----------
+    positives : (N, 2) array
+        Labels, xy.
+    found : (xy, scores)
+        Detections.
+    radius : float
+        How far a detection may be from the label that it finds.
+    """
+    xy, scores = found
+    best = np.full(len(positives), -np.inf)
+    matched = match(xy, scores, positives, radius)
     best[matched.label[matched.hit]] = scores[matched.hit]
     return best

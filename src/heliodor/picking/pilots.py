@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.count import Count
+from heliodor.picking.count import Count, label_scores
 from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
 from heliodor.picking.scoring import score_map
 from heliodor.progress import SILENT, Reporter
@@ -124,12 +123,8 @@ def _pilot(
     scorer = scorers_of_network(network, device)[0]
     found, scores = [], []
     for example, h in zip(examples, parts, strict=True):
-        xy, all_scores = detector.maxima(score_map(scorer, example.pixels), example.junk)
-        found.append((xy, all_scores))
-        matched = match(xy, all_scores, example.positives[h], match_radius)
-        best = np.full(int(h.sum()), -np.inf)
-        best[matched.label[matched.hit]] = all_scores[matched.hit]
-        scores.append(best)
+        found.append(detector.maxima(score_map(scorer, example.pixels), example.junk))
+        scores.append(label_scores(example.positives[h], found[-1], match_radius))
     labels = np.concatenate(scores)
     images, masks = [e.pixels for e in examples], [e.junk for e in examples]
     # Without decoys, all detections count as true: a first, high count, which says what to keep out of the decoys.

@@ -62,17 +62,28 @@ def gather_sample(
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
     labeled = {e.name: known[e.name] for e in some_of(examples, SAMPLE, seed)}
-    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected)
+    found = {name: _look(scorer, detector, *views) for name, views in sample.items()}
+    seen = found if judge is network else {}
+    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected, seen)
     images, masks = zip(*sample.values(), strict=True)
-    detections = [_look(scorer, detector, *views) for views in sample.values()]
+    detections = list(found.values())
     return gather(scorer, images, detector, geometry.span, expected, seed, detections, masks, each=DECOYS), expected
 
 
 def _relative(
-    scorer: Scorer, detector: Detector, sample: dict[str, Views], labeled: dict[str, Views], expected: float
+    scorer: Scorer,
+    detector: Detector,
+    sample: dict[str, Views],
+    labeled: dict[str, Views],
+    expected: float,
+    seen: dict[str, Found],
 ) -> float:
-    """Return how many times as many particles micrographs of the sample hold as labelled ones, at most `_MOST_MORE`."""
-    found = {name: _look(scorer, detector, *views)[1] for name, views in {**labeled, **sample}.items()}
+    """Return how many times as many particles micrographs of the sample hold as labelled ones, at most `_MOST_MORE`.
+
+    `seen` has what the scorer is known to find on some of them.
+    """
+    views = {**labeled, **sample}
+    found = {name: (seen[name] if name in seen else _look(scorer, detector, *views[name]))[1] for name in views}
     scores = ranked([found[name] for name in labeled])
     if not len(scores):
         return 1.0
