@@ -15,7 +15,6 @@ from heliodor.networks import load_network, save_network
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.evidence import gather, weigh
-from heliodor.picking.geometry import Geometry, most_particles
 from heliodor.picking.learn import MODEL
 from heliodor.picking.mixture import fit_mixture
 from heliodor.picking.sample import DECOYS, draw_sample
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
+    from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
     from heliodor.picking.settings import PickSettings
     from heliodor.picks import Picks
@@ -91,7 +91,8 @@ def general(
     )
     if settings.expected_particles is None:
         # Simulated micrographs were rich in particles, which the sum of probabilities takes for granted.
-        expected = min(fit_mixture(evidence, max(expected, 1.0)).particles, _most(sample, geometry))
+        most = geometry.most(sum(image.size for image in images) / len(images))
+        expected = min(fit_mixture(evidence, max(expected, 1.0)).particles, most)
         evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings)
     reporter.note(f"about {expected:.0f} particles per micrograph; picks are above score {threshold:.2f}")
@@ -112,9 +113,3 @@ def _limits(sample: Sequence[Micrograph], sure: Sequence[NDArray[np.float64]], g
     if not sum(map(len, sure)):
         return None
     return learn_limits((standardize(m.seen, geometry.span), xy) for m, xy in zip(sample, sure, strict=True))
-
-
-def _most(sample: Sequence[Micrograph], geometry: Geometry) -> float:
-    """Return how many particles a micrograph can hold."""
-    pixels = sum(m.seen.size for m in sample) / len(sample)
-    return most_particles(pixels * (geometry.pixel_size * geometry.factor) ** 2, geometry.diameter)

@@ -56,6 +56,14 @@ class Geometry:
         """Finds particles of this size on a score map."""
         return Detector(self.exclusion_radius, self.label_radius)
 
+    def most(self, pixels: float) -> float:
+        """Return how many particles fit side by side (hexagonal packing) on so many downsampled pixels."""
+        return _PACKING * pixels / (math.pi / 4 * self.span**2)
+
+    def typical(self, pixels: float) -> float:
+        """Guess the number of particles before anything has been scored: a quarter of what would fit."""
+        return _TYPICAL * self.most(pixels)
+
     def describe(self) -> str:
         """One line for people."""
         return (
@@ -120,21 +128,3 @@ def derive_geometry(
     if exclusion_radius is None:
         exclusion_radius = max(1.0, NEAREST * span / 2)
     return Geometry(diameter, pixel_size, factor, label_radius, exclusion_radius)
-
-
-def typical_particles(area: float, diameter: float) -> float:
-    """Guess the number of particles before anything has been scored: a quarter of what would fit.
-
-    Parameters
-    ----------
-    area : float
-        Of a micrograph, in square angstrom.
-    diameter : float
-        In angstrom.
-    """
-    return _TYPICAL * most_particles(area, diameter)
-
-
-def most_particles(area: float, diameter: float) -> float:
-    """Return how many discs of the diameter fit side by side (hexagonal packing); parameters as above."""
-    return _PACKING * area / (math.pi / 4 * diameter**2)

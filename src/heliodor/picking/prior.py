@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.picking.count import count_by_scores
-from heliodor.picking.geometry import Geometry, most_particles, typical_particles
 from heliodor.picking.pilots import FEWEST, count_by_pilots
 from heliodor.training.labels import expected_particles, prior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heliodor.picking.geometry import Geometry
     from heliodor.picking.settings import PickSettings
     from heliodor.picking.start import Start
     from heliodor.progress import Reporter
@@ -33,7 +33,7 @@ def first_guess(examples: Sequence[Example], settings: PickSettings, geometry: G
     if settings.expected_particles:
         return settings.expected_particles
     labeled = sum(len(e.positives) for e in examples) / len(examples)
-    return max(typical_particles(_area(examples, geometry), geometry.diameter), 2 * labeled)
+    return max(geometry.typical(_pixels(examples)), 2 * labeled)
 
 
 def settle_prior(
@@ -65,7 +65,7 @@ def settle_prior(
         return chosen, expected_particles(settings.pi, *facts)
     if settings.expected_particles is not None:
         return chosen, guess
-    most = most_particles(_area(examples, geometry), geometry.diameter)
+    most = geometry.most(_pixels(examples))
     count = None
     # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
     if start is not None and "pretrained_on" in start[1]:
@@ -90,7 +90,6 @@ def settle_prior(
     return replace(chosen, pi=prior(upper, *facts)), expected
 
 
-def _area(examples: Sequence[Example], geometry: Geometry) -> float:
-    """Return the mean area of the micrographs without junk, in square angstrom."""
-    pixels = sum(e.area for e in examples) / len(examples)
-    return pixels * (geometry.pixel_size * geometry.factor) ** 2
+def _pixels(examples: Sequence[Example]) -> float:
+    """Return how many pixels of a micrograph are without junk, on average."""
+    return sum(e.area for e in examples) / len(examples)
