@@ -20,7 +20,7 @@ from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of,
 from rows import Row, Rows, Task, spread, write_report
 from runs import run_and_score
 
-STARTED = ("heliodor", "general")  # the programs that can start from a network
+STARTED = ("heliodor", "heliodor-n", "general")  # the programs that can start from a network
 KEYS = ("program", "version", "training", "set", "labels", "draw")
 
 

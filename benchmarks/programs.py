@@ -154,6 +154,14 @@ def run_heliodor(program: str, job: Job) -> Outcome:
     return _run_pick(program, job, ["--labels", "labels.txt", *job.from_start])
 
 
+def run_heliodor_told(program: str, job: Job) -> Outcome:
+    """Do as `run_heliodor` does, told the true number of particles per micrograph: what the estimate costs."""
+    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
+    expected = _true_count(job) / len(job.split.train)
+    words = ["--labels", "labels.txt", "--expected-particles", f"{expected:.3f}"]
+    return _run_pick(program, job, [*words, *job.from_start])
+
+
 def run_heliodor_scratch(program: str, job: Job) -> Outcome:
     """Train as `run_heliodor` does, but from nothing: pretrained weights may have seen this very protein."""
     write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
@@ -254,6 +262,7 @@ def _run_topaz(program: str, job: Job, prior: list[str], settings: dict[str, flo
 
 PROGRAMS: dict[str, Callable[[str, Job], Outcome]] = {
     "heliodor": run_heliodor,
+    "heliodor-n": run_heliodor_told,
     "heliodor-scratch": run_heliodor_scratch,
     "general": run_general,
     "extract": run_extract,
@@ -261,7 +270,7 @@ PROGRAMS: dict[str, Callable[[str, Job], Outcome]] = {
     "topaz-n": run_topaz_documented,
 }
 UNLABELLED = ("general", "extract")
-OURS = ("heliodor", "heliodor-scratch", *UNLABELLED)
+OURS = ("heliodor", "heliodor-n", "heliodor-scratch", *UNLABELLED)
 
 
 def why_no_general_network(program: str, micrograph: Path, particle: Particle) -> str | None:
