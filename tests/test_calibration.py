@@ -204,7 +204,7 @@ def test_decoys_hold_as_many_false_detections_as_noise_does():
     random = np.random.default_rng(0)
     images = [random.normal(0, 1, (400, 400)).astype(np.float32) for _ in range(6)]
     found = [detector.maxima(score_map(scorer, image)) for image in images]
-    evidence = gather(scorer, images, detector, 20.0, 0.0, 0, found, [None] * len(images))
+    evidence = weigh(gather(scorer, images, detector, 20.0, 0, found, [None] * len(images)), 0.0)
     for quantile in (0.9, 0.98):
         score = np.quantile(evidence.scores, quantile)
         number = (evidence.scores >= score).sum()
@@ -220,7 +220,7 @@ def test_decoys_are_searched_where_micrographs_are():
     mask = np.zeros(image.shape, bool)
     mask[:, :200] = True
     found = [detector.maxima(score_map(scorer, image), mask)]
-    evidence = gather(scorer, [image], detector, 20.0, 0.0, 0, found, [mask], each=2)
+    evidence = gather(scorer, [image], detector, 20.0, 0, found, [mask], each=2)
     assert len(evidence.decoys) / 2 == pytest.approx(len(evidence.scores), rel=0.1)
 
 

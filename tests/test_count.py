@@ -63,8 +63,8 @@ def some(examples, which):
 
 def test_few_labels_count_all_particles_and_which_ones_does_not_matter(labelled, geometry, start):
     truth = np.mean([len(e.positives) for e in labelled])
-    left = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[:3]), start, geometry, 0, "cpu")
-    right = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[-9:]), start, geometry, 0, "cpu")
+    left = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[:3]), start[0], geometry, 0, "cpu")
+    right = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[-9:]), start[0], geometry, 0, "cpu")
     assert left is not None
     assert left.particles == pytest.approx(truth, rel=0.2)
     assert left.low < left.particles < left.high
@@ -81,7 +81,7 @@ def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geom
         return xy[away][:4]
 
     odd = [replace(e, positives=between(e)) for e in labelled]
-    assert count_by_scores(odd, start, geometry, 0, "cpu") is None
+    assert count_by_scores(odd, start[0], geometry, 0, "cpu") is None
     chosen, settings = TrainingSettings(pi=0.1), PickSettings(diameter=120.0)
     few = [replace(e, positives=e.positives[:3]) for e in odd]  # too few for pilots: the guess stays
     assert settle_prior(few, chosen, 55.0, start, settings, geometry, "cpu", SILENT) == (chosen, 55.0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
-from heliodor.picking.calibration import Calibration
 from heliodor.picking.evidence import Found, gather
 from heliodor.picking.mixture import fit_mixture
 from heliodor.picking.scoring import score_map
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 LOOKED = 8  # micrographs at most, and as many decoys of them at least
 _KNOWN = 0.7  # chance that a label scores better than a detection on a decoy, above which a network knows the particles
-_OFF = 0.16  # standard deviation of ln(estimate / truth) over simulated sets (dev/LOG.md)
+_OFF = 0.12  # standard deviation of ln(estimate / truth) over simulated sets (dev/LOG.md)
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
 
@@ -51,7 +50,7 @@ class Count:
 
 def count_by_scores(
     examples: Sequence[Example],
-    start: tuple[Classifier, dict[str, Any]],
+    start: Classifier,
     geometry: Geometry,
     seed: int,
     device: str = "auto",
@@ -65,8 +64,8 @@ def count_by_scores(
     ----------
     examples : sequence of Example
         Some of them are looked at, drawn by the seed.
-    start : (Classifier, dict)
-        The network, and what its file says about it.
+    start : Classifier
+        The network.
     geometry : Geometry
     seed : int
     device : str
@@ -76,22 +75,19 @@ def count_by_scores(
     Count or None
         None: labels hardly score better than noise.
     """
-    network, facts = start
     chosen = some_of(examples, LOOKED, seed)
-    scorer, detector = scorers_of_network(network, device)[0], geometry.detector
+    scorer, detector = scorers_of_network(start, device)[0], geometry.detector
     found = [detector.maxima(score_map(scorer, e.pixels), e.junk) for e in chosen]
-    known = Calibration.of_model(facts)
-    guess = max(float(np.mean([known(scores).sum() for _, scores in found])), 1.0)
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]
     each = -(-LOOKED // len(chosen))
-    evidence = gather(scorer, images, detector, geometry.span, guess, seed, found, masks, each=each)
+    evidence = gather(scorer, images, detector, geometry.span, seed, found, masks, each=each)
     labels = np.concatenate(
         [label_scores(e.positives, f, geometry.match_radius) for e, f in zip(chosen, found, strict=True)]
     )
     below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
     if not len(labels) or not len(evidence.decoys) or below.mean() < _KNOWN:
         return None
-    mixture = fit_mixture(evidence, guess)
+    mixture = fit_mixture(evidence)
     off = math.exp(_EIGHTY * max(mixture.error, _OFF))
     return Count(
         mixture.particles, mixture.particles / off, mixture.particles * off, "scores of the network it starts from"

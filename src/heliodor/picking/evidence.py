@@ -102,7 +102,6 @@ def gather(
     images: Sequence[NDArray[np.float32]],
     detector: Detector,
     span: float,
-    particles: float,
     seed: int,
     found: Sequence[Found],
     masks: Sequence[NDArray[np.bool_] | None],
@@ -124,8 +123,6 @@ def gather(
     detector : Detector
     span : float
         Diameter of a particle, in their pixels.
-    particles : float
-        Expected on each.
     seed : int
     found : sequence of (xy, scores)
         Detections on the images.
@@ -135,6 +132,11 @@ def gather(
         Images, drawn at random, of which decoys are made. Default: all.
     each : int
         Decoys of each of these.
+
+    Returns
+    -------
+    Evidence
+        For any number of particles: see `weigh`.
     """
     random = np.random.default_rng([seed, 0xDEC0])
     chosen = random.permutation(len(images))[:decoys]
@@ -158,7 +160,7 @@ def gather(
         some = look(cut, chosen[:_FEW])
         likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
-    return weigh(look(cut, np.tile(chosen, each)), particles)
+    return look(cut, np.tile(chosen, each))
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:

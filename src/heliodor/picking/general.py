@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from heliodor.errors import SettingsError
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from heliodor.junk.mask import Limits
@@ -75,25 +74,21 @@ def general(
     images = [m.seen for m in sample]
     scores = [score_map(scorer, image) for image in images]
     detections = [geometry.detector.maxima(s) for s in scores]
-    # What simulated micrographs taught about scores says how many particles to expect; decoys say the rest.
-    known = Calibration.of_model(facts)
     limits: Limits | None = None
     masks: list[NDArray[np.bool_] | None] = [None] * len(sample)
     if settings.junk_mask:
+        known = Calibration.of_model(facts)  # what simulated micrographs taught about scores
         sure = [xy[known(s) > _SURE] for xy, s in detections]
         limits = _limits(sample, sure, geometry)
         inspect = Inspector(geometry.span, limits)
         masks = [inspect.junk(m) for m in sample]
         detections = [geometry.detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
-    expected = settings.expected_particles or float(np.mean([known(s).sum() for _, s in detections]))
-    evidence = gather(
-        scorer, images, geometry.detector, geometry.span, expected, settings.seed, detections, masks, each=DECOYS
-    )
-    if settings.expected_particles is None:
-        # Simulated micrographs were rich in particles, which the sum of probabilities takes for granted.
+    evidence = gather(scorer, images, geometry.detector, geometry.span, settings.seed, detections, masks, each=DECOYS)
+    expected = settings.expected_particles
+    if expected is None:
         most = geometry.most(sum(image.size for image in images) / len(images))
-        expected = min(fit_mixture(evidence, max(expected, 1.0)).particles, most)
-        evidence = weigh(evidence, expected)
+        expected = min(fit_mixture(evidence).particles, most)
+    evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings)
     reporter.note(f"about {expected:.0f} particles per micrograph; picks are above score {threshold:.2f}")
     about = {

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 # Detections below say little: they fill what room there is, whatever else there is. Bins of scores, in log-odds.
 _LOWEST, _BIN, _HIGHEST = 0.5, 0.5, 6.0
 # What is known beforehand, as normal distributions (mean, deviation): the mean of the scores of particles; the
-# logarithm of their deviation, which was 1.54 to 1.69 on all simulated sets where the number hangs on it; and how far
-# the guess may be off, as a factor's logarithm (dev/LOG.md).
-_MEAN, _DEVIATION, _GUESS = (1.0, 2.0), (math.log(1.6), 0.1), 1.0
+# logarithm of their deviation, which was 1.5 to 1.7 on all simulated sets where the number hangs on it, and falls where
+# particles are clear; and that of how many particles there are for each that stands out from noise (dev/LOG.md).
+_MEAN, _DEVIATION, _NUMBER = (1.0, 2.0), (math.log(1.6), 0.1), (math.log(1.6), 1.5)
+_CLEAR, _FALLS = 1.0, 0.06  # mean above which the logarithm of the deviation falls, and by how much for each log-odd
+# Some false detections are made by particles, beside or between them, and score better than those on decoys: score
+# above which these are too few, and how fast the logarithm of the factor rises.
+_GOOD, _RISES = 1.25, 0.2
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
@@ -48,11 +52,11 @@ class Mixture:
     error: float
 
 
-def fit_mixture(evidence: Evidence, guess: float) -> Mixture:
+def fit_mixture(evidence: Evidence) -> Mixture:
     """Find the number of particles that makes scores and those on decoys go together best.
 
-    The scores of particles are taken for normally distributed, false ones for distributed as on decoys, of which
-    particles leave room for fewer (`Evidence.crowding`). Where particles stand out, their number is that of high
+    The scores of particles are taken for normally distributed, false ones for distributed nearly as on decoys, of
+    which particles leave room for fewer (`Evidence.crowding`). Where particles stand out, their number is that of high
     scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins are
     Poisson; the largest posterior is returned. Where next to nothing stands out, so that any number of particles with
     low scores would do, there are taken to be next to none.
@@ -61,44 +65,65 @@ def fit_mixture(evidence: Evidence, guess: float) -> Mixture:
     ----------
     evidence : Evidence
         With at least one decoy.
-    guess : float
-        Particles on each micrograph, above 0.
     """
-    from scipy.optimize import minimize
-    from scipy.special import ndtr
-
-    edges = np.append(np.arange(_LOWEST, _HIGHEST + _BIN / 2, _BIN), np.inf)
-    found = _histogram(evidence.scores, edges)
-    # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
-    false = (_histogram(evidence.decoys, edges) + 0.5 / len(found)) / evidence.images
-
-    def surprise(values: NDArray[np.float64]) -> float:
-        particles, mean, deviation = math.exp(values[0]), values[1], math.exp(values[2])
-        room = math.exp(-replace(evidence, particles=particles).crowding)
-        true = particles * np.diff(ndtr((edges - mean) / deviation))
-        rates = evidence.micrographs * (false * room + true)
-        off = (values - known) / spread
-        return float(_TRUST * (rates - found * np.log(rates)).sum() + (off**2).sum() / 2)
-
-    known = np.array([math.log(guess), _MEAN[0], _DEVIATION[0]])
-    spread = np.array([_GUESS, _MEAN[1], _DEVIATION[1]])
-
-    def best(start: NDArray[np.float64], particles: float | None = None) -> tuple[NDArray[np.float64], float]:
-        """Return the least surprising values, and the surprise; with the logarithm of the number given or free."""
-        fixed = () if particles is None else (particles,)
-        end = minimize(
-            lambda free: surprise(np.array([*fixed, *free])), start[len(fixed) :], method="Nelder-Mead", options=_EXACT
-        )
-        return np.array([*fixed, *end.x]), float(end.fun)
-
-    starts = [np.array([known[0], mean, known[2]]) for mean in (_MEAN[0] - _MEAN[1], _MEAN[0] + _MEAN[1])]
-    top, least = min((best(start) for start in starts), key=lambda end: end[1])
-    around = [best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
+    posterior = _Posterior(evidence)
+    starts = [np.array([posterior.first, mean, _DEVIATION[0]]) for mean in (_MEAN[0] - _MEAN[1], _MEAN[0] + _MEAN[1])]
+    top, least = min((posterior.best(start) for start in starts), key=lambda end: end[1])
+    around = [posterior.best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
     curvature = (sum(around) - 2 * least) / _STEP**2
-    error = min(1 / math.sqrt(curvature), _GUESS) if curvature > 0 else _GUESS
-    particles = min(math.exp(top[0]), _HIDDEN * standing_out(evidence))
+    error = min(1 / math.sqrt(curvature), _NUMBER[1]) if curvature > 0 else _NUMBER[1]
+    particles = min(math.exp(top[0]), _HIDDEN * posterior.visible)
     return Mixture(particles, float(top[1]), math.exp(top[2]), error)
 
 
-def _histogram(scores: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.histogram(scores, edges)[0].astype(np.float64)
+class _Posterior:
+    """How well values go together with scores: logarithm of the number of particles, mean, logarithm of the deviation.
+
+    Attributes
+    ----------
+    visible : float
+        Particles on each micrograph that stand out.
+    first : float
+        What is known beforehand of the first value.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._edges = np.append(np.arange(_LOWEST, _HIGHEST + _BIN / 2, _BIN), np.inf)
+        self._found = np.histogram(evidence.scores, self._edges)[0]
+        # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
+        on_decoys = (np.histogram(evidence.decoys, self._edges)[0] + 0.5 / len(self._found)) / evidence.images
+        middle = np.append((self._edges[:-2] + self._edges[1:-1]) / 2, _HIGHEST)
+        self._false = on_decoys * np.exp(_RISES * np.maximum(middle - _GOOD, 0))
+        self.visible = standing_out(evidence)
+        self.first = math.log(max(self.visible, 1.0)) + _NUMBER[0]
+
+    def best(self, start: NDArray[np.float64], particles: float | None = None) -> tuple[NDArray[np.float64], float]:
+        """Return the least surprising values, and the surprise; with the logarithm of the number given or free."""
+        from scipy.optimize import minimize
+
+        fixed = () if particles is None else (particles,)
+
+        def surprise(free: NDArray[np.float64]) -> float:
+            return self._surprise(*fixed, *free)
+
+        end = minimize(surprise, start[len(fixed) :], method="Nelder-Mead", options=_EXACT)
+        return np.array([*fixed, *end.x]), float(end.fun)
+
+    def _surprise(self, number: float, mean: float, spread: float) -> float:
+        """Return the negative logarithm of the posterior, up to a constant."""
+        from scipy.special import ndtr
+
+        particles = math.exp(number)
+        room = math.exp(-replace(self._evidence, particles=particles).crowding)
+        true = particles * np.diff(ndtr((self._edges - mean) / math.exp(spread)))
+        rates = self._evidence.micrographs * (self._false * room + true)
+        usual = _DEVIATION[0] - _FALLS * max(mean - _CLEAR, 0.0)
+        off = np.array(
+            [
+                (number - self.first) / _NUMBER[1],
+                (mean - _MEAN[0]) / _MEAN[1],
+                (spread - usual) / _DEVIATION[1],
+            ]
+        )
+        return float(_TRUST * (rates - self._found * np.log(rates)).sum() + (off**2).sum() / 2)

@@ -130,7 +130,8 @@ def _pilot(
     # Without decoys, all detections count as true: a first, high count, which says what to keep out of the decoys.
     everything = Evidence(ranked([s for _, s in found]), _NONE, 0.0, len(images))
     first = min(most, np.nan_to_num(_count([everything], [labels]), nan=most))
-    return _Pilot(gather(scorer, images, detector, span, first, settings.seed, found, masks, decoys=_DECOYS), labels)
+    evidence = gather(scorer, images, detector, span, settings.seed, found, masks, decoys=_DECOYS)
+    return _Pilot(fit_decoys(evidence, first), labels)
 
 
 def _settle(evidence: Sequence[Evidence], hidden: Sequence[NDArray[np.float64]], most: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from heliodor.errors import MicrographError
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.count import some_of
-from heliodor.picking.evidence import Evidence, Found, gather, ranked
+from heliodor.picking.evidence import Evidence, Found, gather, ranked, weigh
 from heliodor.picking.scoring import score_map
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def gather_sample(
     expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected, seen)
     images, masks = zip(*sample.values(), strict=True)
     detections = list(found.values())
-    return gather(scorer, images, detector, geometry.span, expected, seed, detections, masks, each=DECOYS), expected
+    evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS)
+    return weigh(evidence, expected), expected
 
 
 def _relative(
