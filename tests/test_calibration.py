@@ -14,7 +14,7 @@ from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
 from heliodor.picking.decoys import disturbed, make_decoy
-from heliodor.picking.density import local_probabilities, told
+from heliodor.picking.density import Average
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import Evidence, gather, standing_out, weigh
 from heliodor.picking.scoring import score_map
@@ -93,40 +93,41 @@ def test_where_there_is_nothing_but_noise_next_to_nothing_is_picked():
 def test_an_empty_micrograph_among_full_ones_stays_empty():
     _, _, evidence = detections(8, true=400, false=4000, apart=2.5)
     calibration = calibrate(weigh(evidence, 100))
-    average = told(calibration(evidence.scores)) / 4
+    average = Average.of_sample(calibration(evidence.scores), 4)
     random = np.random.default_rng(9)
     empty, half = random.normal(0, 1, 1000), np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 50)])
     assert (calibration(empty) > 0.4).sum() > 5
-    assert (local_probabilities(calibration(empty), average) > 0.4).sum() <= 1
-    assert local_probabilities(calibration(half), average).sum() == pytest.approx(50, abs=20)
+    assert (average.local(calibration(empty)) > 0.4).sum() <= 1
+    assert average.local(calibration(half)).sum() == pytest.approx(50, abs=20)
     full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 130)]))
-    assert np.array_equal(local_probabilities(full, average), full)
-    assert not len(local_probabilities(np.empty(0), average))
+    assert np.array_equal(average.local(full), full)
+    assert not len(average.local(np.empty(0)))
 
 
 def test_many_detections_that_say_nothing_do_not_fill_an_empty_micrograph():
     """A small probability of each of a thousand makes as large a sum as the particles do; nor is a freak a particle."""
     bulk, clear = np.full(1000, 0.05), np.full(60, 0.7)
-    average = told(np.concatenate([bulk, clear]))
-    assert average == pytest.approx(42)
+    average = Average.of_sample(np.concatenate([bulk, clear]), 1)
+    assert average.told == pytest.approx(42)
     for freaks in ([], [0.97], [0.9, 0.6, 0.6]):
         empty = np.concatenate([bulk, freaks])
-        assert (local_probabilities(empty, average) > 0.4).sum() == 0
+        assert (average.local(empty) > 0.4).sum() == 0
     half = np.concatenate([bulk, clear[:30]])
-    assert 0.3 < local_probabilities(half, average)[-1] < 0.7
+    assert 0.3 < average.local(half)[-1] < 0.7
 
 
 def test_an_empty_micrograph_has_more_room_for_false_detections():
     _, _, evidence = detections(8, true=400, false=4000, apart=2.0)
     calibration = calibrate(weigh(evidence, 100))
-    average = told(calibration(evidence.scores)) / 4
+    average = Average.of_sample(calibration(evidence.scores), 4, np.log(1.4))
     random = np.random.default_rng(9)
-    empty = [calibration(random.normal(0, 1, 1400)) for _ in range(10)]
-    found = [(local_probabilities(p, average) > 0.4).sum() for p in empty]
-    assert np.mean(found) > 10
-    assert np.mean([(local_probabilities(p, average, np.log(1.4)) > 0.4).sum() for p in empty]) < 5
+    empty = [calibration(random.normal(0, 1, 1400)) for _ in range(40)]
+    found = [(average.local(p) > 0.4).sum() for p in empty]
+    assert np.mean([(p > 0.4).sum() for p in empty]) > 10
+    assert np.mean(found) < 3
+    assert np.median(found) == 0
     full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.0, 1, 130)]))
-    assert np.array_equal(local_probabilities(full, average, np.log(1.4)), full)
+    assert np.array_equal(average.local(full), full)
 
 
 def test_average_micrographs_keep_their_picks_where_particles_hardly_differ():
@@ -136,21 +137,40 @@ def test_average_micrographs_keep_their_picks_where_particles_hardly_differ():
     assert evidence.crowding < 0.5
     assert weigh(evidence, 1e6).crowding < 0.5
     calibration = calibrate(evidence)
-    average, random = told(calibration(evidence.scores)) / 4, np.random.default_rng(3)
-    kept = {evidence.crowding: [], 0.0: []}
+    random = np.random.default_rng(3)
+    found = calibration(evidence.scores)
+    kept = {crowding: [] for crowding in (evidence.crowding, 0.0)}
+    averages = {crowding: Average.of_sample(found, 4, crowding) for crowding in kept}
     for _ in range(20):
         p = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(1.5, 1, 300)]))
         for crowding, numbers in kept.items():
-            numbers.append((local_probabilities(p, average, crowding) > 0.5).sum())
+            numbers.append((averages[crowding].local(p) > 0.5).sum())
     assert np.mean(kept[evidence.crowding]) > 0.9 * np.mean(kept[0.0])
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
 def test_sure_particles_stay_on_a_micrograph_with_few(share):
-    average = told(np.full(125, 0.99))
-    few = local_probabilities(np.full(round(125 * share), 0.99), average)
+    average = Average.of_sample(np.full(125, 0.99), 1)
+    few = average.local(np.full(round(125 * share), 0.99))
     odds = share * 0.99 / 0.01
     assert few == pytest.approx(odds / (1 + odds), abs=0.02)
+
+
+@pytest.mark.parametrize("sure", [3, 7])
+def test_a_few_sure_detections_are_chance_and_a_few_more_are_not(sure):
+    """Contrast differs between micrographs: noise of an empty one may look like three of a hundred particles."""
+    average = Average.of_sample(np.full(125, 0.99), 1)
+    assert average.local(np.full(sure, 0.99)).any() == (sure > 5)
+
+
+@given(st.lists(st.floats(0.001, 0.999), max_size=200), st.integers(1, 9), st.floats(0, 0.3))
+def test_probabilities_are_only_lowered_and_keep_their_order(values, micrographs, crowding):
+    p = np.sort(values)
+    average = Average.of_sample(p, micrographs, crowding)
+    assert Average.of_model(average.about()) == average
+    local = average.local(p)
+    assert ((local >= 0) & (local <= p + 1e-12)).all()
+    assert (np.diff(local) >= 0).all()
 
 
 @pytest.mark.parametrize("claimed", [0.0005, 0.002])

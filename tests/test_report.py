@@ -16,7 +16,7 @@ from heliodor.files import write_text
 from heliodor.formats import star, write_picks
 from heliodor.names import MicrographFile
 from heliodor.picking.answers import NO, OPEN, YES, Answers, write_answers
-from heliodor.picking.threshold import TOLD
+from heliodor.picking.density import Average
 from heliodor.picks import Picks
 from heliodor.report.detections import Detections
 from heliodor.report.run import read_run
@@ -317,14 +317,14 @@ def test_picks_are_those_of_the_run_where_the_cut_differs_between_micrographs(ru
     folder, picks = run
     below = Picks.on("with space", picks.xy[:2], [0.9, 0.8])  # above the threshold, on a nearly empty micrograph
     write_candidates(folder, picks, below)
-    change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE, **{TOLD: 5.0})
+    change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE, **Average(5.0).about())
     found = read_run(folder)
     tally = Tally.of(found)
     own, picked = Detections(found, tally, [2])[2]
     assert own.scores.tolist() == [0.9, 0.8]
     assert not picked.any()
     assert (own.probabilities < 0.5).all()
-    change_record(folder, **{TOLD: 0.5})
+    change_record(folder, **Average(0.5).about())
     found = read_run(folder)
     assert Detections(found, tally, [2])[2][1].all()
 

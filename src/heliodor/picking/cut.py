@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from heliodor.errors import LabelError
 from heliodor.picking.audit import assess
 from heliodor.picking.calibration import Calibration
-from heliodor.picking.density import local_probabilities
-from heliodor.picking.threshold import CROWDING, TOLD
+from heliodor.picking.density import Average
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +27,8 @@ class Cut:
     threshold : float
         Score, on a micrograph with as many particles as others.
     calibration : Calibration
-    particles : float
-        On such a micrograph, see `heliodor.picking.density.told`.
-    crowding : float
-        Of such a micrograph, see `heliodor.picking.density.local_probabilities`.
+    average : Average
+        Such a micrograph.
     given : bool
         A person chose the threshold, or answers did: it holds on every micrograph. Otherwise a micrograph with fewer
         particles needs better scores for the same probability.
@@ -39,20 +36,17 @@ class Cut:
 
     threshold: float
     calibration: Calibration
-    particles: float
-    crowding: float
+    average: Average
     given: bool
 
     @classmethod
     def of_model(cls, about: dict[str, Any], *, given: bool) -> Cut:
         """Read it from the facts in a model file."""
-        # A model of a version that did not say so has a number that is not far from it.
-        told = about[TOLD] if TOLD in about else about["estimates"]["particles_in_sample"]
-        return cls(about["threshold"], Calibration.of_model(about), told, about.get(CROWDING, 0.0), given)
+        return cls(about["threshold"], Calibration.of_model(about), Average.of_model(about), given)
 
     def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of all candidates of one micrograph, by their scores (N,)."""
-        return local_probabilities(self.calibration(scores), self.particles, self.crowding)
+        return self.average.local(self.calibration(scores))
 
     def keeps(self, candidates: Picks) -> NDArray[np.bool_]:
         """Say which candidates of one micrograph are picks."""

@@ -18,7 +18,7 @@ from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
 from heliodor.networks.published import model_digest, model_file
-from heliodor.picking.calibration import KEY
+from heliodor.picking import calibration, density
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
@@ -27,7 +27,6 @@ from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
-from heliodor.picking.threshold import CROWDING, TOLD
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import RUN, claim, surroundings, write_record
@@ -163,8 +162,7 @@ def pick(
         "flags": flags,
         "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
-        KEY: about[KEY],
-        **{key: about[key] for key in (TOLD, CROWDING) if key in about},
+        **{key: about[key] for key in (calibration.KEY, density.KEY) if key in about},
         "evidence": about["evidence"],
     }
     write_record(folder / RUN, {**record, "result": result})

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.picking.calibration import Calibration, calibrate
-from heliodor.picking.density import told
+from heliodor.picking.density import Average
 
 if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.settings import PickSettings
 
-TOLD, CROWDING = "told_by_average_micrograph", "crowding_of_average_micrograph"
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
 
@@ -71,10 +70,9 @@ def operating_point(
     facts = {
         "threshold": threshold,
         "evidence": about_evidence(evidence, calibration, particles),
-        TOLD: told(calibration(evidence.scores)) / evidence.micrographs,
-        CROWDING: evidence.crowding,
     }
-    return threshold, calibration, {**facts, **calibration.about()}
+    average = Average.of_sample(calibration(evidence.scores), evidence.micrographs, evidence.crowding)
+    return threshold, calibration, {**facts, **average.about(), **calibration.about()}
 
 
 def about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
