@@ -62,13 +62,13 @@ def _spread(values: list[float]) -> str:
 
 
 def _compare(ours: dict[int, float], theirs: dict[int, float]) -> str:
-    """Return the mean difference over the draws that both have, and p of the paired two-sided t-test."""
+    """Return the mean difference over the draws that both have; from three on, p of the paired two-sided t-test."""
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:
         return ""
     one, other = [ours[draw] for draw in shared], [theirs[draw] for draw in shared]
     gap = f"{mean(one) - mean(other):+.3f}"
-    return f"{gap}, p = {ttest_rel(one, other).pvalue:.2g}" if len(shared) > 1 else gap
+    return f"{gap}, p = {ttest_rel(one, other).pvalue:.2g}" if len(shared) > 2 else gap
 
 
 def draw_figure(rows: list[Row], path: Path) -> None:
