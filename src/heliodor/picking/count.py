@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 LOOKED = 8  # micrographs at most, and as many decoys of them at least
 _KNOWN = 0.7  # chance that a label scores better than a detection on a decoy, above which a network knows the particles
-_OFF = 0.12  # standard deviation of ln(estimate / truth) over simulated sets (dev/LOG.md)
+_OFF = (
+    0.12  # standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md)
+)
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
 

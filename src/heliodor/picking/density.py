@@ -17,9 +17,10 @@ _SHARES = np.linspace(0, 1, 201)[1:]
 # say too much.
 _TELLING, _SURE = 0.1, 0.8
 # What speaks for particles on a micrograph must be this share of what does on an average one, or it holds none: chance
-# and contrast make that much on empty ones (dev/LOG.md). So few particles are lost that nobody would miss them: no
-# more is asked than what half a dozen sure ones say.
+# and contrast make that much on empty ones (dev/LOG.md). Where particles are clear, less is asked: otherwise more than
+# some ten would be lost on a micrograph that has no others.
 _LEAST, _MOST = 0.05, 5.0
+_ROUNDED = 1 - 1e-9  # a micrograph that is the whole sample speaks for as many as told, but for rounding
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Average:
 
     @classmethod
     def of_model(cls, about: dict[str, Any]) -> Average:
-        """Read it from the facts in a model file; those of older versions have the number of particles at most."""
+        """Read it from the facts in a model file; where they have none, by the number of particles, and never empty."""
         return cls(**about[KEY]) if KEY in about else cls(about["estimates"]["particles_in_sample"])
 
     def about(self) -> dict[str, Any]:
@@ -70,7 +71,8 @@ class Average:
         """Lower the probabilities of detections on a micrograph that holds fewer particles than the average one.
 
         The largest share, at most 1, is taken for which the detections of the micrograph speak for share * told.
-        Where hardly more speaks for particles than chance brings about, there are taken to be none.
+        Where hardly more speaks for particles than chance brings about, there are taken to be none. An empty micrograph
+        is taken for one as long as it has no more false detections than `crowding` says.
 
         Parameters
         ----------
@@ -87,7 +89,7 @@ class Average:
         spoken = np.minimum(telling / (more[:, None] + _SHARES[:, None] * telling), _SURE / _SHARES[:, None]).sum(
             axis=1
         )
-        fitting = np.flatnonzero(spoken >= self.told)
+        fitting = np.flatnonzero(spoken >= self.told * _ROUNDED)
         if not len(fitting) or self._support(telling).max() < min(_LEAST * self.support, _MOST):
             return np.zeros(len(probabilities))
         share = _SHARES[fitting[-1]]

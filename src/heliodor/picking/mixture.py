@@ -22,8 +22,8 @@ _LOWEST, _BIN, _HIGHEST = 0.5, 0.5, 6.0
 # particles are clear; and that of how many particles there are for each that stands out from noise (dev/LOG.md).
 _MEAN, _DEVIATION, _NUMBER = (1.0, 2.0), (math.log(1.6), 0.1), (math.log(1.6), 1.5)
 _CLEAR, _FALLS = 1.0, 0.06  # mean above which the logarithm of the deviation falls, and by how much for each log-odd
-# Some false detections are made by particles, beside or between them, and score better than those on decoys: score
-# above which these are too few, and how fast the logarithm of the factor rises.
+# Decoys have too few of the best false detections, with few particles as with many (dev/LOG.md): score above which,
+# and how fast the logarithm of the factor rises.
 _GOOD, _RISES = 1.25, 0.2
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
@@ -43,7 +43,8 @@ class Mixture:
     mean, deviation : float
         Of the scores of detections that are particles.
     error : float
-        Standard deviation of the logarithm of `particles`, by the curvature of the posterior.
+        Standard deviation of the logarithm of `particles`, by the curvature of the posterior; more where `particles` is
+        bounded, so that the likeliest number is within it.
     """
 
     particles: float
@@ -72,7 +73,9 @@ def fit_mixture(evidence: Evidence) -> Mixture:
     around = [posterior.best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
     curvature = (sum(around) - 2 * least) / _STEP**2
     error = min(1 / math.sqrt(curvature), _NUMBER[1]) if curvature > 0 else _NUMBER[1]
-    particles = min(math.exp(top[0]), _HIDDEN * posterior.visible)
+    likeliest = math.exp(top[0])
+    particles = min(likeliest, _HIDDEN * posterior.visible)
+    error = max(error, math.log(likeliest / max(particles, 1.0)))
     return Mixture(particles, float(top[1]), math.exp(top[2]), error)
 
 

@@ -30,7 +30,7 @@ def known(examples: Sequence[Example], geometry: Geometry) -> tuple[int, int, in
 
 def first_guess(examples: Sequence[Example], settings: PickSettings, geometry: Geometry) -> float:
     """Return the particles per micrograph that are given, or guess by what is typical."""
-    if settings.expected_particles:
+    if settings.expected_particles is not None:
         return settings.expected_particles
     labeled = sum(len(e.positives) for e in examples) / len(examples)
     return max(geometry.typical(_pixels(examples)), 2 * labeled)

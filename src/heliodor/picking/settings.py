@@ -87,6 +87,8 @@ class PickSettings:
             raise SettingsError("--start names a network to start from, --no-pretrained wants none; give one of them")
         if self.threshold is not None and self.precision is not None:
             raise SettingsError("--threshold and --precision both say where to cut; give one of them")
+        if self.expected_particles is not None and not 0 < self.expected_particles < math.inf:
+            raise SettingsError(f"--expected-particles must be above 0. Got {self.expected_particles:g} instead.")
         if self.precision is not None and not 0 < self.precision < 1:
             raise SettingsError(f"--precision must be between 0 and 1. Got {self.precision:g} instead.")
         if not 0 <= self.held_out < 1:
