@@ -1,0 +1,28 @@
+"""What `pick` refuses before it reads anything."""
+
+import math
+
+import pytest
+
+from heliodor.errors import SettingsError
+from heliodor.picking.settings import PickSettings
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"pi": 0.1, "expected_particles": 50.0}, "say the same thing twice"),
+        ({"expected_particles": 0.0}, "--expected-particles must be above 0. Got 0 instead"),
+        ({"expected_particles": -5.0}, "--expected-particles must be above 0"),
+        ({"expected_particles": math.nan}, "--expected-particles must be above 0"),
+        ({"start": "model.safetensors", "pretrained": False}, "--no-pretrained wants none"),
+        ({"threshold": 0.0, "precision": 0.9}, "both say where to cut"),
+        ({"precision": 1.0}, "--precision must be between 0 and 1"),
+        ({"held_out": 1.0}, "--held-out must be"),
+        ({"margin": -1.0}, "--margin, in angstrom, must be 0 or more"),
+        ({"margin": math.nan}, "--margin, in angstrom, must be 0 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_with_the_reason(given, reason):
+    with pytest.raises(SettingsError, match=reason):
+        PickSettings(diameter=120.0, **given)
