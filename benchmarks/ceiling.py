@@ -34,7 +34,7 @@ from heliodor.simulation.ctf import Optics, ctf, interaction
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.micrograph import MEAN_FREE_PATH
 from heliodor.simulation.projection import Projector
-from prepared import EXCLUSION_RADIUS
+from prepared import EXCLUSION_RADIUS, add_arguments
 from rows import Row, Rows, Task, spread, write_report
 from scoring import rank
 from splits import Labels
@@ -156,18 +156,13 @@ def report(rows: list[Row]) -> str:
 def parse_arguments() -> argparse.Namespace:
     """Read and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beside = str(Path(sys.executable).with_name("heliodor"))
-    parser.add_argument("--out", type=Path, required=True, help="folder for the sets and the results")
-    parser.add_argument("--models", type=Path, required=True, help="folder with the atomic models; see README.md")
-    parser.add_argument("--heliodor", default=beside, help="program that simulates the sets")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, help="default: all without junk")
+    add_arguments(parser, SETS, real=False)
     parser.add_argument("--draws", type=int, default=1, help="of test micrographs")
     parser.add_argument("--micrographs", type=int, default=8, help="of a draw, at most")
     parser.add_argument("--views", type=int, default=120, help="directions of projection")
     parser.add_argument("--step", type=float, default=10.0, help="degrees between turns in the plane")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     options = parser.parse_args()
-    options.out, options.models = options.out.resolve(), options.models.resolve()
+    options.out, options.models, options.sets = options.out.resolve(), options.models.resolve(), options.sets or SETS
     return options
 
 

@@ -119,12 +119,15 @@ def prepared(name: str, models: Path, folder: Path, program: str, real: Path | N
 Place = tuple[Path, Path, str, "Path | None"]  # what `prepared` takes besides the name
 
 
-def add_arguments(parser: argparse.ArgumentParser, sets: Iterable[str]) -> None:
-    """Declare the options that these benchmarks share."""
+def add_arguments(parser: argparse.ArgumentParser, sets: Iterable[str], *, real: bool = True) -> None:
+    """Declare the options that benchmarks of this kind share; `real`: apoferritin may be among the sets."""
     beside = str(Path(sys.executable).with_name("heliodor"))
     parser.add_argument("--out", type=Path, required=True, help="folder for the sets and the results")
     parser.add_argument("--models", type=Path, required=True, help="folder with the atomic models; see README.md")
-    parser.add_argument("--data", type=Path, default=None, help="folder of apoferritin; default: simulated sets only")
+    if real:
+        parser.add_argument(
+            "--data", type=Path, default=None, help="folder of apoferritin; default: simulated sets only"
+        )
     parser.add_argument("--heliodor", default=beside, help="program that simulates the sets")
     parser.add_argument("--sets", nargs="+", choices=list(sets), default=None, help="default: all")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
