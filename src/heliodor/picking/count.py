@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from heliodor.training.tiles import Example
 
 LOOKED = 8  # micrographs at most, and as many decoys of them at least
-_KNOWN = 0.7  # chance that a label scores better than a detection on a decoy, above which a network knows the particles
+# Chance that a label scores better than a detection on a decoy, above which a network knows the particles; and what
+# chance adds or takes for one label: the standard deviation of a rank. In doubt it knows them.
+_KNOWN, _ERROR = 0.7, 0.29
 _OFF = (
     0.12  # standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md)
 )
@@ -87,7 +89,7 @@ def count_by_scores(
         [label_scores(e.positives, f, geometry.match_radius) for e, f in zip(chosen, found, strict=True)]
     )
     below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
-    if not len(labels) or not len(evidence.decoys) or below.mean() < _KNOWN:
+    if not len(labels) or not len(evidence.decoys) or below.mean() + _ERROR / math.sqrt(len(labels)) < _KNOWN:
         return None
     mixture = fit_mixture(evidence)
     off = math.exp(_EIGHTY * max(mixture.error, _OFF))
