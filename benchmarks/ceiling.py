@@ -34,7 +34,7 @@ from heliodor.simulation.ctf import Optics, ctf, interaction
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.micrograph import MEAN_FREE_PATH
 from heliodor.simulation.projection import Projector
-from prepared import EXCLUSION_RADIUS, add_arguments
+from prepared import EXCLUSION_RADIUS, add_arguments, parse
 from rows import Row, Rows, Task, spread, write_report
 from scoring import rank
 from splits import Labels
@@ -161,8 +161,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--micrographs", type=int, default=8, help="of a draw, at most")
     parser.add_argument("--views", type=int, default=120, help="directions of projection")
     parser.add_argument("--step", type=float, default=10.0, help="degrees between turns in the plane")
-    options = parser.parse_args()
-    options.out, options.models, options.sets = options.out.resolve(), options.models.resolve(), options.sets or SETS
+    options = parse(parser, SETS)
+    options.out, options.models = options.out.resolve(), options.models.resolve()
     return options
 
 

@@ -128,6 +128,8 @@ def add_arguments(parser: argparse.ArgumentParser, sets: Iterable[str], *, real:
         parser.add_argument(
             "--data", type=Path, default=None, help="folder of apoferritin; default: simulated sets only"
         )
+    else:
+        parser.set_defaults(data=None)
     parser.add_argument("--heliodor", default=beside, help="program that simulates the sets")
     parser.add_argument("--sets", nargs="+", choices=list(sets), default=None, help="default: all")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")

@@ -150,27 +150,27 @@ class Outcome:
 
 def run_heliodor(program: str, job: Job) -> Outcome:
     """Labels in, picks out in one command, everything derived."""
-    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
-    return _run_pick(program, job, ["--labels", "labels.txt", *job.from_start])
+    return _run_labelled(program, job, job.from_start)
 
 
 def run_heliodor_told(program: str, job: Job) -> Outcome:
     """Do as `run_heliodor` does, told the true number of particles per micrograph: what the estimate costs."""
-    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
-    expected = _true_count(job) / len(job.split.train)
-    words = ["--labels", "labels.txt", "--expected-particles", f"{expected:.3f}"]
-    return _run_pick(program, job, [*words, *job.from_start])
+    return _run_labelled(program, job, ["--expected-particles", f"{_true_number(job):.3f}", *job.from_start])
 
 
 def run_heliodor_scratch(program: str, job: Job) -> Outcome:
     """Train as `run_heliodor` does, but from nothing: pretrained weights may have seen this very protein."""
-    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
-    return _run_pick(program, job, ["--labels", "labels.txt", "--no-pretrained"])
+    return _run_labelled(program, job, ["--no-pretrained"])
 
 
 def run_general(program: str, job: Job) -> Outcome:
     """Pick with the network that comes with heliodor, or the one to start from, without any label."""
     return _run_pick(program, job, job.from_start)
+
+
+def _run_labelled(program: str, job: Job, words: list[str]) -> Outcome:
+    write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
+    return _run_pick(program, job, ["--labels", "labels.txt", *words])
 
 
 def _run_pick(program: str, job: Job, words: list[str]) -> Outcome:
@@ -218,12 +218,17 @@ def run_topaz(program: str, job: Job) -> Outcome:
 
 def run_topaz_documented(program: str, job: Job) -> Outcome:
     """topaz-em told the true number of particles per micrograph, as its manual advises."""
-    expected = _true_count(job) / len(job.split.train)
+    expected = _true_number(job)
     return _run_topaz(program, job, ["-n", f"{expected:.3f}"], {"n": expected})
 
 
 def _true_count(job: Job) -> int:
     return sum(len(job.labels.of(name)) for name in job.split.train)
+
+
+def _true_number(job: Job) -> float:
+    """Return the particles on a training micrograph."""
+    return _true_count(job) / len(job.split.train)
 
 
 def _small_pixels(job: Job) -> int:

@@ -27,9 +27,8 @@ LOOKED = 8  # micrographs at most, and as many decoys of them at least
 # Chance that a label scores better than a detection on a decoy, above which a network knows the particles; and what
 # chance adds or takes for one label: the standard deviation of a rank. In doubt it knows them.
 _KNOWN, _ERROR = 0.7, 0.29
-_OFF = (
-    0.12  # standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md)
-)
+# Standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md).
+_OFF = 0.12
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
 

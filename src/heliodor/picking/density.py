@@ -53,10 +53,11 @@ class Average:
     def of_sample(cls, probabilities: NDArray[np.float64], micrographs: int, crowding: float = 0.0) -> Average:
         """Average over a sample of micrographs, by the probabilities (N,) of all its detections."""
         p = probabilities[probabilities > _TELLING]
-        told, true, false = np.array([np.minimum(p, _SURE).sum(), p.sum(), (1 - p).sum()]) / micrographs
-        ratio = -(np.log(1 - p) + crowding).sum() / micrographs  # as `_support` has it for a share of 1
-        support = ratio - true - false * (1 - np.exp(crowding))
-        return cls(float(told), float(true), float(false), crowding, float(support))
+        true, false = p.sum(), (1 - p).sum()
+        support = _support(p / (1 - p), np.ones(1), true, false, crowding)[0]
+        totals = (np.minimum(p, _SURE).sum(), true, false, support)
+        told, true, false, support = (float(total) / micrographs for total in totals)
+        return cls(told, true, false, crowding, support)
 
     @classmethod
     def of_model(cls, about: dict[str, Any]) -> Average:
@@ -85,12 +86,13 @@ class Average:
         """
         odds = probabilities / (1 - probabilities)
         telling = odds[probabilities > _TELLING]
-        more = self._false_with(_SHARES)
+        more = _more_false(_SHARES, self.crowding)
         spoken = np.minimum(telling / (more[:, None] + _SHARES[:, None] * telling), _SURE / _SHARES[:, None]).sum(
             axis=1
         )
         fitting = np.flatnonzero(spoken >= self.told * _ROUNDED)
-        if not len(fitting) or self._support(telling).max() < min(_LEAST * self.support, _MOST):
+        support = _support(telling, _SHARES, self.true, self.false, self.crowding)
+        if not len(fitting) or support.max() < min(_LEAST * self.support, _MOST):
             return np.zeros(len(probabilities))
         share = _SHARES[fitting[-1]]
         if share == 1:
@@ -98,12 +100,19 @@ class Average:
         odds *= share / more[fitting[-1]]
         return np.asarray(odds / (1 + odds))
 
-    def _false_with(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how many times as many false detections there are with these shares of particles."""
-        return np.exp((1 - shares) * self.crowding)
 
-    def _support(self, odds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the logarithm of the likelihood of each share over that of no particles, by odds of detections."""
-        more, without = self._false_with(_SHARES), np.exp(self.crowding)
-        each = np.log((more[:, None] + _SHARES[:, None] * odds) / without).sum(axis=1)
-        return np.asarray(each - _SHARES * self.true - self.false * (more - without))
+def _more_false(shares: NDArray[np.float64], crowding: float) -> NDArray[np.float64]:
+    """Return how many times as many false detections there are with these shares of particles."""
+    return np.exp((1 - shares) * crowding)
+
+
+def _support(
+    odds: NDArray[np.float64], shares: NDArray[np.float64], true: float, false: float, crowding: float
+) -> NDArray[np.float64]:
+    """Return the logarithm of the likelihood of each share over that of no particles, by odds of detections.
+
+    `true` and `false` are the detections expected with a share of 1.
+    """
+    more, without = _more_false(shares, crowding), np.exp(crowding)
+    each = np.log((more[:, None] + shares[:, None] * odds) / without).sum(axis=1)
+    return np.asarray(each - shares * true - false * (more - without))
