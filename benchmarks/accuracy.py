@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from accuracy_tables import report
-from datasets import DataSet, apoferritin, chosen_names, simulate
+from datasets import SIMULATED, DataSet, apoferritin, chosen_names, simulate
 from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of, why_no_general_network
 from rows import Row, Rows, Task, spread, write_report
 from runs import run_and_score
@@ -69,7 +69,7 @@ def make_sets(options: argparse.Namespace) -> dict[str, DataSet]:
         if name == "apoferritin":
             sets[name] = apoferritin(options.data)
         else:
-            sets[name] = simulate(name, options.models, options.out / "sets", options.heliodor)
+            sets[name] = simulate(name, SIMULATED[name], options.models, options.out / "sets", options.heliodor)
     return sets
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import gaussian_filter
 
-from datasets import SIMULATED, DataSet, simulate
+from datasets import SIMULATED, DataSet, model_file, simulate
 from heliodor.formats.star import numbers, read_table
 from heliodor.micrographs import read_micrograph
 from heliodor.picking.decoys import background_power
@@ -60,10 +60,9 @@ class Truth:
     def __init__(self, data: DataSet, models: Path) -> None:
         folder = data.folder / "full"
         record = json.loads((folder / "simulate.json").read_text())
-        name = SIMULATED[data.name].model
         self.settings = record["settings"]
         self.pixel_size: float = self.settings["pixel_size"]
-        path = data.folder.parent / "rod.mrc" if name == "rod" else models / name
+        path = model_file(SIMULATED[data.name].model, models, data.folder.parent)
         self.projector: Projector = load_particle(path, self.pixel_size)
         table = read_table(folder / "micrographs.star", ("_rlnMicrographName", *DEFOCUS, *LENS, *FILM))
         columns = [numbers(table, tag) for tag in (*DEFOCUS, *LENS, *FILM)]
@@ -124,7 +123,7 @@ def projections(truth: Truth, shape: tuple[int, int], views: int, step: float) -
 def run_task(task: Task, options: argparse.Namespace) -> Row:
     """Seek the particles of the test micrographs of one set."""
     started = time.process_time()
-    data = simulate(task["set"], options.models, options.out / "sets", options.heliodor)
+    data = simulate(task["set"], SIMULATED[task["set"]], options.models, options.out / "sets", options.heliodor)
     truth, detector = Truth(data, options.models), Detector(EXCLUSION_RADIUS, 0.0, -np.inf)
     test = data.split(task["draw"], 0).test[: task["most_micrographs"]]
     names, places, scores = [], [], []
@@ -177,7 +176,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         for name in options.sets:  # made here, lest several processes make them at once
-            simulate(name, options.models, options.out / "sets", options.heliodor)
+            simulate(name, SIMULATED[name], options.models, options.out / "sets", options.heliodor)
     except (FileNotFoundError, RuntimeError) as error:
         sys.exit(str(error))
     rest = (options.views, options.step, options.micrographs)

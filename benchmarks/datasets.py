@@ -70,13 +70,13 @@ class Simulated:
     Parameters
     ----------
     model : str
-        File in the folder of models; 'rod': a density made here.
+        Entry of the Protein Data Bank; 'rod': a density made here.
     diameter : int
         Long axis in angstrom. A pixel is a twentieth of it.
     particles : (int, int)
         Fewest and most on a micrograph.
-    dose : float
-        Electrons per square angstrom: the level of noise.
+    noise : (str, float)
+        'dose', in electrons per square angstrom, or 'snr', as `heliodor simulate` has them.
     seed : int
     junk : bool
     """
@@ -84,7 +84,7 @@ class Simulated:
     model: str
     diameter: int
     particles: tuple[int, int]
-    dose: float
+    noise: tuple[str, float]
     seed: int
     junk: bool = False
 
@@ -97,18 +97,18 @@ class Simulated:
 def _catalogue() -> dict[str, Simulated]:
     found = {}
     samples = {
-        "t20s": ("3j9i.pdb.gz", 150, 10.0, 4.0),
-        "bgal": ("5a1a.pdb.gz", 170, 10.0, 4.5),
-        "rod": ("rod", 200, 5.0, 2.5),
+        "t20s": ("3j9i", 150, ("dose", 10.0), ("dose", 4.0)),
+        "bgal": ("5a1a", 170, ("dose", 10.0), ("dose", 4.5)),
+        "rod": ("rod", 200, ("dose", 5.0), ("dose", 2.5)),
     }
     for number, (name, (model, diameter, clear, noisy)) in enumerate(samples.items()):
-        for level, dose in (("clear", clear), ("noisy", noisy)):
+        for level, noise in (("clear", clear), ("noisy", noisy)):
             for junk in (False, True):
                 seed = 1000 + 100 * number + 10 * (level == "noisy") + junk
-                found[f"{name}-{level}{'-junk' * junk}"] = Simulated(model, diameter, (100, 140), dose, seed, junk)
-    found["rubisco"] = Simulated("1bxn.pdb.gz", 120, (100, 140), 10.0, 1300)
-    found["t20s-sparse"] = Simulated("3j9i.pdb.gz", 150, (10, 30), 10.0, 1301)
-    found["t20s-crowded"] = Simulated("3j9i.pdb.gz", 150, (250, 350), 10.0, 1302)
+                found[f"{name}-{level}{'-junk' * junk}"] = Simulated(model, diameter, (100, 140), noise, seed, junk)
+    found["rubisco"] = Simulated("1bxn", 120, (100, 140), ("dose", 10.0), 1300)
+    found["t20s-sparse"] = Simulated("3j9i", 150, (10, 30), ("dose", 10.0), 1301)
+    found["t20s-crowded"] = Simulated("3j9i", 150, (250, 350), ("dose", 10.0), 1302)
     return found
 
 
@@ -116,15 +116,24 @@ SIMULATED = _catalogue()
 
 
 def simulate(
-    name: str, models: Path, folder: Path, program: str, *, folds: int = 2, count: int = 16, empty: int = 4
+    name: str,
+    chosen: Simulated,
+    models: Path,
+    folder: Path,
+    program: str,
+    *,
+    folds: int = 2,
+    count: int = 16,
+    empty: int = 4,
 ) -> DataSet:
-    """Make a set of the catalogue, or take the one that is there.
+    """Make a set, or take the one that is there.
 
     Parameters
     ----------
     name : str
+    chosen : Simulated
     models : path
-        Folder with the atomic models.
+        Folder with the atomic models and densities.
     folder : path
         For the micrographs.
     program : str
@@ -139,12 +148,9 @@ def simulate(
     RuntimeError
         The set cannot be made.
     """
-    chosen = SIMULATED[name]
-    model = make_rod(folder / "rod.mrc") if chosen.model == "rod" else models / chosen.model
-    if not model.is_file():
-        raise FileNotFoundError(f"{model}: no such file; see README.md for what --models must hold")
+    model, (kind, level) = model_file(chosen.model, models, folder), chosen.noise
     common = [program, "simulate", str(model), "--size", str(SIZE), "--angpix", f"{chosen.diameter / 20:g}"]
-    common += ["--dose", f"{chosen.dose:g}", "--closeness", "0.8", *(JUNK if chosen.junk else [])]
+    common += [f"--{kind}", f"{level:g}", "--closeness", "0.8", *(JUNK if chosen.junk else [])]
     full, none = folder / name / "full", folder / name / "empty"
     low, high = (str(number) for number in chosen.particles)
     wanted = [(full, count, [low, high], chosen.seed, "p"), (none, empty, ["0"], chosen.seed + 5000, "empty")]
@@ -157,6 +163,22 @@ def simulate(
     labels = read_labels(full / "particles.txt")
     without = tuple(stem for stem in files if stem.startswith("empty"))
     return DataSet(name, folder / name, files, labels, chosen.particle, folds, without)
+
+
+def model_file(entry: str, models: Path, folder: Path) -> Path:
+    """Return the file of a model; the rod is made in `folder`.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    if entry == "rod":
+        return make_rod(folder / "rod.mrc")
+    found = sorted(models.rglob(f"{entry}.*"))
+    if not found:
+        raise FileNotFoundError(f"{models}: no file {entry}.*; see README.md for what --models must hold")
+    return found[0]
 
 
 def _run(command: list[str]) -> None:

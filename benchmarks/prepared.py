@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from datasets import DataSet, apoferritin, simulate
+from datasets import SIMULATED, DataSet, apoferritin, simulate
 from heliodor.evaluation import average_precision, match
 from heliodor.evaluation.pixels import pixel_rates
 from heliodor.micrographs import read_micrograph
@@ -113,7 +113,7 @@ def prepared(name: str, models: Path, folder: Path, program: str, real: Path | N
         if real is None:
             raise FileNotFoundError("apoferritin needs --data; see README.md")
         return prepare(apoferritin(real))
-    return prepare(simulate(name, models, folder / "training", program, folds=3, count=24, empty=0))
+    return prepare(simulate(name, SIMULATED[name], models, folder / "training", program, folds=3, count=24, empty=0))
 
 
 Place = tuple[Path, Path, str, "Path | None"]  # what `prepared` takes besides the name

@@ -15,9 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from conditions import draw
-from shapes import make_shape
 
+from conditions import draw
 from heliodor.cli.console import PlainReporter
 from heliodor.evaluation import match
 from heliodor.files import atomic_path, make_directory
@@ -39,6 +38,7 @@ from heliodor.training.fit import write_table
 from heliodor.training.loop import Trainer
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
+from shapes import make_shape
 
 # Entries of the Protein Data Bank (CC0), and maps simulated from PDB entries by polnet (Apache-2.0). No ferritin.
 MODELS = (

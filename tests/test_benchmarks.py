@@ -9,9 +9,12 @@ import pytest
 from scipy.stats import ttest_rel
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 
 import accuracy_tables
 import ceiling
+import left_out
+import pretrain
 import pu
 import pu_tables
 from datasets import SIMULATED, make_rod
@@ -75,6 +78,17 @@ def test_sets_are_made_from_seeds_of_their_own(tmp_path):
     seeds = [chosen.seed for chosen in SIMULATED.values()]
     assert len(set(seeds)) == len(seeds) == 15
     assert make_rod(tmp_path / "one.mrc").read_bytes()[1024:] == make_rod(tmp_path / "two.mrc").read_bytes()[1024:]
+
+
+def test_each_protein_of_the_pretraining_is_left_out_of_one_network():
+    groups = [name for group in left_out.GROUPS for name in group]
+    assert sorted(groups) == sorted(left_out.DIAMETERS) == sorted(pretrain.MODELS)
+    drawn = [left_out.conditions(name) for name in groups]
+    assert drawn == [left_out.conditions(name) for name in reversed(groups)][::-1]
+    known = {chosen.seed for chosen in SIMULATED.values()}
+    assert len(known | {chosen.seed for chosen in drawn}) == len(known) + len(drawn)
+    assert {chosen.junk for chosen in drawn} == {True, False}
+    assert all(left_out.SNR[0] <= chosen.noise[1] <= left_out.SNR[1] for chosen in drawn)
 
 
 def test_labelled_examples_hide_the_other_particles():

@@ -1,0 +1,138 @@
+"""Accuracy on each protein that heliodor's networks are pretrained on, by a network that has not seen it.
+
+python benchmarks/left_out.py --models models/ --out runs/
+
+pretrains conv31 once for each of three groups of proteins, without them, and picks simulated micrographs of each
+protein with the network of its group, without labels and with some. Writes runs/left-out.md from runs/left-out.jsonl;
+what is there is not done again. The protocol is in README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from accuracy import KEYS, tell
+from accuracy_tables import report
+from datasets import DataSet, Simulated, simulate
+from programs import Job, version_of
+from rows import Row, Rows, Task, spread, write_report
+from runs import run_and_score
+
+# Kin stay together: 3j9i is part of 6utj and 4cr2, and 1qvr and 3cf3 are rings of the same domains.
+GROUPS = (
+    ("1bxn", "3j9i", "4cr2", "5ni1", "6utj"),
+    ("1qvr", "3cf3", "3d2f", "5a1a", "6rd4"),
+    ("2uv8", "4v4r_30S", "5gjv", "7cth"),
+)
+# Long axes in angstrom, as a person would see them: 0.9 times twice the distance of the farthest atom from the centre.
+DIAMETERS = {
+    "1bxn": 120,
+    "1qvr": 190,
+    "2uv8": 260,
+    "3cf3": 150,
+    "3d2f": 110,
+    "3j9i": 160,
+    "4cr2": 240,
+    "4v4r_30S": 200,
+    "5a1a": 160,
+    "5gjv": 190,
+    "5ni1": 65,
+    "6rd4": 230,
+    "6utj": 220,
+    "7cth": 460,
+}
+SNR, PARTICLES = (0.06, 0.6), (15, 250)  # a set draws its own from these ranges, on logarithmic scales
+JUNKY = 0.5  # share of the sets with junk
+PRETRAINING = ("--network", "conv31", "--shapes", "48", "--epochs", "24", "--epoch-size", "400")
+PRETRAIN = Path(__file__).resolve().parents[1] / "pretraining" / "pretrain.py"
+
+
+def conditions(protein: str) -> Simulated:
+    """Draw what the set of a protein is like; its place in the list decides."""
+    number = sorted(DIAMETERS).index(protein)
+    rng = np.random.default_rng([number, 0x1EF7])
+    snr, particles = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in (SNR, PARTICLES))
+    few_to_many = (round(0.8 * particles), round(1.2 * particles))
+    return Simulated(
+        protein, DIAMETERS[protein], few_to_many, ("snr", round(snr, 3)), 2000 + number, bool(rng.random() < JUNKY)
+    )
+
+
+def pretrain(group: tuple[str, ...], options: argparse.Namespace) -> Path:
+    """Return the network that has not seen a group, trained if it is not there."""
+    folder = options.out / "networks"
+    network = folder / f"conv31_u32-without-{'-'.join(group)}.safetensors"
+    if not network.is_file():
+        command = [sys.executable, str(PRETRAIN), "--models", str(options.models), "--out", str(folder), *PRETRAINING]
+        subprocess.run([*command, "--workers", str(options.jobs), "--leave-out", *group], check=True)
+    return network
+
+
+def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -> Iterator[Task]:
+    """All runs, draw by draw."""
+    for draw in range(options.draws):
+        for count in options.labels:
+            for name in sets:
+                program = "heliodor" if count else "general"
+                yield dict(zip(KEYS, (program, version, "protein left out", name, count, draw), strict=True))
+
+
+def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace) -> Row:
+    """Pick one set, in a folder of its own."""
+    folder = options.out / "work" / "-".join(str(task[key]) for key in ("set", "labels", "draw"))
+    split = data.split(task["draw"], task["labels"])
+    place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
+    row = run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
+    (kind, level), junk = conditions(task["set"]).noise, conditions(task["set"]).junk
+    return {kind: level, "junk": junk, **row}
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for networks, sets, runs and results")
+    parser.add_argument("--models", type=Path, required=True, help="folder with models and densities; see README.md")
+    parser.add_argument("--sets", nargs="+", choices=sorted(DIAMETERS), default=sorted(DIAMETERS), help="default: all")
+    parser.add_argument("--heliodor", default=str(Path(sys.executable).with_name("heliodor")), help="program")
+    parser.add_argument("--labels", type=int, nargs="+", default=[0, 10], help="numbers of labels; 0: none")
+    parser.add_argument("--draws", type=int, default=1, help="of test micrographs and labels")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="processor threads of each run")
+    options = parser.parse_args()
+    options.out, options.models = options.out.resolve(), options.models.resolve()
+    return options
+
+
+def main() -> None:
+    """Train and run what is missing, then write the tables; exit code 1 where a run failed."""
+    options = parse_arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        starts = {name: pretrain(group, options) for group in GROUPS for name in group if name in options.sets}
+        sets = {
+            name: simulate(name, conditions(name), options.models, options.out / "sets", options.heliodor)
+            for name in options.sets
+        }
+    except (FileNotFoundError, RuntimeError, subprocess.CalledProcessError) as error:
+        sys.exit(str(error))
+    rows = Rows(options.out / "left-out.jsonl", KEYS)
+    failed = spread(
+        rows,
+        tasks(sets, version_of(options.heliodor), options),
+        lambda task: run_task(task, sets[task["set"]], starts[task["set"]], options),
+        ThreadPoolExecutor(options.jobs),
+        tell,
+    )
+    write_report(rows, report, options.out / "left-out.md")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
