@@ -3,8 +3,8 @@
 python benchmarks/speed.py --out runs/
 
 installs topaz-em from the Python package index in runs/topaz (or takes --topaz PATH), makes the inputs, measures every
-row in several alternating pairs, and writes runs/speed.md and runs/speed.json. A row that is in runs/speed.json is
-not measured again; --rows chooses some.
+row in several alternating pairs, and writes runs/speed.md and runs/speed.json. A row that is in runs/speed.json and was
+measured with the same options is not measured again; --rows chooses some.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from speed_tables import report
 
 TOPAZ = "topaz-em==0.3.20"
 HERE = Path(__file__).parent
+MATTERS = ("threads", "device", "pairs", "frames", "micrographs", "draws")  # options that a row is measured with
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,18 @@ class Row:
     target: float | None = None
 
 
-def rows(inputs: Path, frames: int, micrographs: int, threads: int) -> dict[str, Row]:
+def rows(inputs: Path, frames: int, micrographs: int, threads: int, device: str) -> dict[str, Row]:
     """All rows by the name that --rows takes."""
     raw_frames = sorted(str(path) for path in (inputs / "frames").glob("*.mrc"))[:frames]
-    t = str(threads)
-    scoring = ["-m", "resnet8_u32", "-r", "8", "-t", "-6", "-d", "-1", "-j", t, "-o", "picks.txt"]
+    t, readers = str(threads), str(threads) if threads > 1 else "0"
+    scoring = ["-m", "resnet8_u32", "-r", "8", "-t", "-6", "-d", device, "-j", t, "-o", "picks.txt"]
     found = {
         "version": Row("`--version`", ["--version"], ["--version"], 20),
         "help": Row("`--help`", ["--help"], ["--help"], 20),
         "preprocess": Row(
             f"`preprocess` of {len(raw_frames)} raw frames, 4096 to 512",
             ["preprocess", "-s", "8", "-t", t, "-o", "out", *raw_frames],
-            ["preprocess", "-s", "8", "-d", "-1", "-j", "1", "-t", t if threads > 1 else "0", "-o", "out", *raw_frames],
+            ["preprocess", "-s", "8", "-d", device, "-j", "1", "-t", readers, "-o", "out", *raw_frames],
             10,
         ),
         "extract1": _same(
@@ -74,7 +75,7 @@ def rows(inputs: Path, frames: int, micrographs: int, threads: int) -> dict[str,
     found["suppression"] = Row(
         "suppression alone, 1024 x 1024", [script, "heliodor", scores], [script, "topaz", scores], 30
     )
-    raw = ["extract", "--raw", "-m", str(inputs / "conv31.safetensors"), "-d", "-1", "-j", t, "-o", "picks.txt"]
+    raw = ["extract", "--raw", "-m", str(inputs / "conv31.safetensors"), "-d", device, "-j", t, "-o", "picks.txt"]
     found["k3"] = Row("K3 super-resolution frame, raw file to picks", [*raw, str(inputs / "k3" / "k3.mrc")], None)
     return found
 
@@ -123,7 +124,7 @@ def measure_row(row: Row, programs: dict[str, str], pairs: int, threads: int, fo
                 steps[name] = Step(
                     name, "", float((work / f"{name}.log").read_text().split()[-1]), 0.0, 0.0
                 )  # only wall time
-        if pair or pairs == 1:  # the first pair fills caches: of the file system, of compiled models
+        if pair:  # the first fills caches: of the file system, of compiled models
             found.append(steps)
     return found
 
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("--heliodor", default=str(Path(sys.executable).parent / "heliodor"), help="program")
     parser.add_argument("--pairs", type=int, default=5, help="of runs, after one that is not counted")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="-1", help="GPU number; negative: processors; training is on processors")
     parser.add_argument("--frames", type=int, default=20, help="raw frames to preprocess")
     parser.add_argument("--micrographs", type=int, default=50, help="to extract from in one process")
     parser.add_argument(
@@ -173,23 +175,25 @@ def main() -> None:
     programs = {"heliodor": options.heliodor}
     if options.topaz != "none":
         programs["topaz"] = options.topaz or install_topaz(out / "topaz")
-    known = rows(inputs, options.frames, options.micrographs, options.threads)
+    known = rows(inputs, options.frames, options.micrographs, options.threads, options.device)
     record = out / "speed.json"
     results = json.loads(record.read_text()) if record.is_file() else {}
     if options.data is None:
         print(f"{', '.join(TRAINING)}: left out, they need --data", flush=True)
     everything = [*known, *(TRAINING if options.data else [])]
     for key in options.rows.split(",") if options.rows else everything:
-        if key in results:
+        asked = {name: getattr(options, name) for name in MATTERS}
+        if results.get(key, {}).get("asked") == asked:
             continue
         print(f"{key} ...", flush=True)
         if key in TRAINING:
-            results[key] = training_row(key, programs, options, out / "training")
+            results[key] = {**training_row(key, programs, options, out / "training"), "asked": asked}
             record.write_text(json.dumps(results, indent=1) + "\n")
             continue
         pairs = measure_row(known[key], programs, options.pairs, options.threads, out / "work")
         runs = [{name: asdict(step) for name, step in pair.items()} for pair in pairs]
-        results[key] = {"name": known[key].name, "target": known[key].target, "threads": options.threads, "runs": runs}
+        about = {"name": known[key].name, "target": known[key].target, "threads": options.threads, "asked": asked}
+        results[key] = {**about, "runs": runs}
         record.write_text(json.dumps(results, indent=1) + "\n")
     if "limits" not in results:
         words = [python, str(HERE / "limits.py"), str(inputs), str(options.threads)]

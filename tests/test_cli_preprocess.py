@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+import shutil
+
 import mrcfile
 import numpy as np
 import pytest
 
 from heliodor.cli import main
 from heliodor.micrographs import Micrograph, read_micrograph, write_micrograph
+from heliodor.preprocess import files
 
 
 @pytest.mark.parametrize("normalization", ["gmm", "gmm-dataset", "affine"])
@@ -67,3 +71,67 @@ def test_topaz_flags_verbose_and_workers(tmp_path, capsys):
     assert "processed: x" in capsys.readouterr().err
     assert read_micrograph(tmp_path / "out" / "x.mrc").pixel_size == pytest.approx(3.0)
     assert {p.name for p in (tmp_path / "out").iterdir()} >= {"x.mrc", "x.png", "x.metadata.json"}
+
+
+def test_another_file_of_the_same_name_is_refused_and_a_changed_one_is_done_again(dataset, tmp_path, capsys):
+    folder, _ = dataset
+    words = ["-s", "4", "-o", str(tmp_path / "out")]
+    source, result = tmp_path / "one" / "001.mrc", tmp_path / "out" / "001.mrc"
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        shutil.copy2(folder / "001.mrc", tmp_path / place / "001.mrc")
+    os.utime(tmp_path / "two" / "001.mrc", (1e9, 1e9))
+    assert main(["preprocess", str(source), *words]) == 0
+    first = result.read_bytes()
+    assert main(["preprocess", str(tmp_path / "two" / "001.mrc"), *words]) == 2
+    assert f"is of {source}" in capsys.readouterr().err
+    assert result.read_bytes() == first
+    shutil.copy2(folder / "plain.mrc", source)
+    os.utime(source, (2e9, 2e9))
+    assert main(["preprocess", str(source), *words]) == 0
+    assert result.read_bytes() != first
+    moved = tmp_path / "moved.d" / "001.mrc"
+    moved.parent.mkdir()
+    source.rename(moved)
+    before = result.stat().st_mtime_ns
+    assert main(["preprocess", str(moved), *words]) == 0  # the same file
+    assert result.stat().st_mtime_ns == before
+    shutil.copy2(folder / "001.mrc", tmp_path / "out" / "plain.mrc")
+    assert main(["preprocess", str(folder / "plain.mrc"), *words]) == 2
+    assert "is there already, and is no result of preprocessing" in capsys.readouterr().err
+
+
+def test_interrupted_overwriting_leaves_no_mixture(dataset, tmp_path, monkeypatch, capsys):
+    folder, _ = dataset
+    words = ["preprocess", str(folder), "-t", "1", "-o", str(tmp_path / "out")]
+    assert main([*words, "-s", "4"]) == 0
+    written = []
+
+    def interrupted(path, micrograph):
+        written.append(path)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write_micrograph(path, micrograph)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_micrograph", interrupted)
+        assert main([*words, "-s", "2", "--overwrite"]) == 130
+    assert "run the same command without --overwrite to go on" in capsys.readouterr().err
+    assert main([*words, "-s", "2"]) == 2
+    assert "is of other settings (factor was 4.0, is 2.0)" in capsys.readouterr().err
+    assert main([*words, "-s", "2", "--overwrite", "--metadata"]) == 0
+    assert {mrcfile.read(path).shape for path in (tmp_path / "out").glob("*.mrc")} == {(120, 130)}
+
+
+def test_what_a_crash_left_half_done_and_what_is_missing_is_done(dataset, tmp_path):
+    folder, _ = dataset
+    words = ["preprocess", str(folder), "-s", "4", "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    record, result = tmp_path / "out" / files.RECORD, tmp_path / "out" / "001.mrc"
+    whole = result.read_bytes()
+    lines = [line for line in record.read_text().splitlines() if '"001"' not in line or '"whole": false' in line]
+    record.write_text("\n".join(lines) + '\n{"name": "pla')  # and a line was being written
+    result.write_bytes(b"")
+    assert main([*words, "--metadata"]) == 0
+    assert result.read_bytes() == whole
+    assert len(list((tmp_path / "out").glob("*.metadata.json"))) == 4

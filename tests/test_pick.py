@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import mrcfile
@@ -145,6 +146,32 @@ def test_a_rerun_skips_finished_work_and_another_setting_is_refused(run, capsys)
     assert (place / "out" / "candidates" / "001.star").stat().st_mtime_ns == before
     assert main([*words, "--seed", "5"]) == 2
     assert "seed was 0, is 5" in capsys.readouterr().err
+
+
+def test_the_same_files_elsewhere_are_known_and_others_of_their_names_refused(run, tmp_path, capsys):
+    folder, _, place, words = run
+    shutil.copytree(folder, tmp_path / "copied")
+    shutil.copytree(place / "out", tmp_path / "out")
+    elsewhere = [*words[:-1], str(tmp_path / "out")]
+    elsewhere[1] = str(tmp_path / "copied")
+    assert main(elsewhere) == 0
+    os.utime(tmp_path / "copied" / "plain.mrc", (1e9, 1e9))
+    assert main(elsewhere) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'copied' / 'plain.mrc'}: {tmp_path / 'out'} holds picks of another file" in said
+
+
+def test_extract_takes_the_pixel_size_for_the_headers(run, tmp_path, capsys):
+    folder, _, place, _ = run
+    shutil.copy(folder / "plain.mrc", tmp_path / "plain.mrc")
+    with mrcfile.open(tmp_path / "plain.mrc", "r+") as mrc:
+        mrc.voxel_size = 1.0
+    words = ["extract", str(tmp_path / "plain.mrc"), "--raw", "-m", str(place / "out" / "model.safetensors")]
+    assert main(words) == 2
+    assert main([*words, "--angpix", "2", "-o", str(tmp_path / "picks.txt")]) == 0
+    assert len(read_picks(tmp_path / "picks.txt"))
+    assert main([*words, "--diameter", "40"]) == 2
+    assert "--diameter is for the network that comes with heliodor" in capsys.readouterr().err
 
 
 def test_answers_choose_the_threshold(run, tmp_path, capsys):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
+
 import pytest
 import torch
 
 from heliodor.cli import main
+from heliodor.errors import OutputError
 from heliodor.networks import Classifier, NetworkSettings, save_network
 from heliodor.picking import scoring, stream
+from heliodor.picking.journal import Journal
+from heliodor.picks import Picks
 
 
 @pytest.fixture
@@ -89,3 +95,28 @@ def test_a_line_that_was_being_written_is_done_again(small, tmp_path, monkeypatc
     counted(monkeypatch, stop=0)
     assert main([*words, "-o", str(tmp_path / "picks.txt")]) == 0
     assert (tmp_path / "picks.txt").read_bytes() == (tmp_path / "whole.txt").read_bytes()
+
+
+def test_a_folder_without_a_name_and_a_device_are_written_to(small, tmp_path, monkeypatch, capfd):
+    words = ["extract", str(small), "-m", str(tmp_path / "m.safetensors"), "-d", "-1", "--any-pixel-size", "-o"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main([*words, ".", "--per-micrograph"]) == 0
+    assert len(list((tmp_path / "here").iterdir())) == len(list(small.glob("*.mrc")))
+    assert main([*words, "/dev/stdout"]) == 0
+    assert capfd.readouterr().out.startswith("image_name")
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_journal(tmp_path, monkeypatch):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            self.flush()
+
+    with pytest.raises(OutputError, match=r"picks.txt.part: cannot write \(No space left"):  # noqa: SIM117
+        with Journal(tmp_path / "picks.txt", {}, []) as journal:
+            journal._stream = Full()
+            journal.add("m", Picks.on("m", []))

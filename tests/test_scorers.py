@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliodor import devices as where
 from heliodor.cli import main
 from heliodor.devices import devices_of, on_processors
 from heliodor.errors import MicrographError, SettingsError
@@ -19,6 +20,7 @@ from heliodor.micrographs import Micrograph
 from heliodor.names import MicrographFile
 from heliodor.networks import ARCHITECTURES, Classifier, NetworkSettings, save_network, scorers
 from heliodor.networks.scorers import OnnxScorer, TorchScorer, scorers_of_model, scorers_of_network
+from heliodor.picking import stream
 from heliodor.picking.scoring import score_map, score_maps
 from heliodor.picking.stream import stream_scores
 from heliodor.picking.suppression import non_maximum_suppression
@@ -99,6 +101,30 @@ def test_windows_of_several_micrographs_are_scored_together():
     assert sorted(scorer.sizes) == [1] + [2] + [4] * 7
 
 
+def test_no_device_is_left_without_work(monkeypatch):
+    groups = []
+
+    def score(scorer, images, *, tile=None):
+        groups.append(len(images))
+        return images
+
+    class Eight:
+        batch = 8
+
+    monkeypatch.setattr(stream, "score_maps", score)
+    files = [MicrographFile(Path(f"{k}.mrc"), str(k)) for k in range(8)]
+    found = stream_scores(files, lambda file: (Micrograph(pixels(8, 8), None, file.name), (1.0, 1.0)), [Eight()] * 4)
+    assert len(list(found)) == 8
+    assert groups == [2, 2, 2, 2]
+
+
+def test_a_gpu_that_torch_cannot_use_leaves_the_fast_way(monkeypatch):
+    monkeypatch.setattr(where, "_ACCELERATORS", ("/dev/null",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert isinstance(scorers_of_network(network(), "auto")[0], OnnxScorer)
+
+
 @pytest.mark.parametrize("devices", [1, 2, 3])
 def test_micrographs_are_spread_over_devices_and_keep_their_order(devices):
     net = network()
@@ -110,6 +136,8 @@ def test_micrographs_are_spread_over_devices_and_keep_their_order(devices):
         return Micrograph(pixels(30, 40, seed=int(file.name)), None, file.name), (1.0, 2.0)
 
     scorers = [TorchScorer(net, torch.device("cpu")) for _ in range(devices)]
+    for scorer in scorers:
+        scorer.batch = 8
     results = list(stream_scores(files, load, scorers, 2))
     assert [file for file, _ in results] == files
     assert isinstance(results[5][1], MicrographError)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
 from heliodor.picking.detect import Detector
 from heliodor.picking.pilots import count_by_pilots
+from heliodor.progress import Silent
 from heliodor.training.fit import fit
 from heliodor.training.folds import k_fold
 from heliodor.training.history import read_table
@@ -195,8 +198,8 @@ def test_interrupted_training_ends_like_uninterrupted(tmp_path):
     class Stop(Exception):
         pass
 
-    def stop(trainer):
-        if trainer.epoch == 2:
+    def stop(epoch, network):
+        if epoch == 3:
             raise Stop
 
     files = {"table": tmp_path / "parts.tsv", "checkpoint": tmp_path / "checkpoint.pt"}
@@ -208,6 +211,41 @@ def test_interrupted_training_ends_like_uninterrupted(tmp_path):
     for one, two in zip(read_table(tmp_path / "whole.tsv"), read_table(tmp_path / "parts.tsv"), strict=True):
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
         assert 0 <= one["held_out_ap"] <= 1
+
+
+@pytest.mark.parametrize("change", ["pi", "labels", "network"])
+def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, change):
+    examples, noted = disc_examples(1), []
+    other = {"pi": 0.1, "labels": 0.05, "network": 0.05}[change]
+    settings = TrainingSettings(**{**SMALL, "epochs": 2, "pi": other})
+    if change == "network":
+        settings = replace(settings, network=NetworkSettings(units=4))
+    shown = [replace(examples[0], positives=examples[0].positives[1:])] if change == "labels" else examples
+    checkpoint = tmp_path / "checkpoint.pt"
+
+    def epoch_one(epoch, network):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    class Notes(Silent):
+        def warn(self, message):
+            noted.append(message)
+
+    places = {"detector": Detector(7.0, 3.0), "match_radius": 5.0}
+    with pytest.raises(KeyboardInterrupt):
+        first = TrainingSettings(**{**SMALL, "epochs": 2})
+        fit(examples, first, checkpoint=checkpoint, on_epoch=epoch_one, **places)
+    fresh = fit(shown, settings, **places)
+    again = fit(shown, settings, checkpoint=checkpoint, reporter=Notes(), **places)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in fresh.state_dict().items())
+    said = {"pi": "pi was 0.05, is 0.1", "labels": "the labels differ", "network": "units was 8, is 4"}[change]
+    assert len(noted) == 1
+    assert said in noted[0]
+    assert "starts afresh" in noted[0]
+
+
+def test_of_several_devices_training_takes_the_first():
+    assert Trainer(disc_examples(1), TrainingSettings(**SMALL), "-1,-2").device == torch.device("cpu")
 
 
 def test_the_count_is_found_from_few_labels():

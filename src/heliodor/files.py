@@ -71,7 +71,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The folder is missing, not writable, or full.
     """
     path = Path(path)
-    if _is_device(path):
+    if is_device(path):
         with output_errors(path):
             yield path
         return
@@ -97,11 +97,11 @@ def check_output(path: str | os.PathLike[str]) -> None:
     with output_errors(path):
         if Path(path).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not _is_device(Path(path)):
+    if not is_device(Path(path)):
         make_directory(Path(path).parent)
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: Path) -> bool:
     """Whether `path` is what no file may take the place of; /dev/stdout, wherever that leads, is."""
     return path.exists() and not path.is_dir() and (not path.is_file() or path.parent == Path("/dev"))
 

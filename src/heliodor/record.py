@@ -14,7 +14,7 @@ from heliodor.errors import SettingsError
 from heliodor.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 RUN = "run.json"
 """The record of `heliodor pick`."""
@@ -49,7 +49,7 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     overwrite : bool
         Start afresh rather than refuse or go on.
     clear : callable
-        Removes old results.
+        Removes old results; the record goes last, so that what is left of them is never taken for another run's.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     if not path.is_file():
         return
     old = json.loads(path.read_text(encoding="utf-8"))
-    different = _differences(old, json.loads(json.dumps(deciding)))
+    different = differences(old, json.loads(json.dumps(deciding)))
     if different and not overwrite:
         raise SettingsError(
             f"{path.parent}: holds a run with other settings ({'; '.join(different)}); "
@@ -67,14 +67,56 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
         )
     if overwrite:
         clear()
+        path.unlink()
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], spell: bool = True) -> list[str]:
+def check_files(path: Path, files: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to go on with a run whose micrographs are not those that it had: another file has the name of one.
+
+    A file that was moved or copied with its time is the same. Files that are new, or gone, do not matter.
+
+    Parameters
+    ----------
+    path : path
+        Of the record, if there is one, with such a list under "micrographs".
+    files : sequence of mapping
+        With "name", "path", and the values of `stamp`.
+
+    Raises
+    ------
+    SettingsError
+        A file differs.
+    """
+    if not path.is_file():
+        return
+    before = {file["name"]: file for file in json.loads(path.read_text(encoding="utf-8"))["micrographs"]}
+    for file in files:
+        old = before.get(file["name"])
+        if old is None or old["bytes"] is None or file["bytes"] is None:
+            continue
+        if any(old.get(key, file[key]) != file[key] for key in ("bytes", "modified")):
+            what = "the file has changed since" if old["path"] == file["path"] else f"of this name, {old['path']}"
+            raise SettingsError(
+                f"{file['path']}: {path.parent} holds picks of another file: {what}; choose another folder with -o, or "
+                "start afresh with --overwrite"
+            )
+
+
+def stamp(path: Path) -> dict[str, int | None]:
+    """Return what tells a file from another of its name, without reading it: size, and time in nanoseconds."""
+    if not path.is_file():
+        return {"bytes": None, "modified": None}
+    found = path.stat()
+    return {"bytes": found.st_size, "modified": found.st_mtime_ns}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], spell: bool = True) -> list[str]:
+    """Say in which values, nested at will, two records differ; those under the key "lists" are not spelled out."""
     found: list[str] = []
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict):
-            found += _differences(before or {}, value, spell and key != "lists")
+            found += differences(before or {}, value, spell and key != "lists")
         elif before != value:
             found.append(f"{key} was {before}, is {value}" if spell else f"the {key} differ")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -23,7 +24,7 @@ def stream(
 ) -> Iterator[tuple[MicrographFile, T | MicrographError]]:
     """Yield each micrograph with what `load` made of it, in order, or with the error that kept it from that.
 
-    `workers` threads load ahead (reading, FFT and numpy release the interpreter); no more than
+    `workers` threads (see `threads_of`) load ahead (reading, FFT and numpy release the interpreter); no more than
     workers + 1 results wait at any time, so that memory does not grow with their number.
     """
 
@@ -33,7 +34,12 @@ def stream(
         except MicrographError as error:
             return micrograph, error
 
-    return ahead(attempt, micrographs, max(1, workers))
+    return ahead(attempt, micrographs, threads_of(workers))
+
+
+def threads_of(workers: int) -> int:
+    """Return how many threads a number of workers means: at least one; negative: one for each processor."""
+    return max(1, workers if workers >= 0 else os.cpu_count() or 1)
 
 
 def ahead(work: Callable[[T], U], items: Iterable[T], workers: int) -> Iterator[U]:

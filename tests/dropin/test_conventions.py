@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from heliodor.cli import Parser
-from heliodor.cli.topaz import GROUPS, MODULES, conflict, main
+from heliodor.cli.topaz import GROUPS, MODULES, conflict, examples, main
 from heliodor.formats import read_picks
 from heliodor.preprocess import downsample
 from topaz_helpers import NAMES, PROGRAM, SHORT, environment, records, table, topaz
@@ -396,6 +396,33 @@ def test_extract_finds_the_radius_that_suits_labels(work, model, capsys):
     values = dict(word.split("=") for word in found[2:].strip().split(", "))
     assert set(values) == {"radius", "auprc", "rmse", "recall", "targets"}
     assert (float(values["radius"]) in (2, 5, 8), int(values["targets"])) == (True, len(table(Path("small.txt"))) - 1)
+
+
+def test_extract_with_the_radius_found_keeps_the_order_of_micrographs(work, model, capsys):
+    names = [*NAMES[1:], NAMES[0]]
+    own = [row for row in table(Path("small.txt")) if row[0] in ("image_name", NAMES[0])]
+    Path("some.txt").write_text("\n".join("\t".join(row) for row in own) + "\n")
+    places = [f"small/{name}.mrc" for name in names]
+    topaz("extract {p} -m {m} -t -4 -d -1 --targets some.txt --min-radius 5 --max-radius 5 -o a.txt", m=model, p=places)
+    topaz("extract {p} -m {m} -t -4 -d -1 -r 5 -o b.txt", m=model, p=places)
+    assert Path("a.txt").read_bytes() == Path("b.txt").read_bytes()
+    assert list(dict.fromkeys(row["image_name"] for row in records(Path("a.txt")))) == names
+
+
+def test_of_many_micrographs_without_labels_some_are_read(work, monkeypatch, capsys):
+    copies = Path("copies")
+    copies.mkdir()
+    for k in range(6):
+        shutil.copy(f"small/{NAMES[1]}.mrc", copies / f"none{k}.mrc")
+    shutil.copy(f"small/{NAMES[0]}.mrc", copies)
+    own = [row for row in table(Path("small.txt")) if row[0] in ("image_name", NAMES[0])]
+    Path("some.txt").write_text("\n".join("\t".join(row) for row in own) + "\n")
+    with mrcfile.open(f"small/{NAMES[1]}.mrc") as mrc:
+        monkeypatch.setattr(examples, "MOST_UNLABELED", mrc.data.size + 1)
+    topaz(f"train --train-images copies --train-targets some.txt -n 170 -r 2 -d -1 -o c.txt --num-epochs 1 {SHORT}")
+    said = capsys.readouterr().err
+    assert "2 of 6 micrographs without labels, drawn at random, are read" in said
+    assert "Loaded 3 training micrographs" in said
 
 
 def test_segment_then_extract_from_score_maps_is_extract(work, model, capsys):

@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 
+RESUMED = ("pick", "preprocess", "train", "segment", "extract", "simulate")  # go on where they were interrupted
 ALIASES = {"normalize": "preprocess", "precision_recall_curve": "evaluate"}  # Topaz's names
 
 
@@ -121,6 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(f"heliodor.cli.{name}", f"heliodor {words[0]}", words[1:])
 
 
+def _how_to_go_on(module_name: str, words: Sequence[str]) -> str:
+    if module_name not in {f"heliodor.cli.{command}" for command in RESUMED}:  # Topaz's start afresh
+        return ""
+    return ", run the same command" + " without --overwrite" * ("--overwrite" in words) + " to go on"
+
+
 def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     """Run the command of a module that has `add_arguments` and `run`; return its exit code, as `main` does."""
     name = program.split()[0]
@@ -138,8 +145,7 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
         sys.stderr.write(f"{name}: error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        hint = ", run the same command to go on" if name == "heliodor" else ""  # Topaz's start afresh
-        sys.stderr.write(f"{name}: interrupted; what was finished is kept{hint}\n")
+        sys.stderr.write(f"{name}: interrupted; what was finished is kept{_how_to_go_on(module_name, words)}\n")
         return 130
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -31,9 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "maps; default: the network that comes with heliodor, for any particle",
     )
     parser.add_argument(
-        "--diameter", type=float, default=None, help="in angstrom, for the network that comes with heliodor"
+        "--diameter", type=float, default=None, help="in angstrom, for the network that comes with heliodor; without -m"
     )
-    parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers have none")
+    parser.add_argument(
+        "--angpix", type=float, default=None, help="angstrom per pixel, where headers have none or a wrong one"
+    )
     parser.add_argument("-r", "--radius", type=float, default=None, help="exclusion radius, in pixels of the inputs")
     parser.add_argument("-t", "--threshold", type=float, default=None, help="lowest score; default the model's, or -6")
     parser.add_argument("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
@@ -50,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--margin", type=float, default=0.0, metavar="PIXELS", help="no picks so near to the border of the inputs"
     )
     add_scoring_arguments(parser)
-    parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead")
+    parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead, -1: one per processor")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,7 +70,9 @@ def run(options: argparse.Namespace) -> int:
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
     detector, inspect = _detector(options, about), inspector_of_options(options, about)
-    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
+    load = Loader.of_model(
+        about, raw=options.raw, any_pixel_size=options.any_pixel_size, header_pixel_size=options.angpix
+    )
     reporter = console_reporter()
     failed = 0
     with _journal(options, [asdict(detector), asdict(load), inspect and asdict(inspect)], micrographs) as journal:
@@ -101,7 +105,12 @@ def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequ
 
 def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -> tuple[list[Scorer], dict[str, Any]]:
     from heliodor.cli.options import scorers_of_options
+    from heliodor.errors import SettingsError
 
+    if options.model is not None and options.diameter is not None:
+        raise SettingsError(
+            "--diameter is for the network that comes with heliodor; -m names another; give one of them"
+        )
     if options.model == "none":
         return [], {}
     if options.model is not None:
@@ -119,7 +128,7 @@ def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
     from heliodor.picking.detect import LOWEST_SCORE, Detector
 
     geometry = about.get("geometry", about)
-    radius = options.radius or geometry.get("exclusion_radius")
+    radius = geometry.get("exclusion_radius") if options.radius is None else options.radius
     if radius is None:
         what = "score maps do" if options.model == "none" else f"{options.model} does"
         raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")

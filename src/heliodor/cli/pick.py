@@ -109,7 +109,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--threads", type=int, default=0, help="processor threads of the network; 0: those that are idle"
     )
-    machine.add_argument("--workers", type=int, default=1, help="threads that read and preprocess ahead")
+    machine.add_argument(
+        "--workers", type=int, default=1, help="threads that read and preprocess ahead, -1: one per processor"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tile", type=int, default=None, help="side of the pieces, in pixels; bounds the memory")
     add_junk_arguments(parser)
     add_scoring_arguments(parser)
-    parser.add_argument("-t", "--num-workers", type=int, default=1, help="threads that read ahead")
+    parser.add_argument(
+        "-t", "--num-workers", type=int, default=1, help="threads that read ahead, -1: one per processor"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

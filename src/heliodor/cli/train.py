@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from heliodor.training.loop import Trainer
+    from heliodor.networks import Classifier
     from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
 
@@ -70,17 +71,16 @@ def run(options: argparse.Namespace) -> int:
     set_threads(options.num_threads)
     training, validation, pixel_size = _data(options)
     settings = _settings(options, training)
-    detector = Detector(options.exclusion_radius or 3 * options.radius, options.radius)
+    radius = 3 * options.radius if options.exclusion_radius is None else options.exclusion_radius
+    detector = Detector(radius, options.radius)
     about = {"pixel_size": pixel_size, "exclusion_radius": detector.exclusion_radius}
     digits = len(str(options.num_epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
 
     def path(epoch: int) -> Path:
         return Path(f"{options.save_prefix}_epoch{epoch:0{digits}d}.safetensors")
 
-    def save(trainer: Trainer) -> None:
-        from dataclasses import asdict
-
-        save_network(path(trainer.epoch), trainer.result(), {**about, "training": asdict(settings)})
+    def save(epoch: int, network: Classifier) -> None:
+        save_network(path(epoch), network, {**about, "training": asdict(settings)})
 
     reporter = console_reporter()
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {settings.pi:.4f}")
@@ -133,13 +133,13 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
 
     micrographs = find_micrographs(images)
     labels, labeled = resolve_labels(read_picks(targets), micrographs)
-    junk = Picks([], np.empty((0, 2)))
-    if negatives is not None:
-        junk = resolve_labels(read_picks(negatives), micrographs)[0]
+    none = Picks([], np.empty((0, 2)))
+    junk = none if negatives is None else resolve_labels(read_picks(negatives), micrographs)[0]
     read = [read_micrograph(m.path, name=m.name) for m in labeled]
     check_labels(labels, {m.name: m.pixels.shape for m in read})
+    own, others = dict(labels.by_micrograph()), dict(junk.by_micrograph())
     examples = [
-        Example(m.name, m.pixels, labels.of(m.name).xy, junk.of(m.name).xy, file.source)
+        Example(m.name, m.pixels, own.get(m.name, none).xy, others.get(m.name, none).xy, file.source)
         for m, file in zip(read, labeled, strict=True)
     ]
     return examples, read[0].pixel_size

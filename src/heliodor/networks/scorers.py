@@ -108,9 +108,14 @@ class TorchScorer:
     tile = 512
 
     def __init__(self, network: Classifier, device: torch.device | None = None, *, exact: bool = True) -> None:
+        import torch
+
         self._device = device or next(network.parameters()).device
         self._network = network.to(self._device)
         self._half = self._device.type == "cuda" and not exact
+        if exact and self._device.type == "cuda":
+            # A switch of the whole process, which scorers in other threads must not turn back.
+            torch.backends.cudnn.allow_tf32 = False
         self.receptive_field = network.receptive_field
         self.batch = 1 if self._device.type == "cpu" else 8
 
@@ -118,11 +123,7 @@ class TorchScorer:
         """See `Scorer`."""
         import torch
 
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, dtype=torch.float16, enabled=self._half),
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=self._half),
-        ):
+        with torch.inference_mode(), torch.autocast(self._device.type, dtype=torch.float16, enabled=self._half):
             pixels = torch.from_numpy(windows).to(self._device)
             return cast("Any", self._network.dense(pixels, pad=False).float().cpu().numpy())
 
@@ -166,17 +167,17 @@ def scorers_of_network(
 
     import torch
 
-    from heliodor.devices import devices_of, on_processors
+    from heliodor.devices import devices_of
     from heliodor.networks.compiled import compile_network
 
-    network = network.eval()
-    if on_processors(device):
+    network, places = network.eval(), devices_of(device)
+    if all(place.type == "cpu" for place in places):
         if not exact and _has_runtime():
             return [OnnxScorer(compile_network(network, {}), threads or torch.get_num_threads())]
         if threads:
             torch.set_num_threads(threads)
         return [TorchScorer(network.cpu(), exact=exact)]
-    return [TorchScorer(copy.deepcopy(network), place, exact=exact) for place in devices_of(device)]
+    return [TorchScorer(copy.deepcopy(network), place, exact=exact) for place in places]
 
 
 def _has_runtime() -> bool:

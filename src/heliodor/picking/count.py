@@ -12,7 +12,7 @@ from heliodor.evaluation import match
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.evidence import Found, gather
 from heliodor.picking.mixture import fit_mixture
-from heliodor.picking.scoring import score_map
+from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
+    from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
 
 LOOKED = 8  # micrographs at most, and as many decoys of them at least
@@ -57,6 +58,7 @@ def count_by_scores(
     geometry: Geometry,
     seed: int,
     device: str = "auto",
+    reporter: Reporter = SILENT,
 ) -> Count | None:
     """Estimate the particles on labelled micrographs by the scores of a network that has not seen them.
 
@@ -72,6 +74,7 @@ def count_by_scores(
     geometry : Geometry
     seed : int
     device : str
+    reporter : Reporter
 
     Returns
     -------
@@ -80,10 +83,11 @@ def count_by_scores(
     """
     chosen = some_of(examples, LOOKED, seed)
     scorer, detector = scorers_of_network(start, device)[0], geometry.detector
-    found = [detector.maxima(score_map(scorer, e.pixels), e.junk) for e in chosen]
+    looked = reporter.track(chosen, len(chosen), "counting particles")
+    found = [detector(scorer, e.pixels, e.junk) for e in looked]
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]
     each = -(-LOOKED // len(chosen))
-    evidence = gather(scorer, images, detector, geometry.span, seed, found, masks, each=each)
+    evidence = gather(scorer, images, detector, geometry.span, seed, found, masks, each=each, reporter=reporter)
     labels = np.concatenate(
         [label_scores(e.positives, f, geometry.match_radius) for e, f in zip(chosen, found, strict=True)]
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Scorer
 
 LOWEST_SCORE = -6.0  # log-odds of probability 0.0025: below, nothing is worth keeping
 MASKED = -100.0
@@ -58,9 +59,9 @@ class Detector:
         return math.pi * self.exclusion_radius**2 / area
 
     def __call__(
-        self, network: Classifier, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None = None
+        self, network: Classifier | Scorer, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
-        """Return centres xy (N, 2) in pixels of the array, and their scores, best first."""
+        """Return what a network finds on a micrograph: centres xy (N, 2) in its pixels, their scores, best first."""
         return self.maxima(score_map(network, pixels), junk)
 
     def maxima(

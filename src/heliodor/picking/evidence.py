@@ -10,7 +10,7 @@ import numpy as np
 
 from heliodor.picking.calibration import calibrate
 from heliodor.picking.decoys import disturbed, make_decoy
-from heliodor.picking.scoring import score_map
+from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
+    from heliodor.progress import Reporter
 
 _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and share of all above which, none is sure
 _SHARE = 0.5  # of the shift of low scores that high ones get
@@ -108,6 +109,7 @@ def gather(
     *,
     decoys: int | None = None,
     each: int = 1,
+    reporter: Reporter = SILENT,
 ) -> Evidence:
     """Look for particles on decoys of micrographs, and put them beside what was found on these.
 
@@ -132,6 +134,7 @@ def gather(
         Images, drawn at random, of which decoys are made. Default: all.
     each : int
         Decoys of each of these.
+    reporter : Reporter
 
     Returns
     -------
@@ -144,12 +147,12 @@ def gather(
     claimed = detector.claims(area)
     junk = {which: disturbed(images[which], span) for which in chosen}
 
-    def look(cut: float, used: NDArray[np.int_]) -> Evidence:
+    def look(cut: float, used: NDArray[np.int_], reporter: Reporter = SILENT) -> Evidence:
         on_decoys = []
-        for which in used:
+        for which in reporter.track(used, len(used), "looking at decoys"):
             xy, s = found[which]
             decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random, junk[which])
-            on_decoys.append(detector.maxima(score_map(scorer, decoy), masks[which])[1])
+            on_decoys.append(detector(scorer, decoy, masks[which])[1])
         weight = len(images) / len(used)
         return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), claimed=claimed)
 
@@ -160,7 +163,7 @@ def gather(
         some = look(cut, chosen[:_FEW])
         likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
-    return look(cut, np.tile(chosen, each))
+    return look(cut, np.tile(chosen, each), reporter)
 
 
 def weigh(evidence: Evidence, particles: float) -> Evidence:

@@ -72,7 +72,7 @@ def general(
     scorer = scorers_of_network(network, device)[0]
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
     images = [m.seen for m in sample]
-    scores = [score_map(scorer, image) for image in images]
+    scores = [score_map(scorer, image) for image in reporter.track(images, len(images), "looking at a sample")]
     detections = [geometry.detector.maxima(s) for s in scores]
     limits: Limits | None = None
     masks: list[NDArray[np.bool_] | None] = [None] * len(sample)
@@ -83,7 +83,8 @@ def general(
         inspect = Inspector(geometry.span, limits)
         masks = [inspect.junk(m) for m in sample]
         detections = [geometry.detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
-    evidence = gather(scorer, images, geometry.detector, geometry.span, settings.seed, detections, masks, each=DECOYS)
+    detector, span = geometry.detector, geometry.span
+    evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, each=DECOYS, reporter=reporter)
     expected = settings.expected_particles
     if expected is None:
         most = geometry.most(sum(image.size for image in images) / len(images))

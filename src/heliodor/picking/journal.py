@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor.files import output_errors
+from heliodor._version import __version__
+from heliodor.files import is_device, output_errors
 from heliodor.picks import Picks
+from heliodor.record import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +31,10 @@ class Journal:
     Parameters
     ----------
     output : path or None
-        What the command writes, a file or a folder: the journal is `.NAME.part` beside it. None: nothing is kept.
+        What the command writes, a file or a folder: the journal is `.NAME.part` beside it. None, or a device:
+        nothing is kept.
     deciding : dict
-        JSON-able values that decide the result. A journal of others is started anew.
+        JSON-able values that decide the result. A journal of others, or of another version, is started anew.
     micrographs : sequence of MicrographFile
         Their sizes and times belong to what decides.
 
@@ -40,31 +45,37 @@ class Journal:
     """
 
     def __init__(self, output: Path | None, deciding: dict[str, Any], micrographs: Sequence[MicrographFile]) -> None:
-        self._path = output and output.with_name(f".{output.name[:80]}.part")
-        stats = [(str(m.path), m.path.stat() if m.path.is_file() else None) for m in micrographs]
-        files = [[path, stat and stat.st_size, stat and stat.st_mtime_ns] for path, stat in stats]
-        self._head = json.dumps({**deciding, "files": files}, sort_keys=True)
+        self._path = None
+        if output is not None and not is_device(output):
+            whole = Path(os.path.abspath(output))  # '.' has no name
+            self._path = whole.parent / f".{whole.name[:80]}.part"
+        files = [{"path": str(m.path), **stamp(m.path)} for m in micrographs]
+        self._head = json.dumps({"heliodor": __version__, **deciding, "files": files}, sort_keys=True)
         self._stream: IO[str] | None = None
         self.done: dict[str, Picks] = {}
 
     def __enter__(self) -> Journal:
         if self._path is None:
             return self
-        self.done = self._read(self._path)
+        kept = self._read(self._path)
         with output_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self._path.open("w", encoding="utf-8")
-        self._line(self._head)
-        for name, picks in self.done.items():
-            self._line(_to_json(name, picks))
+            if kept:
+                os.truncate(self._path, kept)
+            self._stream = self._path.open("a" if kept else "w", encoding="utf-8", newline="\n")
+        if not kept:
+            self._line(self._head)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._stream is not None:
+        if self._path is None or self._stream is None:
+            return
+        # What could not be written is tried once more; when that fails, there is an error already.
+        with output_errors(self._path) if kind is None else contextlib.suppress(OSError):
             self._stream.close()
-        if self._path is not None and kind is None:
+        if kind is None:
             self._path.unlink(missing_ok=True)
 
     def add(self, name: str, picks: Picks) -> None:
@@ -78,17 +89,18 @@ class Journal:
                 self._stream.write(text + "\n")
                 self._stream.flush()
 
-    def _read(self, path: Path) -> dict[str, Picks]:
+    def _read(self, path: Path) -> int:
+        """Read what is done from a journal; return how many of its bytes hold, 0 where it is of other settings."""
         if not path.is_file():
-            return {}
-        head, *lines = path.read_text(encoding="utf-8").split("\n")
-        if head != self._head:
-            return {}
-        done = {}
-        for line in lines[:-1]:  # behind the last line break is nothing, or what was being written
+            return 0
+        head, *lines = path.read_bytes().split(b"\n")
+        if head.decode() != self._head or not lines:
+            return 0
+        whole = lines[:-1]  # behind the last line break is nothing, or what was being written
+        for line in whole:
             name, xy, scores = json.loads(line)
-            done[name] = Picks.on(name, np.reshape(xy, (-1, 2)), scores)
-        return done
+            self.done[name] = Picks.on(name, np.reshape(xy, (-1, 2)), scores)
+        return sum(len(line) + 1 for line in (head, *whole))
 
 
 def _to_json(name: str, picks: Picks) -> str:

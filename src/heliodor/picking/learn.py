@@ -16,6 +16,7 @@ from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.sample import gather_sample
 from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
+from heliodor.picks import Picks
 from heliodor.training.fit import fit
 from heliodor.training.labels import prior
 from heliodor.training.settings import TrainingSettings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier
     from heliodor.picking.load import Loader
     from heliodor.picking.settings import PickSettings
-    from heliodor.picks import Picks
     from heliodor.progress import Reporter
 
 MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
@@ -143,10 +143,11 @@ def _examples(
     reporter: Reporter,
 ) -> tuple[list[Example], Limits | None]:
     """Read the labelled micrographs; learn from them what is junk, and mark it."""
-    examples, standards = [], []
+    own, others = dict(labels.by_micrograph()), dict(negatives.by_micrograph())
+    examples, standards, none = [], [], Picks([], np.empty((0, 2)))
     for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
         small, scale = load(micrograph)
-        positive, negative = (table.of(micrograph.name).xy / scale for table in (labels, negatives))
+        positive, negative = (table.get(micrograph.name, none).xy / scale for table in (own, others))
         examples.append(Example(micrograph.name, small.seen, positive, negative, micrograph.source))
         if settings.junk_mask:
             standards.append(standardize(small.seen, geometry.span))

@@ -49,7 +49,9 @@ class Loader:
     examine: bool = False
 
     @classmethod
-    def of_model(cls, about: dict[str, Any], *, raw: bool, any_pixel_size: bool = False) -> Loader:
+    def of_model(
+        cls, about: dict[str, Any], *, raw: bool, any_pixel_size: bool = False, header_pixel_size: float | None = None
+    ) -> Loader:
         """Make the loader that the facts in a model file ask for.
 
         Parameters
@@ -60,6 +62,8 @@ class Loader:
             The files are of full size, not preprocessed.
         any_pixel_size : bool
             Take files whose pixel size is not the model's.
+        header_pixel_size : float, optional
+            See above.
 
         Raises
         ------
@@ -71,9 +75,11 @@ class Loader:
             raise SettingsError("--raw needs a model that `heliodor pick` trained, which says how to preprocess")
         normalization = normalization_of(about)
         if geometry is None:
-            return cls(None if any_pixel_size else about.get("pixel_size"), normalization=normalization)
-        wanted = geometry["pixel_size"] * (1 if raw else geometry["factor"])
-        return cls(None if any_pixel_size else wanted, geometry["factor"] if raw else 0.0, normalization)
+            wanted, factor = about.get("pixel_size"), 0.0
+        else:
+            wanted, factor = geometry["pixel_size"], geometry["factor"]
+            wanted, factor = (wanted, factor) if raw else (wanted * factor, 0.0)
+        return cls(None if any_pixel_size else wanted, factor, normalization, header_pixel_size)
 
     def __call__(self, file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
         """Return the micrograph as the network wants it, and its scale (x, y) to the pixels of the file.

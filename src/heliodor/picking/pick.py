@@ -29,7 +29,7 @@ from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import RUN, claim, surroundings, write_record
+from heliodor.record import RUN, check_files, claim, stamp, surroundings, write_record
 from heliodor.report.write import REPORT, write_report
 from heliodor.training.check import check_labels, resolve_labels
 
@@ -129,7 +129,8 @@ def pick(
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
     claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    files = [{"path": str(m.path), "name": m.name, "bytes": _size(m.path), "defocus": m.defocus} for m in micrographs]
+    files = [{"path": str(m.path), "name": m.name, **stamp(m.path), "defocus": m.defocus} for m in micrographs]
+    check_files(folder / RUN, files)
     machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
     record = {**surroundings(), **deciding, **machine, "micrographs": files}
     if answers is None:  # or else the finished run stays as it is until the answers have been understood
@@ -191,10 +192,6 @@ def _check_start(settings: PickSettings, folder: Path) -> None:
         )
 
 
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
-
-
 def _pixel_size(path: Path, settings: PickSettings) -> float:
     size = settings.pixel_size or read_header(path)[1]
     if size is None:
@@ -231,7 +228,6 @@ def _clear(folder: Path) -> None:
         CHECKPOINT,
         MODEL,
         TABLE,
-        RUN,
         REPORT,
         *(f"{kind}.{x}" for kind in ("picks", "candidates") for x in ("star", "txt")),
     )

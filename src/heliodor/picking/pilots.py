@@ -10,7 +10,6 @@ import numpy as np
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.count import Count, label_scores
 from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
-from heliodor.picking.scoring import score_map
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.loop import train
 from heliodor.training.settings import TrainingSettings
@@ -123,7 +122,7 @@ def _pilot(
     scorer = scorers_of_network(network, device)[0]
     found, scores = [], []
     for example, h in zip(examples, parts, strict=True):
-        found.append(detector.maxima(score_map(scorer, example.pixels), example.junk))
+        found.append(detector(scorer, example.pixels, example.junk))
         scores.append(label_scores(example.positives[h], found[-1], match_radius))
     labels = np.concatenate(scores)
     images, masks = [e.pixels for e in examples], [e.junk for e in examples]

@@ -70,7 +70,7 @@ def settle_prior(
     # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
     if start is not None and "pretrained_on" in start[1]:
         reporter.note("counting particles by the scores of the network that training starts from")
-        count = count_by_scores(examples, start[0], geometry, settings.seed, device)
+        count = count_by_scores(examples, start[0], geometry, settings.seed, device, reporter)
     if count is None and facts[0] >= FEWEST:
         detector, radius, span = geometry.detector, geometry.match_radius, geometry.span
         network = None if start is None else start[0]

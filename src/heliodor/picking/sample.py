@@ -10,7 +10,7 @@ from heliodor.errors import MicrographError
 from heliodor.networks.scorers import scorers_of_network
 from heliodor.picking.count import some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked, weigh
-from heliodor.picking.scoring import score_map
+from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -62,12 +62,13 @@ def gather_sample(
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
     labeled = {e.name: known[e.name] for e in some_of(examples, SAMPLE, seed)}
-    found = {name: _look(scorer, detector, *views) for name, views in sample.items()}
+    looked = reporter.track(sample.items(), len(sample), "looking at a sample")
+    found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
-    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected, seen)
+    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected, seen, reporter)
     images, masks = zip(*sample.values(), strict=True)
     detections = list(found.values())
-    evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS)
+    evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)
     return weigh(evidence, expected), expected
 
 
@@ -78,23 +79,21 @@ def _relative(
     labeled: dict[str, Views],
     expected: float,
     seen: dict[str, Found],
+    reporter: Reporter = SILENT,
 ) -> float:
     """Return how many times as many particles micrographs of the sample hold as labelled ones, at most `_MOST_MORE`.
 
     `seen` has what the scorer is known to find on some of them.
     """
-    views = {**labeled, **sample}
-    found = {name: (seen[name] if name in seen else _look(scorer, detector, *views[name]))[1] for name in views}
+    new = {name: views for name, views in {**labeled, **sample}.items() if name not in seen}
+    looked = reporter.track(new.items(), len(new), "comparing it with labelled micrographs")
+    found = {name: s for name, (_, s) in seen.items()} | {name: detector(scorer, *views)[1] for name, views in looked}
     scores = ranked([found[name] for name in labeled])
     if not len(scores):
         return 1.0
     low = scores[min(len(scores) - 1, round(_COMPARED * expected * len(labeled)))]
     here = sum(int((found[name] >= low).sum()) for name in sample) / len(sample)
     return min(here / (int((scores >= low).sum()) / len(labeled)), _MOST_MORE)
-
-
-def _look(scorer: Scorer, detector: Detector, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None) -> Found:
-    return detector.maxima(score_map(scorer, pixels), junk)
 
 
 def draw_sample(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from heliodor.errors import MicrographError
 from heliodor.picking.scoring import score_maps
-from heliodor.stream import ahead, stream
+from heliodor.stream import ahead, stream, threads_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,8 +75,9 @@ def stream_scores(
             for file, result in group
         ]
 
-    size = max((scorer.batch for scorer in scorers), default=1)
-    groups = _grouped(stream(micrographs, load, max(workers, size)), size)
+    # Several at a time where that suits the scorers, but no scorer is left without.
+    size = max((min(scorer.batch, -(-len(micrographs) // len(scorers))) for scorer in scorers), default=1)
+    groups = _grouped(stream(micrographs, load, max(threads_of(workers), size)), size)
     return itertools.chain.from_iterable(ahead(score, groups, max(1, len(scorers))))
 
 

@@ -68,7 +68,7 @@ def normalize(
             raise SettingsError("normalization 'gmm-dataset' needs the mixture of the data set; fit it first")
         scale = fit_scale(h, joint)
         mean, sd = (scale * value for value in joint.dominant)
-        statistics = {"scale": scale, **asdict(joint)}
+        statistics = {"scale": scale, "rho": joint.rho, "means": joint.means, "sds": joint.sds}
     else:
         raise SettingsError(f"there is no normalization '{method}'; choose from {', '.join(METHODS)}")
     result = (pixels - np.float32(mean)) * np.float32(1 / sd)

@@ -24,6 +24,7 @@ from heliodor.simulation.load import MAPS, MODELS, load_particle
 from heliodor.simulation.micrograph import render
 from heliodor.simulation.scene import Scene, plan
 from heliodor.simulation.truth import centres, junk_star, micrographs_star, particles_star, path_of
+from heliodor.stream import threads_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from heliodor.simulation.settings import SimulationSettings
 
 RECORD = "simulate.json"
-_OUTPUTS = ("micrographs", "junk", "particles.star", "particles.txt", "junk.star", "micrographs.star", RECORD)
+_OUTPUTS = ("micrographs", "junk", "particles.star", "particles.txt", "junk.star", "micrographs.star")
 
 
 def simulate_files(
@@ -108,7 +109,7 @@ def simulate_files(
             write_micrograph(path, Micrograph(pixels, settings.pixel_size, name))
         return scene
 
-    with ThreadPoolExecutor(max(1, workers if workers >= 0 else os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads_of(workers)) as pool:
         names = (f"{prefix}_{index + 1:04d}" for index in range(count))
         done = zip(names, pool.map(work, range(count)), strict=True)
         scenes = dict(reporter.track(done, count, "simulating"))

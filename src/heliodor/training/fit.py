@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.evaluation import average_precision, match
+from heliodor.networks.scorers import scorers_of_network
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.history import read_table, write_table
 from heliodor.training.loop import Trainer
@@ -34,9 +35,9 @@ def fit(
     start: Classifier | None = None,
     device: str = "auto",
     reporter: Reporter = SILENT,
-    on_epoch: Callable[[Trainer], None] | None = None,
+    on_epoch: Callable[[int, Classifier], None] | None = None,
 ) -> Classifier:
-    """Train, validating after every epoch; go on from `checkpoint` where it exists.
+    """Train, validating after every epoch; go on from `checkpoint` where it exists and is of the same training.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def fit(
         See `Trainer`.
     reporter : Reporter
     on_epoch : callable, optional
-        Called with the trainer after every epoch.
+        Called with the number of every epoch, from 1, and the network after it.
 
     Returns
     -------
@@ -64,21 +65,26 @@ def fit(
     trainer = Trainer(training, settings, device, start=start)
     rows: list[dict[str, float]] = []
     if checkpoint is not None and checkpoint.is_file():
-        trainer.load(checkpoint)
-        rows = [] if table is None else read_table(table)[: trainer.epoch]
-        reporter.note(f"training goes on after epoch {trainer.epoch}")
+        different = trainer.load(checkpoint)
+        if different:
+            reporter.warn(f"{checkpoint}: is of another training ({'; '.join(different)}); this one starts afresh")
+        else:
+            rows = [] if table is None else read_table(table)[: trainer.epoch]
+            reporter.note(f"training goes on after epoch {trainer.epoch}")
     while not trainer.finished:
         row = trainer.run_epoch(reporter)
         row["held_out_ap"] = math.nan
-        if validation:
-            row["held_out_ap"] = held_out_ap(trainer.result(), validation, detector, match_radius)
+        if validation or on_epoch is not None:
+            network = trainer.result()
+            if validation:
+                row["held_out_ap"] = held_out_ap(network, validation, detector, match_radius, device)
+            if on_epoch is not None:
+                on_epoch(trainer.epoch, network)
         rows.append(row)
         if table is not None:
             write_table(table, rows)
-        if checkpoint is not None:
+        if checkpoint is not None:  # last: an epoch that is in it is not run again
             trainer.save(checkpoint)
-        if on_epoch is not None:
-            on_epoch(trainer)
         _tell(reporter, row, settings.epochs)
     return trainer.result()
 
@@ -91,15 +97,18 @@ def _tell(reporter: Reporter, row: dict[str, float], epochs: int) -> None:
     )
 
 
-def held_out_ap(network: Classifier, validation: Sequence[Example], detector: Detector, match_radius: float) -> float:
+def held_out_ap(
+    network: Classifier, validation: Sequence[Example], detector: Detector, match_radius: float, device: str = "auto"
+) -> float:
     """Average precision on held-out micrographs, at least one.
 
     Where only some of their particles are labelled, finding the others counts against it: compare
     epochs by it, not data sets.
     """
+    scorer = scorers_of_network(network, device)[0]
     hits, scores = [], []
     for example in validation:
-        xy, found = detector(network, example.pixels, example.junk)
+        xy, found = detector(scorer, example.pixels, example.junk)
         hits.append(match(xy, found, example.positives, match_radius).hit)
         scores.append(found)
     labels = sum(len(example.positives) for example in validation)

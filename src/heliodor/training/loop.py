@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
+import json
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +16,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from heliodor.devices import autocast, device_of
+from heliodor.devices import autocast, devices_of
 from heliodor.files import write_bytes
 from heliodor.networks import Classifier, Decoder
 from heliodor.progress import SILENT, Reporter
+from heliodor.record import differences
 from heliodor.training.objectives import OBJECTIVES, POSITIVE, UNLABELED, Loss
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Batch, Example, TileSampler
@@ -34,7 +38,7 @@ class Trainer:
         Labelled micrographs, downsampled and normalized.
     settings : TrainingSettings
     device : str
-        See `heliodor.devices.device_of`.
+        See `heliodor.devices.devices_of`; the first of several.
     start : Classifier, optional
         Network of the same kind whose weights are the first ones; its batch-norm statistics stay, since one
         data set's own would undo what many taught it (dev/LOG.md). Default: weights drawn from the seed.
@@ -53,8 +57,9 @@ class Trainer:
         *,
         start: Classifier | None = None,
     ) -> None:
-        self.settings, self.device, self.epoch = settings, device_of(device), 0
+        self.settings, self.device, self.epoch = settings, devices_of(device)[0], 0
         self._start = start
+        self._what = {"settings": asdict(settings), "lists": {"labels": _digest(examples), "start": _digest_of(start)}}
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = Classifier(settings.network)
@@ -187,20 +192,45 @@ class Trainer:
             "averaged": self.averaged.state_dict(),
             "decoder": None if self.decoder is None else self.decoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "what": json.dumps(self._what),
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_bytes(path, buffer.getbuffer())
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same settings and data."""
+    def load(self, path: Path) -> list[str]:
+        """Go on from a checkpoint; or return in what it is one of another training, and leave this one as it is."""
         state = torch.load(path, map_location=self.device, weights_only=True)
+        different = differences(json.loads(state.get("what", "{}")), json.loads(json.dumps(self._what)))
+        if different:
+            return different
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         if self.decoder is not None:
             self.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
+        return []
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    """Return a name made of micrographs and labels; pixels may differ in the last digits from machine to machine."""
+    hashed = hashlib.sha256()
+    for example in examples:
+        hashed.update(repr((example.name, example.pixels.shape)).encode())
+        hashed.update(example.positives.round(3).tobytes())
+        hashed.update(example.negatives.round(3).tobytes())
+    return hashed.hexdigest()
+
+
+def _digest_of(start: Classifier | None) -> str | None:
+    """Return a name made of weights."""
+    if start is None:
+        return None
+    hashed = hashlib.sha256()
+    for weight in start.state_dict().values():
+        hashed.update(weight.cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()
 
 
 def _norms(network: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:

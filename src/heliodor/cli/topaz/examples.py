@@ -8,8 +8,8 @@ import numpy as np
 
 from heliodor.cli.topaz.arguments import LOG, images, workers_of
 from heliodor.cli.topaz.convert import read
-from heliodor.errors import LabelError
-from heliodor.micrographs import read_micrograph
+from heliodor.errors import LabelError, MicrographError
+from heliodor.micrographs import read_header, read_micrograph
 from heliodor.stream import stream, usable
 from heliodor.training.check import check_labels, resolve_labels
 from heliodor.training.folds import k_fold
@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from heliodor.names import MicrographFile
+
+# Micrographs without labels stand for what is not labelled: a part of many thousands does that as well, and fits into
+# memory. 64 of 1024 x 1024 pixels hold more regions than a training draws.
+MOST_UNLABELED = 64 * 1024**2
+
 
 def load(options: argparse.Namespace, failed: dict[str, str]) -> tuple[list[Example], list[Example], float | None]:
     """Read what to train on, what to test on, and the pixel size of the former.
 
     Micrographs without a label count: nothing on them is labelled, which is known of the expected number of particles.
+    Of these, as many are read, drawn at random, as have MOST_UNLABELED pixels.
     Those that cannot be read are warned of, and go into `failed`: path -> why.
 
     Raises
@@ -74,14 +81,37 @@ def _read(
             f"{len(labels) - len(known)} of {len(labels)} labels are of micrographs that are not given, such as "
             f"'{min(lost or set(labels.micrographs()))}': they are left out"
         )
+    names = {file.name for file in labeled}
+    files = _some(files, names)
     loaded = stream(files, lambda file: read_micrograph(file.path, name=file.name), workers_of(options.num_workers))
     own: dict[str, str] = {}
     read_in = list(usable(loaded, len(files), "reading", LOG, own))
     failed.update(own)
     if check:
-        names = {file.name for file in labeled}
         shapes = {m.name: m.pixels.shape for _, m in read_in if m.name in names}
         check_labels(known.select(np.isin(known.names, list(shapes))), shapes)
     none = np.empty((0, 2))
-    examples = [Example(m.name, m.pixels, known.of(m.name).xy, none, file.source) for file, m in read_in]
+    positives = {name: part.xy for name, part in known.by_micrograph()}
+    examples = [Example(m.name, m.pixels, positives.get(m.name, none), none, file.source) for file, m in read_in]
     return examples, read_in[0][1].pixel_size
+
+
+def _some(files: list[MicrographFile], labeled: set[str]) -> list[MicrographFile]:
+    """Return the labelled micrographs and, in the same order, some of the others."""
+    others = [file for file in files if file.name not in labeled]
+    chosen, pixels = set(labeled), 0
+    for which in np.random.default_rng(0).permutation(len(others)):
+        if pixels >= MOST_UNLABELED:
+            break
+        chosen.add(others[which].name)
+        try:
+            rows, columns = read_header(others[which].path)[0]
+            pixels += rows * columns
+        except MicrographError:
+            continue  # told when it is read
+    left_out = len(files) - len(chosen)
+    if left_out:
+        LOG.note(
+            f"{len(others) - left_out} of {len(others)} micrographs without labels, drawn at random, stand for all"
+        )
+    return [file for file in files if file.name in chosen]

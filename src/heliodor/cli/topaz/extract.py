@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from heliodor.cli.topaz.arguments import (
 from heliodor.cli.topaz.convert import FORMATS, fitting, format_of, layout, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from heliodor.names import MicrographFile
     from heliodor.picks import Picks
 
-    Scored = Iterable[tuple[MicrographFile, NDArray[np.float32]]]
+    Scored = Iterator[tuple[MicrographFile, NDArray[np.float32]]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,30 +75,44 @@ def run(options: argparse.Namespace) -> int:
 
     files = _files(options)
     targets = None if options.targets is None else _targets(files, options.targets)
+    labeled = set(targets.micrographs()) if targets is not None else set[str]()
+    files = [file for file in files if file.name in labeled or not options.only_validate]
     LOG.note("Beginning extraction")
     maps = score_files(
-        files,
+        sorted(files, key=lambda file: file.name not in labeled),  # first those that the radius is sought on
         options.model,
         options.device,
         options.patch_size,
         max(1, workers_of(options.num_workers)),
         options.num_threads,
     )
-    known: list[tuple[MicrographFile, NDArray[np.float32]]] | None = None
-    radius = options.radius
+    radius, scored = options.radius, maps
     if targets is not None:
-        known = list(maps)
+        known, others = _until(maps, labeled)
         radius = _search(known, targets, options)
         if options.only_validate:
             return 0 if len(known) == len(files) else 1
+        scored = itertools.chain(known, others)
     try:
-        parts = [(file, _particles(file, scores, radius, options)) for file, scores in (known if known else maps)]
+        parts = [(file, _particles(file, scores, radius, options)) for file, scores in scored]
+        place = {file.name: k for k, file in enumerate(files)}
+        parts.sort(key=lambda part: place[part[0].name])
     except MicrographError:  # none can be used; RELION gives up a whole job where one micrograph has no output
         _write([], options)
         raise
     _write(parts, options)
     LOG.note("Extraction complete")
     return 0 if len(parts) == len(files) else 1
+
+
+def _until(maps: Scored, labeled: set[str]) -> tuple[list[tuple[MicrographFile, NDArray[np.float32]]], Scored]:
+    """Take the maps of labelled micrographs, which come first; the others are scored when they are asked for."""
+    known: list[tuple[MicrographFile, NDArray[np.float32]]] = []
+    for file, scores in maps:
+        if file.name not in labeled:
+            return known, itertools.chain([(file, scores)], maps)
+        known.append((file, scores))
+    return known, iter(())
 
 
 def _files(options: argparse.Namespace) -> list[MicrographFile]:
