@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 
 import pytest
 import torch
@@ -108,15 +107,16 @@ def test_a_folder_without_a_name_and_a_device_are_written_to(small, tmp_path, mo
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_full_disk_is_told_by_the_name_of_the_journal(tmp_path, monkeypatch):
-    class Full(io.StringIO):
-        def flush(self):
+def test_a_full_disk_is_told_by_the_name_of_the_journal(tmp_path):
+    class Full:
+        def write(self, text):
             raise OSError(errno.ENOSPC, "No space left on device")
 
         def close(self):
-            self.flush()
+            self.write("")
 
     with pytest.raises(OutputError, match=r"picks.txt.part: cannot write \(No space left"):  # noqa: SIM117
         with Journal(tmp_path / "picks.txt", {}, []) as journal:
+            journal._stream.close()
             journal._stream = Full()
             journal.add("m", Picks.on("m", []))

@@ -111,7 +111,5 @@ def _some(files: list[MicrographFile], labeled: set[str]) -> list[MicrographFile
             continue  # told when it is read
     left_out = len(files) - len(chosen)
     if left_out:
-        LOG.note(
-            f"{len(others) - left_out} of {len(others)} micrographs without labels, drawn at random, stand for all"
-        )
+        LOG.note(f"{len(others) - left_out} of {len(others)} micrographs without labels, drawn at random, are read")
     return [file for file in files if file.name in chosen]
