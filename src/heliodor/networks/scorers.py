@@ -180,6 +180,13 @@ def scorers_of_network(
     return [TorchScorer(copy.deepcopy(network), place, exact=exact) for place in places]
 
 
+def scorer_of_network(network: Classifier, device: str = "auto") -> Scorer:
+    """Make a scorer of a network for one device, the first of those that are named."""
+    from heliodor.devices import devices_of
+
+    return scorers_of_network(network, str(devices_of(device)[0]))[0]
+
+
 def _has_runtime() -> bool:
     """Whether ONNX Runtime is installed; there are machines that it is not made for."""
     return importlib.util.find_spec("onnxruntime") is not None and importlib.util.find_spec("onnx") is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.evaluation import match
-from heliodor.networks.scorers import scorers_of_network
+from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.evidence import Found, gather
 from heliodor.picking.mixture import fit_mixture
 from heliodor.progress import SILENT
@@ -82,7 +82,7 @@ def count_by_scores(
         None: labels hardly score better than noise.
     """
     chosen = some_of(examples, LOOKED, seed)
-    scorer, detector = scorers_of_network(start, device)[0], geometry.detector
+    scorer, detector = scorer_of_network(start, device), geometry.detector
     looked = reporter.track(chosen, len(chosen), "counting particles")
     found = [detector(scorer, e.pixels, e.junk) for e in looked]
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]

@@ -10,7 +10,7 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import learn_limits
 from heliodor.networks import load_network, save_network
-from heliodor.networks.scorers import scorers_of_network
+from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.evidence import gather, weigh
 from heliodor.picking.learn import MODEL
@@ -69,7 +69,7 @@ def general(
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
     network, facts = start
-    scorer = scorers_of_network(network, device)[0]
+    scorer = scorer_of_network(network, device)
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
     images = [m.seen for m in sample]
     scores = [score_map(scorer, image) for image in reporter.track(images, len(images), "looking at a sample")]

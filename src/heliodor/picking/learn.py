@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.holdout import hold_out
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
@@ -79,7 +80,8 @@ def learn(
     named = {*labels.names, *negatives.names}
     labeled = [m for m in micrographs if m.name in named]
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
-    training, validation = _hold_out(examples, settings)
+    aside = int(len(examples) * settings.held_out)
+    training, validation = hold_out(examples, aside, settings.seed) if aside else (examples, [])
     kind, given = starting_point(settings)
     if given is not None:
         reporter.note(f"training starts from {settings.start or f'the pretrained {kind.model}'}")
@@ -158,13 +160,6 @@ def _examples(
     share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)
     reporter.note(f"junk (gold, lumps of ice) covers {1 - share:.1%} of the labelled micrographs")
     return marked, limits
-
-
-def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
-    count = int(len(examples) * settings.held_out)
-    order = np.random.default_rng(settings.seed).permutation(len(examples))
-    kept = set(order[:count].tolist())
-    return [e for k, e in enumerate(examples) if k not in kept], [e for k, e in enumerate(examples) if k in kept]
 
 
 def _training_settings(

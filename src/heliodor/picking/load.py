@@ -12,7 +12,7 @@ from heliodor.micrographs import FLAT, Micrograph, read_micrograph
 if TYPE_CHECKING:
     from heliodor.names import MicrographFile
 
-_TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
+TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
 
 
 def normalization_of(about: dict[str, Any]) -> str:
@@ -90,7 +90,7 @@ class Loader:
             It cannot be read, or its pixel size is not the one wanted.
         """
         full = read_micrograph(file.path, pixel_size=self.header_pixel_size, name=file.name)
-        if self.pixel_size and full.pixel_size and abs(full.pixel_size / self.pixel_size - 1) > _TOLERANCE:
+        if self.pixel_size and full.pixel_size and abs(full.pixel_size / self.pixel_size - 1) > TOLERANCE:
             raise MicrographError(
                 f"{file.path}: {full.pixel_size:.4g} A per pixel, the network wants {self.pixel_size:.4g}; preprocess "
                 "it to that, pick it in a run of its own, or mend its header"

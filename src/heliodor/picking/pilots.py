@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.networks.scorers import scorers_of_network
+from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.count import Count, label_scores
 from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
 from heliodor.progress import SILENT, Reporter
@@ -119,7 +119,7 @@ def _pilot(
     parts = np.split(hidden, np.cumsum([len(e.positives) for e in examples])[:-1])
     shown = [replace(e, positives=e.positives[~h]) for e, h in zip(examples, parts, strict=True)]
     network, _ = train(shown, settings, start=start, device=device)
-    scorer = scorers_of_network(network, device)[0]
+    scorer = scorer_of_network(network, device)
     found, scores = [], []
     for example, h in zip(examples, parts, strict=True):
         found.append(detector(scorer, example.pixels, example.junk))

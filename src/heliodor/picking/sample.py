@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import MicrographError
-from heliodor.networks.scorers import scorers_of_network
+from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.count import some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked, weigh
 from heliodor.progress import SILENT
@@ -57,7 +57,7 @@ def gather_sample(
     ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
     on the labelled ones finds more on them: `judge` should be one that has not.
     """
-    scorer, detector = scorers_of_network(network, device)[0], geometry.detector
+    scorer, detector = scorer_of_network(network, device), geometry.detector
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
@@ -65,7 +65,7 @@ def gather_sample(
     looked = reporter.track(sample.items(), len(sample), "looking at a sample")
     found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
-    expected *= _relative(scorers_of_network(judge, device)[0], detector, sample, labeled, expected, seen, reporter)
+    expected *= _relative(scorer_of_network(judge, device), detector, sample, labeled, expected, seen, reporter)
     images, masks = zip(*sample.values(), strict=True)
     detections = list(found.values())
     evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)

@@ -51,14 +51,14 @@ def preprocess(
     Raises
     ------
     MicrographError
-        The micrograph is too small for the factor.
+        The micrograph is too small for the factor, or cannot be normalized in this way.
     """
+    flat = normalization == FLAT
     try:
         pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor)
+        pixels, statistics = normalize(pixels, "gmm" if flat else normalization, **options)
     except MicrographError as error:
         raise MicrographError(f"{micrograph.name}: {error}") from error
-    flat = normalization == FLAT
-    pixels, statistics = normalize(pixels, "gmm" if flat else normalization, **options)
     if flat:
         pixels = flatten(pixels)
     achieved = (factor_y * factor_x) ** 0.5

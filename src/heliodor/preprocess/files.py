@@ -16,6 +16,7 @@ from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, output_errors, write_text
 from heliodor.micrographs import FLAT, check_writable, read_micrograph, write_micrograph
 from heliodor.preprocess import JointMixture, downsample, fit_joint_mixture, histogram, preprocess
+from heliodor.preprocess.mixture import Histogram, positive_mean
 from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import differences, stamp
@@ -106,7 +107,9 @@ def preprocess_files(
     done = _Done(folder, settings)
     endings = [*formats, *(["metadata.json"] if metadata else [])]
     todo = [m for m in micrographs if overwrite or not done.holds(m, endings)]
-    joint = _joint(micrographs, settings, reporter) if todo and settings.normalization == "gmm-dataset" else None
+    joint = (
+        _joint(micrographs, settings, workers, reporter) if todo and settings.normalization == "gmm-dataset" else None
+    )
 
     def work(micrograph: MicrographFile) -> None:
         full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
@@ -193,15 +196,19 @@ def _source(micrograph: MicrographFile) -> str:
     return str(micrograph.path.resolve())
 
 
-def _joint(micrographs: Sequence[MicrographFile], settings: PreprocessSettings, reporter: Reporter) -> JointMixture:
+def _joint(
+    micrographs: Sequence[MicrographFile], settings: PreprocessSettings, workers: int, reporter: Reporter
+) -> JointMixture:
     """Fit the data set's mixture from the histograms of its downsampled micrographs."""
-    histograms = []
-    for micrograph in reporter.track(micrographs, len(micrographs), "reading for the data set's mixture"):
-        try:
-            full = read_micrograph(micrograph.path)
-            histograms.append(histogram(downsample(full.pixels, settings.factor)[0]))
-        except MicrographError:
-            continue  # reported when its turn to be written comes
+
+    def work(micrograph: MicrographFile) -> Histogram:
+        found = histogram(downsample(read_micrograph(micrograph.path).pixels, settings.factor)[0])
+        positive_mean(found)
+        return found
+
+    read = reporter.track(stream(micrographs, work, workers), len(micrographs), "reading for the data set's mixture")
+    # Those that cannot be used are reported when their turn to be written comes.
+    histograms = [found for _, found in read if not isinstance(found, MicrographError)]
     if not histograms:
         raise MicrographError(f"{micrographs[0].path}: neither this nor any other micrograph can be read")
     return fit_joint_mixture(histograms)

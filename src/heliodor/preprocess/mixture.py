@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.errors import SettingsError
+from heliodor.errors import MicrographError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,12 +185,14 @@ def fit_joint_mixture(
 
     Raises
     ------
+    MicrographError
+        An image whose mean is not positive.
     SettingsError
-        An image whose mean is not positive, or no image.
+        No image.
     """
     if not histograms:
         raise SettingsError("The mixture of a data set needs at least 1 histogram. Got 0 instead.")
-    scales = np.array([_positive_mean(h) for h in histograms])
+    scales = np.array([positive_mean(h) for h in histograms])
     scales /= np.exp(np.log(scales).mean())
     x = np.concatenate([h.values for h in histograms])
     w = np.concatenate([h.counts for h in histograms])
@@ -223,12 +225,12 @@ def fit_scale(h: Histogram, joint: JointMixture, *, iterations: int = 200, toler
 
     Raises
     ------
-    SettingsError
+    MicrographError
         The mean of the image is not positive.
     """
     mu, sigma = np.array(joint.means), np.array(joint.sds)
     image = np.zeros(len(h.values), dtype=np.intp)
-    scale = _positive_mean(h) / float(joint.rho * mu[1] + (1 - joint.rho) * mu[0])
+    scale = positive_mean(h) / float(joint.rho * mu[1] + (1 - joint.rho) * mu[0])
     for _ in range(iterations):
         share, _density = _shares(h.values / scale, joint.rho, mu, sigma)
         last, scale = scale, float(_fit_scales(h.values, share * h.counts, image, mu, sigma, 1)[0])
@@ -237,13 +239,20 @@ def fit_scale(h: Histogram, joint: JointMixture, *, iterations: int = 200, toler
     return scale
 
 
-def _positive_mean(h: Histogram) -> float:
+def positive_mean(h: Histogram) -> float:
+    """Return the mean of an image whose pixels can be scaled.
+
+    Raises
+    ------
+    MicrographError
+        It is not positive.
+    """
     mean = float(np.average(h.values, weights=h.counts))
     if mean > 0:
         return mean
-    raise SettingsError(
-        f"normalization 'gmm-dataset' scales pixel values, which must be positive on the whole; an image has a mean "
-        f"of {mean:g}: it was normalized before, use 'gmm' or 'affine'"
+    raise MicrographError(
+        f"normalization 'gmm-dataset' scales pixel values, which must be positive on the whole, and their mean is "
+        f"{mean:g}: were they normalized before? use 'gmm' or 'affine'"
     )
 
 

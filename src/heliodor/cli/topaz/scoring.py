@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from heliodor.names import MicrographFile
 
-_TOLERANCE = 0.03  # of the pixel size
-
 
 def score_files(
     files: Sequence[MicrographFile], model: str, device: int, tile: int = 0, workers: int = 1, threads: int = 0
@@ -44,7 +42,7 @@ def score_files(
         There is no such model.
     """
     from heliodor.networks.scorers import scorers_of_model
-    from heliodor.picking.load import Loader
+    from heliodor.picking.load import TOLERANCE, Loader
     from heliodor.picking.scoring import score_map
     from heliodor.stream import stream, usable
 
@@ -59,7 +57,7 @@ def score_files(
     read = stream(files, Loader.of_model(about, raw=False, any_pixel_size=True), workers)
     for file, (micrograph, _) in usable(read, len(files), "scoring", LOG, failed):
         size = micrograph.pixel_size
-        if wanted and size and abs(size / wanted - 1) > _TOLERANCE and not warned:
+        if wanted and size and abs(size / wanted - 1) > TOLERANCE and not warned:
             LOG.warn(f"{file.path}: {size:.4g} A per pixel, the model was trained at {wanted:.4g}: picks will be poor")
             warned = True
         yield file, micrograph.pixels if scorer is None else score_map(scorer, micrograph.seen, tile=tile or None)
