@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from heliodor.cli import main
-from heliodor.denoise import ARCHITECTURES, Denoiser, DenoiserSettings, denoise, load_denoiser, save_denoiser
+from heliodor.denoise import ARCHITECTURES, Denoiser, DenoiserSettings, denoise, files, load_denoiser, save_denoiser
 from heliodor.denoise.filters import cut_pixels, deconvolve, gaussian, inverse_gaussian, lowpass, noise_blur
 from heliodor.denoise.images import folder_pairs, hdf_images, movie_pairs, preloaded, single_images
 from heliodor.denoise.train import METHODS, DenoiseTraining, _batches, _distance, train_denoiser
@@ -351,3 +351,28 @@ def test_training_needs_pairs(folder, capsys):
     write_micrograph(folder / "other/001.mrc", Micrograph(image(20, 20), 1.0, "001"))
     run(folder, "-a", folder / "in", "-b", folder / "other", "--arch", "affine", code=2)
     assert "halves of the same exposure" in capsys.readouterr().err
+
+
+def test_a_rerun_skips_what_is_denoised_by_the_same_networks(dataset, tmp_path, monkeypatch, capsys):
+    folder, _ = dataset
+    words = ["denoise", str(folder), "-m", "none", "--gaussian", "1", "-o", str(tmp_path / "out")]
+    written = []
+
+    def interrupted(path, micrograph):
+        written.append(path.name)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write_micrograph(path, micrograph)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_micrograph", interrupted)
+        assert main(words) == 130
+    assert "run the same command to go on" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "2 micrographs are done already" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").glob("*.mrc"))) == 4
+    assert main([*words, "--lowpass", "2"]) == 2
+    assert "is of other settings (lowpass was 1, is 2.0)" in capsys.readouterr().err
+    first = (tmp_path / "out" / "plain.mrc").read_bytes()
+    assert main([*words, "--lowpass", "2", "--overwrite"]) == 0
+    assert (tmp_path / "out" / "plain.mrc").read_bytes() != first

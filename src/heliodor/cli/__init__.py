@@ -45,7 +45,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 
-RESUMED = ("pick", "preprocess", "train", "segment", "extract", "simulate")  # go on where they were interrupted
+# Go on where they were interrupted.
+RESUMED = ("pick", "preprocess", "denoise", "train", "segment", "extract", "simulate")
 ALIASES = {"normalize": "preprocess", "precision_recall_curve": "evaluate"}  # Topaz's names
 
 

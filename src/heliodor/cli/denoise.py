@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="denoisers, averaged: files (ours or Topaz's), or unet, unet-small, fcnn, affine, unet-v0.2.1 of "
         "topaz-em; none: filter only",
     )
+    parser.add_argument("--overwrite", action="store_true", help="do again what is in the folder -o")
     parser.add_argument("--normalize", action="store_true", help="results of mean 0 and sd 1")
     parser.add_argument("-s", "--patch-size", type=int, default=1024, help="side of the pieces; below 1: whole images")
     parser.add_argument(
@@ -139,7 +140,14 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser], reporter: Re
         return 0
     micrographs = find_micrographs(options.micrographs)
     failed = denoise_files(
-        micrographs, networks, settings, options.output, format=options.format, suffix=options.suffix, reporter=reporter
+        micrographs,
+        networks,
+        settings,
+        options.output,
+        format=options.format,
+        suffix=options.suffix,
+        overwrite=options.overwrite,
+        reporter=reporter,
     )
     where = options.output or "beside their inputs"
     sys.stderr.write(f"# denoised {len(micrographs) - len(failed)} of {len(micrographs)}: {where}\n")

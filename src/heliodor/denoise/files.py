@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from heliodor.denoise.apply import denoise
 from heliodor.denoise.filters import cut_pixels, deconvolve, gaussian, inverse_gaussian, lowpass
+from heliodor.done import Done
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import atomic_path, make_directory
 from heliodor.micrographs import Micrograph, check_there, check_writable, read_micrograph, write_micrograph
+from heliodor.networks.weights import weights_digest
 from heliodor.progress import SILENT, Reporter
 from heliodor.stream import stream, usable
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from heliodor.denoise.networks import Denoiser
     from heliodor.names import MicrographFile
 
+RECORD = ".denoise.jsonl"  # hidden: programs take every file of the folder for a micrograph
 DEFAULT_SUFFIX = ".denoised"  # where results stand beside their inputs
 PICTURES = ("png", "jpg", "jpeg")  # formats of 8 bits, which hold normalized pixels
 
@@ -60,9 +63,13 @@ def denoise_files(
     *,
     format: str = "mrc",
     suffix: str = "",
+    overwrite: bool = False,
     reporter: Reporter = SILENT,
 ) -> dict[str, str]:
     """Denoise micrographs into `folder`, or beside themselves.
+
+    What is in the folder already, of the same file by the same settings and networks, is skipped: see
+    `heliodor.done.Done`.
 
     Parameters
     ----------
@@ -75,6 +82,8 @@ def denoise_files(
         Extension without a dot.
     suffix : str
         Put behind names; without a folder, DEFAULT_SUFFIX where it is empty.
+    overwrite : bool
+        Do everything again, as always without a folder.
     reporter : Reporter
 
     Returns
@@ -85,7 +94,7 @@ def denoise_files(
     Raises
     ------
     SettingsError
-        A result would replace its own input, or images cannot be written in this format.
+        A result would replace its own input or that of another run, or images cannot be written in this format.
     MicrographError
         None of them could be used.
     """
@@ -99,11 +108,20 @@ def denoise_files(
     for path, output in outputs.items():
         if output.resolve() in inputs:
             raise SettingsError(f"{path}: {output} would replace an input; choose another folder, or give --suffix")
+    done = None
+    if folder is not None:
+        deciding = {**asdict(settings), "lists": {"networks": [weights_digest(network) for network in networks]}}
+        done = Done(Path(folder) / RECORD, deciding)
+        micrographs = done.missing(micrographs, lambda file: [outputs[file.path]], overwrite, reporter)
     read = stream(micrographs, lambda file: read_micrograph(file.path, name=file.name), 1)
     failed: dict[str, str] = {}
     for file, found in usable(read, len(micrographs), "denoising", reporter, failed):
         pixels = settings(found.pixels, networks)
+        if done is not None:
+            done.add(file, whole=False)
         write_micrograph(outputs[file.path], Micrograph(pixels, found.pixel_size, found.name))
+        if done is not None:
+            done.add(file, whole=True)
     return failed
 
 

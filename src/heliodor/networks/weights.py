@@ -5,6 +5,7 @@ Files of Topaz are read as well, with the same care: see `pickles`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -117,3 +118,12 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if header is None:
         raise WeightsError(f"{path}: safetensors without heliodor's settings; give a file that heliodor wrote")
     return header, state
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Return a name made of the weights of a network."""
+    hashed = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        hashed.update(name.encode())
+        hashed.update(value.cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()

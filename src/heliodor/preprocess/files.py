@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import threading
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliodor._version import __version__
 from heliodor.checks import check_choice
+from heliodor.done import Done
 from heliodor.errors import MicrographError, SettingsError
-from heliodor.files import make_directory, output_errors, write_text
+from heliodor.files import make_directory, write_text
 from heliodor.micrographs import FLAT, check_writable, read_micrograph, write_micrograph
 from heliodor.preprocess import JointMixture, downsample, fit_joint_mixture, histogram, preprocess
 from heliodor.preprocess.mixture import Histogram, positive_mean
 from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import differences, stamp
 from heliodor.stream import stream, usable
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from heliodor.names import MicrographFile
@@ -104,9 +100,9 @@ def preprocess_files(
             raise SettingsError(
                 f"{micrograph.path}: would be replaced by its own result; choose another folder with -o"
             )
-    done = _Done(folder, settings)
+    done = Done(folder / RECORD, asdict(settings))
     endings = [*formats, *(["metadata.json"] if metadata else [])]
-    todo = [m for m in micrographs if overwrite or not done.holds(m, endings)]
+    todo = done.missing(micrographs, lambda m: [folder / f"{m.name}.{end}" for end in endings], overwrite, reporter)
     joint = (
         _joint(micrographs, settings, workers, reporter) if todo and settings.normalization == "gmm-dataset" else None
     )
@@ -123,8 +119,6 @@ def preprocess_files(
             write_micrograph(folder / f"{micrograph.name}.{kind}", small)
         done.add(micrograph, whole=True)
 
-    if len(todo) < len(micrographs):
-        reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
     failed: dict[str, str] = {}
     results = stream(todo, work, workers)
     for micrograph, _ in usable(results, len(todo), "preprocessing", reporter, failed):
@@ -135,65 +129,6 @@ def preprocess_files(
 
 def _fit(settings: PreprocessSettings) -> dict[str, Any]:
     return {"alpha": settings.alpha, "beta": settings.beta, "iterations": settings.iterations}
-
-
-class _Done:
-    """What a folder holds, by its record, which grows by a line before and after the results of each micrograph.
-
-    So results that a crash left, or left as they were before, are told from whole ones; several processes may share a
-    folder.
-    """
-
-    def __init__(self, folder: Path, settings: PreprocessSettings) -> None:
-        self._path, self._settings, self._lock = folder / RECORD, asdict(settings), threading.Lock()
-        self._lines: dict[str, dict[str, Any]] = {}
-        text = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
-        for line in text.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # cut short by a crash
-                entry = json.loads(line)
-                self._lines[entry["name"]] = entry
-
-    def holds(self, micrograph: MicrographFile, endings: Sequence[str]) -> bool:
-        """Say whether the results of a micrograph are there, with all these endings.
-
-        Raises
-        ------
-        SettingsError
-            One of them is not of this file, or of other settings.
-        """
-        paths = [self._path.parent / f"{micrograph.name}.{ending}" for ending in endings]
-        there = [path for path in paths if path.is_file()]
-        if not there:
-            return False
-        line, now = self._lines.get(micrograph.name), stamp(micrograph.path)
-        mend = "choose another folder with -o, or replace it with --overwrite"
-        if line is None:
-            raise SettingsError(f"{there[0]}: is there already, and is no result of preprocessing; {mend}")
-        different = differences(line["settings"], self._settings)
-        if different:
-            raise SettingsError(f"{there[0]}: is of other settings ({'; '.join(different)}); {mend}")
-        if {key: line[key] for key in now} == now:
-            return line["whole"] and len(there) == len(paths)
-        if line["source"] != _source(micrograph):
-            raise SettingsError(f"{there[0]}: is of {line['source']}, not of {micrograph.path}; {mend}")
-        return False
-
-    def add(self, micrograph: MicrographFile, *, whole: bool) -> None:
-        """Note of what the results of a micrograph are: those to be written now, or, where `whole`, written."""
-        line = {
-            "name": micrograph.name,
-            "source": _source(micrograph),
-            **stamp(micrograph.path),
-            "heliodor": __version__,
-            "settings": self._settings,
-            "whole": whole,
-        }
-        with self._lock, output_errors(self._path), self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
-
-
-def _source(micrograph: MicrographFile) -> str:
-    return str(micrograph.path.resolve())
 
 
 def _joint(

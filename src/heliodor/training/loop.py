@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from heliodor.devices import autocast, devices_of
 from heliodor.files import write_bytes
 from heliodor.networks import Classifier, Decoder
+from heliodor.networks.weights import weights_digest
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import differences
 from heliodor.training.objectives import OBJECTIVES, POSITIVE, UNLABELED, Loss
@@ -59,7 +60,8 @@ class Trainer:
     ) -> None:
         self.settings, self.device, self.epoch = settings, devices_of(device)[0], 0
         self._start = start
-        self._what = {"settings": asdict(settings), "lists": {"labels": _digest(examples), "start": _digest_of(start)}}
+        first = None if start is None else weights_digest(start)
+        self._what = {"settings": asdict(settings), "lists": {"labels": _digest(examples), "start": first}}
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = Classifier(settings.network)
@@ -220,16 +222,6 @@ def _digest(examples: Sequence[Example]) -> str:
         hashed.update(repr((example.name, example.pixels.shape)).encode())
         hashed.update(example.positives.round(3).tobytes())
         hashed.update(example.negatives.round(3).tobytes())
-    return hashed.hexdigest()
-
-
-def _digest_of(start: Classifier | None) -> str | None:
-    """Return a name made of weights."""
-    if start is None:
-        return None
-    hashed = hashlib.sha256()
-    for weight in start.state_dict().values():
-        hashed.update(weight.cpu().contiguous().numpy().tobytes())
     return hashed.hexdigest()
 
 
