@@ -57,6 +57,7 @@ def main() -> None:
     reporter = PlainReporter()
     folder = make_directory(options.out)
     cache = make_directory(folder / "micrographs")
+    assert not set(MODELS) & set(FORBIDDEN)
     chosen = [name for name in MODELS if name not in options.leave_out]
     sources = [*chosen, *(f"shape{k:03d}" for k in range(options.shapes))]
     simulate_all(sources, range(options.each), options, cache, reporter)

@@ -18,7 +18,9 @@ from heliodor.picking.density import Average
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import Evidence, gather, standing_out, weigh
 from heliodor.picking.scoring import score_map
-from heliodor.picking.threshold import choose_threshold
+from heliodor.picking.settings import PickSettings
+from heliodor.picking.threshold import choose_threshold, operating_point
+from heliodor.progress import Silent
 
 
 def detections(seed, true=400, false=4000, apart=3.0):
@@ -80,6 +82,53 @@ def test_a_precision_that_is_asked_for_is_reached():
     evidence = weigh(evidence, 100)
     kept = scores > choose_threshold(evidence, calibrate(evidence), 100, precision=0.95)
     assert hit[kept].mean() == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize(("micrographs", "precision"), [(1, 0.9), (2, 0.9), (4, 0.95), (8, 0.98)])
+def test_few_clear_particles_are_as_sure_as_their_number_says(micrographs, precision):
+    random = np.random.default_rng(micrographs)
+    scores = np.concatenate([random.normal(9, 1, 20 * micrographs), random.normal(0, 1, 540 * micrographs)])
+    decoys = np.sort(random.normal(0, 1, 560 * micrographs))[::-1]
+    evidence = weigh(Evidence(np.sort(scores)[::-1], decoys, 1.0, micrographs, micrographs), 20)
+    calibration = calibrate(evidence)
+    kept = (scores > choose_threshold(evidence, calibration, 20, precision=precision)).sum()
+    assert 20 * micrographs <= kept <= 23 * micrographs
+    assert calibration([9.0])[0] > precision
+
+
+def test_a_precision_that_nothing_reaches_is_told_and_the_surest_are_kept():
+    scores, _, evidence = detections(2, apart=1.0)
+    evidence, told = weigh(evidence, 100), []
+
+    class Told(Silent):
+        def warn(self, message):
+            told.append(message)
+
+    asked = PickSettings(diameter=100.0, precision=0.999)
+    threshold, calibration, _ = operating_point(evidence, 100.0, asked, Told())
+    kept = scores > threshold
+    assert kept.any()
+    assert calibration(scores[kept]).mean() == pytest.approx(calibration(scores).max(), abs=0.01)
+    assert "no threshold has a precision of 0.999" in told[0]
+    operating_point(evidence, 100.0, PickSettings(diameter=100.0), Told())
+    assert len(told) == 1
+
+
+@given(st.floats(0.2, 1.0), st.integers(0, 99))
+def test_a_part_of_a_micrograph_is_judged_as_the_whole(share, seed):
+    """Half of an average micrograph, because of junk, a margin or its size, holds half of the particles."""
+    _, _, evidence = detections(8, true=400, false=4000, apart=2.5)
+    calibration = calibrate(weigh(evidence, 100))
+    whole = calibration(evidence.scores)
+    average = Average.of_sample(whole, 4, area=1000.0)
+    random = np.random.default_rng(seed)
+    true, false = random.normal(2.5, 1, round(130 * share)), random.normal(0, 1, round(1000 * share))
+    part = calibration(np.concatenate([true, false]))
+    seen = average.local(part, 1000.0 * share)
+    assert seen.sum() > 0.8 * part.sum()
+    assert np.array_equal(average.local(part, 1000.0), average.local(part))
+    if share < 0.5:
+        assert average.local(part).sum() < seen.sum()
 
 
 def test_where_there_is_nothing_but_noise_next_to_nothing_is_picked():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from heliodor.errors import SettingsError
 from heliodor.find import find_micrographs
 from heliodor.formats import read_picks
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
-from heliodor.picking.count import count_by_scores
+from heliodor.picking.count import Count, count_by_scores
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.prior import settle_prior
@@ -84,13 +86,25 @@ def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geom
     assert count_by_scores(odd, start[0], geometry, 0, "cpu") is None
     chosen, settings = TrainingSettings(pi=0.1), PickSettings(diameter=120.0)
     few = [replace(e, positives=e.positives[:3]) for e in odd]  # too few for pilots: the guess stays
-    assert settle_prior(few, chosen, 55.0, start, settings, geometry, "cpu", SILENT) == (chosen, 55.0)
+    same, count = settle_prior(few, chosen, 55.0, start, settings, geometry, "cpu", SILENT)
+    assert (same, count.particles) == (chosen, 55.0)
+    assert count.low < 10 < 150 < count.high
 
 
 def test_what_a_person_says_is_not_counted_again(labelled, geometry, start):
     chosen = TrainingSettings(pi=0.1)
-    settings = PickSettings(diameter=120.0, expected_particles=80.0)
-    assert settle_prior(labelled, chosen, 80.0, start, settings, geometry, "cpu", SILENT) == (
-        chosen,
-        80.0,
-    )
+    settings = PickSettings(diameter=120.0, expected_particles=200.0)
+    found = settle_prior(labelled, chosen, 200.0, start, settings, geometry, "cpu", SILENT)
+    assert found == (chosen, Count.given(200.0))
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [({"expected_particles": 5e3}, "5000 particles on a micrograph, where no more than"), ({"pi": 0.9}, "--pi 0.9: "),
+     ({"expected_particles": 1.0}, "labels each; give more")],
+)  # fmt: skip
+def test_impossible_numbers_are_refused(labelled, geometry, start, number, told):
+    settings = PickSettings(diameter=120.0, **number)
+    guess = number.get("expected_particles", 50.0)
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        settle_prior(labelled, TrainingSettings(pi=0.1), guess, start, settings, geometry, "cpu", SILENT)

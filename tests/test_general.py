@@ -47,7 +47,16 @@ def test_apoferritin_without_labels(micrographs, tmp_path):
     assert result.overall.f1 > 0.9
     record = json.loads((out / "run.json").read_text())["result"]
     assert record["estimates"]["expected_particles"] == pytest.approx(len(human) / 2, rel=0.25)
+    low, high = record["estimates"]["expected_particles_80"]
+    assert low < record["estimates"]["expected_particles"] < high
     assert (out / "report.html").is_file()
+    model = str(out / "model.safetensors")
+    words = ["extract", str(folder), "--raw", "-m", model, "-o", str(tmp_path / "again.txt")]
+    assert main(words) == 0
+    picks, again = read_picks(out / "picks.txt"), read_picks(tmp_path / "again.txt")
+    np.testing.assert_allclose(again.xy, picks.xy, atol=1e-3)
+    assert main([*words, "-t", "-6"]) == 0
+    assert len(read_picks(tmp_path / "again.txt")) > len(picks)
 
 
 def test_extract_without_a_model(micrographs, tmp_path, capsys):
@@ -68,6 +77,10 @@ def test_what_cannot_be_done_without_labels_says_so(micrographs, tmp_path, capsy
     assert "give --labels" in capsys.readouterr().err
     assert main([*words, "--no-pretrained", "--overwrite"]) == 2
     assert "give --labels" in capsys.readouterr().err
+    assert main([*words, "--pi", "0.1", "--overwrite"]) == 2
+    assert "without --labels give --expected-particles" in capsys.readouterr().err
+    assert main([*words, "--expected-particles", "1e6", "--overwrite"]) == 2
+    assert "1000000 particles on a micrograph, where no more than" in capsys.readouterr().err
 
 
 def test_another_network_to_start_from(micrographs, tmp_path, capsys):

@@ -177,6 +177,17 @@ def test_the_margin_counts_from_the_edge_of_the_outermost_pixels():
         Detector(3, 0, margin=-1.0)
 
 
+@given(st.floats(0, 12), st.integers(5, 30), st.integers(5, 30), st.integers(0, 9))
+def test_the_free_area_is_where_detections_can_be(margin, rows, columns, seed):
+    junk = np.random.default_rng(seed).random((rows, columns)) < 0.2
+    y, x = np.indices(junk.shape)
+    inside = np.minimum(np.minimum(x, columns - 1 - x), np.minimum(y, rows - 1 - y)) + 0.5 >= margin
+    detector = Detector(3, 0, margin=margin)
+    assert detector.free(junk.shape) == inside.sum()
+    assert detector.free(junk.shape, junk) == (inside & ~junk).sum()
+    assert detector.inside(junk.shape) == pytest.approx(inside.mean())
+
+
 def test_noise_and_covered_micrographs_are_flagged_and_good_ones_are_not():
     limits = labelled_limits()
     inspect = Inspector(DIAMETER, limits)

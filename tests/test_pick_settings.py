@@ -12,6 +12,8 @@ from heliodor.picking.settings import PickSettings
     ("given", "reason"),
     [
         ({"pi": 0.1, "expected_particles": 50.0}, "say the same thing twice"),
+        ({"pi": 0.0}, "--pi is a fraction, between 0 and 1. Got 0 instead"),
+        ({"threshold": math.nan}, "--threshold must be a score. Got nan instead"),
         ({"expected_particles": 0.0}, "--expected-particles must be above 0. Got 0 instead"),
         ({"expected_particles": -5.0}, "--expected-particles must be above 0"),
         ({"expected_particles": math.nan}, "--expected-particles must be above 0"),

@@ -164,3 +164,19 @@ def test_bad_options_and_maps_are_told(tmp_path):
     (tmp_path / "text.mrc").write_text("no map")
     with pytest.raises(ModelError, match="not a readable MRC"):
         load_particle(tmp_path / "text.mrc", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"mass": 0.0}, "--mass must be above 0. Got 0 instead"),
+        ({"mass": -100.0}, "--mass must be above 0"),
+        ({"mass": np.nan}, "--mass must be above 0. Got nan"),
+        ({"voxel_size": 0.0}, "--map-pixel-size must be above 0"),
+        ({"voxel_size": -6.0}, "--map-pixel-size must be above 0"),
+        ({"voxel_size": np.inf}, "--map-pixel-size must be above 0"),
+    ],
+)
+def test_impossible_options_of_a_map_are_refused(tmp_path, options, told):
+    with pytest.raises(ModelError, match=told):
+        load_particle(tmp_path / "map.mrc", 4.0, **options)

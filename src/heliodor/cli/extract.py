@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heliodor.junk.inspect import Inspector
     from heliodor.names import MicrographFile
     from heliodor.networks.scorers import Scorer
+    from heliodor.picking.cut import Cut
     from heliodor.picking.detect import Detector
     from heliodor.picking.journal import Journal
+    from heliodor.picking.stream import Scored
     from heliodor.picks import Picks
 
 
@@ -69,13 +72,15 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
-    detector, inspect = _detector(options, about), inspector_of_options(options, about)
+    cut, inspect = _cut(options, about), inspector_of_options(options, about)
+    detector = _detector(options, about, cut)
     load = Loader.of_model(
         about, raw=options.raw, any_pixel_size=options.any_pixel_size, header_pixel_size=options.angpix
     )
     reporter = console_reporter()
     failed = 0
-    with _journal(options, [asdict(detector), asdict(load), inspect and asdict(inspect)], micrographs) as journal:
+    deciding = [asdict(detector), asdict(load), inspect and asdict(inspect), cut and asdict(cut)]
+    with _journal(options, deciding, micrographs) as journal:
         todo = [file for file in micrographs if file.name not in journal.done]
         if len(todo) < len(micrographs):
             reporter.note(f"{len(micrographs) - len(todo)} micrographs are done already")
@@ -85,13 +90,25 @@ def run(options: argparse.Namespace) -> int:
                 reporter.warn(f"skipped: {result}")
                 failed += 1
             else:
-                junk = inspect.junk(result.micrograph) if inspect else None
-                journal.add(file.name, Picks.on(file.name, *detector.maxima(result.scores, junk)).scaled(result.scale))
+                picks = _picks(file.name, result, detector, inspect, cut)
+                journal.add(file.name, picks.scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")
         parts = [journal.done[file.name] for file in micrographs if file.name in journal.done]
         _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
     return 1 if failed else 0
+
+
+def _picks(name: str, seen: Scored, detector: Detector, inspect: Inspector | None, cut: Cut | None) -> Picks:
+    """Return the picks of one micrograph, in its downsampled pixels."""
+    from heliodor.picks import Picks
+
+    junk = inspect.junk(seen.micrograph) if inspect else None
+    found = Picks.on(name, *detector.maxima(seen.scores, junk))
+    if cut is None:
+        return found
+    rated = cut.rate(found, detector.free(seen.scores.shape, junk))
+    return rated.select(cut.keeps(rated)).without_probabilities()
 
 
 def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequence[MicrographFile]) -> Journal:
@@ -123,7 +140,18 @@ def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -
     return scorers, facts_for(facts, micrographs[0], options.diameter, options.angpix, raw=options.raw)
 
 
-def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
+def _cut(options: argparse.Namespace, about: dict[str, Any]) -> Cut | None:
+    """Return how `pick`, which made the model, chooses among detections; None where a threshold does."""
+    from heliodor.picking import density
+
+    if options.threshold is not None or density.KEY not in about:
+        return None
+    from heliodor.picking.cut import Cut
+
+    return Cut.of_model(about, given=about.get("threshold_given", False))
+
+
+def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | None) -> Detector:
     from heliodor.errors import SettingsError
     from heliodor.picking.detect import LOWEST_SCORE, Detector
 
@@ -133,6 +161,7 @@ def _detector(options: argparse.Namespace, about: dict[str, Any]) -> Detector:
         what = "score maps do" if options.model == "none" else f"{options.model} does"
         raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
+    threshold = threshold if cut is None else LOWEST_SCORE
     return Detector(
         radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, options.margin
     )

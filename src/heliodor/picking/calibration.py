@@ -92,15 +92,15 @@ def _edges(count: int) -> NDArray[np.int_]:
 def _rising(scores: NDArray[np.float64], edges: NDArray[np.int_], share: NDArray[np.float64]) -> Calibration:
     """Make shares of true detections, best bin first, a curve that rises with the score.
 
-    Pool-adjacent-violators (Barlow et al. 1972). A bin of n detections claims nothing closer to 0 or 1 than
-    1 / (n + 2).
+    Pool-adjacent-violators (Barlow et al. 1972). Bins with n detections that are pooled claim nothing closer to 0 or 1
+    than 1 / (n + 2).
     """
     from scipy.optimize import isotonic_regression
 
     size = np.diff(edges)[::-1]
     middle = np.array([scores[a:b].mean() for a, b in pairwise(edges)])[::-1]
-    curve = isotonic_regression(share[::-1], weights=size).x
-    least = 1 / (size + 2)
+    fit = isotonic_regression(share[::-1], weights=size)
+    curve, least = fit.x, 1 / (np.repeat(fit.weights, np.diff(fit.blocks)) + 2)
     curve = np.maximum.accumulate(np.clip(curve, least.min(), 1 - least))
     places, keep = np.unique(middle, return_index=True)
     return Calibration(tuple(places.tolist()), tuple(curve[keep].tolist()))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.evidence import Found, gather
-from heliodor.picking.mixture import fit_mixture
+from heliodor.picking.mixture import Mixture, fit_mixture
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
@@ -50,6 +50,33 @@ class Count:
     low: float
     high: float
     source: str
+
+    @classmethod
+    def of_mixture(cls, mixture: Mixture, source: str) -> Count:
+        """Give a fitted number its interval."""
+        off = math.exp(_EIGHTY * max(mixture.error, _OFF))
+        return cls(mixture.particles, mixture.particles / off, mixture.particles * off, source)
+
+    @classmethod
+    def given(cls, particles: float) -> Count:
+        """Take a number that somebody knows."""
+        return cls(particles, particles, particles, "the user")
+
+    def within(self, fewest: float, most: float) -> Count:
+        """Bound the number and its interval by what can be."""
+        low, particles, high = (min(max(n, fewest), most) for n in (self.low, self.particles, self.high))
+        return Count(particles, low, high, self.source)
+
+    def __str__(self) -> str:
+        """Say it to people."""
+        return (
+            f"about {self.particles:.0f} particles per micrograph ({self.low:.0f} to {self.high:.0f}), by {self.source}"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON-able facts, for the record of a run."""
+        interval = [self.low, self.high]
+        return {"expected_particles": self.particles, "expected_particles_80": interval, "counted_by": self.source}
 
 
 def count_by_scores(
@@ -94,11 +121,7 @@ def count_by_scores(
     below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
     if not len(labels) or not len(evidence.decoys) or below.mean() + _ERROR / math.sqrt(len(labels)) < _KNOWN:
         return None
-    mixture = fit_mixture(evidence)
-    off = math.exp(_EIGHTY * max(mixture.error, _OFF))
-    return Count(
-        mixture.particles, mixture.particles / off, mixture.particles * off, "scores of the network it starts from"
-    )
+    return Count.of_mixture(fit_mixture(evidence), "scores of the network it starts from")
 
 
 def some_of(examples: Sequence[Example], count: int, seed: int) -> list[Example]:

@@ -9,13 +9,13 @@ from heliodor.errors import LabelError
 from heliodor.picking.audit import assess
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.density import Average
+from heliodor.picks import Picks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from heliodor.picking.answers import Answers
-    from heliodor.picks import Picks
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,13 @@ class Cut:
         """Read it from the facts in a model file."""
         return cls(about["threshold"], Calibration.of_model(about), Average.of_model(about), given)
 
-    def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities of all candidates of one micrograph, by their scores (N,)."""
-        return self.average.local(self.calibration(scores))
+    def probabilities(self, scores: NDArray[np.float64], area: float = 0.0) -> NDArray[np.float64]:
+        """Probabilities of all candidates of one micrograph, by their scores (N,); `area`: see `Average.local`."""
+        return self.average.local(self.calibration(scores), area)
+
+    def rate(self, found: Picks, area: float = 0.0) -> Picks:
+        """Return the candidates of one micrograph, which have scores, with their probabilities."""
+        return Picks(found.names, found.xy, found.scores, self.probabilities(found.scores, area))
 
     def keeps(self, candidates: Picks) -> NDArray[np.bool_]:
         """Say which candidates of one micrograph are picks."""

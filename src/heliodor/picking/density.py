@@ -41,6 +41,8 @@ class Average:
         Logarithm of how many more false detections there would be without the particles.
     support : float
         Logarithm of the likelihood of its detections over that of there being no particles.
+    area : float
+        Pixels on which its detections can be; 0: not known, all micrographs have as many.
     """
 
     told: float
@@ -48,16 +50,19 @@ class Average:
     false: float = 0.0
     crowding: float = 0.0
     support: float = 0.0
+    area: float = 0.0
 
     @classmethod
-    def of_sample(cls, probabilities: NDArray[np.float64], micrographs: int, crowding: float = 0.0) -> Average:
+    def of_sample(
+        cls, probabilities: NDArray[np.float64], micrographs: int, crowding: float = 0.0, *, area: float = 0.0
+    ) -> Average:
         """Average over a sample of micrographs, by the probabilities (N,) of all its detections."""
         p = probabilities[probabilities > _TELLING]
         true, false = p.sum(), (1 - p).sum()
         support = _support(p / (1 - p), np.ones(1), true, false, crowding)[0]
         totals = (np.minimum(p, _SURE).sum(), true, false, support)
         told, true, false, support = (float(total) / micrographs for total in totals)
-        return cls(told, true, false, crowding, support)
+        return cls(told, true, false, crowding, support, area)
 
     @classmethod
     def of_model(cls, about: dict[str, Any]) -> Average:
@@ -68,7 +73,7 @@ class Average:
         """Return it as JSON-able facts, for `of_model`."""
         return {KEY: asdict(self)}
 
-    def local(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def local(self, probabilities: NDArray[np.float64], area: float = 0.0) -> NDArray[np.float64]:
         """Lower the probabilities of detections on a micrograph that holds fewer particles than the average one.
 
         The largest share, at most 1, is taken for which the detections of the micrograph speak for share * told.
@@ -79,20 +84,23 @@ class Average:
         ----------
         probabilities : (N,) array
             Of all detections on one micrograph, taking it for an average one.
+        area : float
+            Pixels of it on which detections can be; 0: as many as usual. Of less, less is expected.
 
         Returns
         -------
         (N,) array
         """
+        room = area / self.area if area and self.area else 1.0
         odds = probabilities / (1 - probabilities)
         telling = odds[probabilities > _TELLING]
         more = _more_false(_SHARES, self.crowding)
         spoken = np.minimum(telling / (more[:, None] + _SHARES[:, None] * telling), _SURE / _SHARES[:, None]).sum(
             axis=1
         )
-        fitting = np.flatnonzero(spoken >= self.told * _ROUNDED)
-        support = _support(telling, _SHARES, self.true, self.false, self.crowding)
-        if not len(fitting) or support.max() < min(_LEAST * self.support, _MOST):
+        fitting = np.flatnonzero(spoken >= room * self.told * _ROUNDED)
+        support = _support(telling, _SHARES, room * self.true, room * self.false, self.crowding)
+        if not len(fitting) or support.max() < min(room * _LEAST * self.support, _MOST):
             return np.zeros(len(probabilities))
         share = _SHARES[fitting[-1]]
         if share == 1:

@@ -58,6 +58,17 @@ class Detector:
         """Return the share of a micrograph of `area` pixels within the exclusion radius of one detection."""
         return math.pi * self.exclusion_radius**2 / area
 
+    def free(self, shape: tuple[int, int], junk: NDArray[np.bool_] | None = None) -> int:
+        """Return the pixels of a micrograph on which detections can be: within the margin, not on junk."""
+        edge = max(0, math.ceil(self.margin - 0.5))
+        rows, columns = (slice(edge, max(edge, n - edge)) for n in shape)
+        size = (rows.stop - rows.start) * (columns.stop - columns.start)
+        return size if junk is None else size - int(junk[rows, columns].sum())
+
+    def inside(self, shape: tuple[int, int]) -> float:
+        """Return the share of a micrograph within the margin."""
+        return self.free(shape) / (shape[0] * shape[1])
+
     def __call__(
         self, network: Classifier | Scorer, pixels: NDArray[np.float32], junk: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:

@@ -57,6 +57,8 @@ class Evidence:
         On each micrograph, as far as known.
     most : float
         Particles on each micrograph that all detections together can stand for.
+    area : float
+        Pixels of each micrograph on which detections can be; 0: not known.
     """
 
     scores: NDArray[np.float64]
@@ -68,6 +70,7 @@ class Evidence:
     claimed: float = 0.0
     particles: float = 0.0
     most: float = math.inf
+    area: float = 0.0
 
     @property
     def open(self) -> float:
@@ -145,6 +148,7 @@ def gather(
     chosen = random.permutation(len(images))[:decoys]
     area = sum(image.size for image in images) / len(images)
     claimed = detector.claims(area)
+    free = sum(detector.free(image.shape, mask) for image, mask in zip(images, masks, strict=True)) / len(images)
     junk = {which: disturbed(images[which], span) for which in chosen}
 
     def look(cut: float, used: NDArray[np.int_], reporter: Reporter = SILENT) -> Evidence:
@@ -154,7 +158,7 @@ def gather(
             decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random, junk[which])
             on_decoys.append(detector(scorer, decoy, masks[which])[1])
         weight = len(images) / len(used)
-        return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), claimed=claimed)
+        return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), claimed=claimed, area=free)
 
     scores = ranked([s for _, s in found])
     rank = min(len(scores), round(_HIDDEN * area / (math.pi * (_AROUND * span) ** 2) * len(images)))

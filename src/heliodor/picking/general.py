@@ -12,9 +12,11 @@ from heliodor.junk.mask import learn_limits
 from heliodor.networks import load_network, save_network
 from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.calibration import Calibration
+from heliodor.picking.count import Count
 from heliodor.picking.evidence import gather, weigh
 from heliodor.picking.learn import MODEL
 from heliodor.picking.mixture import fit_mixture
+from heliodor.picking.prior import check_number
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -68,36 +70,44 @@ def general(
             f"without --labels only a pretrained network can pick, and {kind.model} with {kind.units} units is "
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
+    if settings.pi is not None:
+        raise SettingsError("--pi is what a network is trained with; without --labels give --expected-particles")
     network, facts = start
     scorer = scorer_of_network(network, device)
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
     images = [m.seen for m in sample]
     scores = [score_map(scorer, image) for image in reporter.track(images, len(images), "looking at a sample")]
-    detections = [geometry.detector.maxima(s) for s in scores]
+    detector, span = geometry.searching(settings.margin), geometry.span
+    detections = [detector.maxima(s) for s in scores]
     limits: Limits | None = None
     masks: list[NDArray[np.bool_] | None] = [None] * len(sample)
     if settings.junk_mask:
         known = Calibration.of_model(facts)  # what simulated micrographs taught about scores
         sure = [xy[known(s) > _SURE] for xy, s in detections]
         limits = _limits(sample, sure, geometry)
+        if limits is None:
+            reporter.warn("no detection is surely a particle: how dark particles are is not known, junk is not masked")
         inspect = Inspector(geometry.span, limits)
         masks = [inspect.junk(m) for m in sample]
-        detections = [geometry.detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
-    detector, span = geometry.detector, geometry.span
+        detections = [detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
     evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, each=DECOYS, reporter=reporter)
-    expected = settings.expected_particles
-    if expected is None:
-        most = geometry.most(sum(image.size for image in images) / len(images))
-        expected = min(fit_mixture(evidence).particles, most)
+    most = geometry.most(sum(image.size for image in images) / len(images))
+    if settings.expected_particles is None:
+        count = Count.of_mixture(fit_mixture(evidence), "scores of the network").within(0, most)
+        expected = count.particles
+    else:
+        count = Count.given(settings.expected_particles)
+        check_number(count.particles, most, geometry, "--expected-particles")
+        expected = count.particles * sum(detector.inside(image.shape) for image in images) / len(images)
     evidence = weigh(evidence, expected)
-    threshold, _, point = operating_point(evidence, expected, settings)
-    reporter.note(f"about {expected:.0f} particles per micrograph; picks are above score {threshold:.2f}")
+    threshold, _, point = operating_point(evidence, expected, settings, reporter)
+    reporter.note(f"{count}; picks are above score {threshold:.2f}")
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "training": facts.get("training"),
         "junk_limits": limits,
-        "estimates": {"expected_particles": expected, "particles_in_sample": expected, "threshold": threshold},
+        "estimates": {**count.facts(), "particles_in_sample": expected, "threshold": threshold},
         **point,
     }
     save_network(folder / MODEL, network, about)

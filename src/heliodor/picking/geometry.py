@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from heliodor.errors import SettingsError
 from heliodor.picking.detect import Detector
@@ -56,6 +56,10 @@ class Geometry:
         """Finds particles of this size on a score map."""
         return Detector(self.exclusion_radius, self.label_radius)
 
+    def searching(self, margin: float) -> Detector:
+        """Return the detector that leaves out what is nearer to the border than `margin`, in angstrom."""
+        return replace(self.detector, margin=margin / self.pixel_size / self.factor)
+
     def most(self, pixels: float) -> float:
         """Return how many particles fit side by side (hexagonal packing) on so many downsampled pixels."""
         return _PACKING * pixels / (math.pi / 4 * self.span**2)
@@ -104,6 +108,13 @@ def derive_geometry(
     """
     if not diameter > 0 or not pixel_size > 0:
         raise SettingsError(f"--diameter and --angpix must be positive. Got {diameter:g} and {pixel_size:g} instead.")
+    for flag, value, least in (
+        ("factor", factor, 1),
+        ("label-radius", label_radius, 0),
+        ("exclusion-radius", exclusion_radius, 0),
+    ):
+        if value is not None and not least <= value < math.inf:
+            raise SettingsError(f"--{flag} must be {least} or more. Got {value:g} instead.")
     width = diameter / pixel_size
     if width < 4:
         raise SettingsError(

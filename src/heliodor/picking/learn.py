@@ -88,7 +88,7 @@ def learn(
     start = None if given is None else given[0]
     guess = first_guess(training, settings, geometry)
     chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
-    chosen, expected = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
+    chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
@@ -107,15 +107,16 @@ def learn(
         network if start is None else start,
         training,
         micrographs,
-        expected,
+        count.particles,
         settings.seed,
         geometry,
+        settings.margin,
         Inspector(geometry.span, limits),
         load,
         device,
         reporter,
     )
-    threshold, calibration, facts = operating_point(evidence, here, settings)
+    threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
     reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
     about = {
         "geometry": asdict(geometry),
@@ -124,7 +125,7 @@ def learn(
         "junk_limits": limits,
         "estimates": {
             "pi": chosen.pi,
-            "expected_particles": expected,
+            **count.facts(),
             "particles_in_sample": here,
             "threshold": threshold,
         },
@@ -178,7 +179,7 @@ def _training_settings(
     chosen = TrainingSettings(
         network=replace(kind, dropout=dropout if settings.dropout is None else settings.dropout),
         method=settings.method,
-        pi=settings.pi or prior(guess, *known(examples, geometry)),
+        pi=prior(guess, *known(examples, geometry)) if settings.pi is None else settings.pi,
         slack=settings.slack,
         label_radius=geometry.label_radius,
         autoencoder=settings.autoencoder,

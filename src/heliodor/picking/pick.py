@@ -22,6 +22,7 @@ from heliodor.picking import calibration, density
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
+from heliodor.picking.kept import Kept
 from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
 from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
@@ -144,7 +145,7 @@ def pick(
     network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
-    detector = replace(geometry.detector, margin=settings.margin / geometry.pixel_size / geometry.factor)
+    detector = geometry.searching(settings.margin)
     failed = _score_all(folder, network, detector, inspect, micrographs, load, device, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
@@ -265,16 +266,12 @@ def _score_all(
             continue
         junk, flags = inspect(result.micrograph)
         found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
-        if flags:  # before the picks, which say that this micrograph is done
-            write_text(_flags_path(folder, micrograph), "\n".join(flags) + "\n")
+        Kept(detector.free(result.scores.shape, junk), flags).write(folder, micrograph.name)
+        # Last, since they say that this micrograph is done.
         write_text(_star_path(folder, "candidates", micrograph), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")
     return failed
-
-
-def _flags_path(folder: Path, micrograph: MicrographFile) -> Path:
-    return folder / "candidates" / f"{micrograph.name}.flags"
 
 
 def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Picks) -> dict[str, list[str]]:
@@ -282,8 +279,7 @@ def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Pick
     picked = set(picks.micrographs())
     flags: dict[str, list[str]] = {}
     for micrograph in micrographs:
-        path = _flags_path(folder, micrograph)
-        reasons = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        reasons = list(Kept.read(folder, micrograph.name).flags)
         if micrograph.name not in picked:
             reasons.append("empty: no picks")
         if reasons:
@@ -309,7 +305,8 @@ def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut) -> P
     parts, picks = [], []
     for micrograph in micrographs:
         found = star.read(_star_path(folder, "candidates", micrograph))
-        candidates = Picks.on(micrograph.name, found.xy, found.scores, cut.probabilities(found.scores))
+        area = Kept.read(folder, micrograph.name).area
+        candidates = cut.rate(Picks.on(micrograph.name, found.xy, found.scores), area)
         parts.append(candidates)
         picks.append(candidates.select(cut.keeps(candidates)).without_probabilities())
         write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks[-1], with_names=False))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.picking.count import count_by_scores
+from heliodor.errors import SettingsError
+from heliodor.picking.count import Count, count_by_scores
+from heliodor.picking.geometry import NEAREST
 from heliodor.picking.pilots import FEWEST, count_by_pilots
 from heliodor.training.labels import expected_particles, prior
 
@@ -45,7 +47,7 @@ def settle_prior(
     geometry: Geometry,
     device: str,
     reporter: Reporter,
-) -> tuple[TrainingSettings, float]:
+) -> tuple[TrainingSettings, Count]:
     """Settle pi and the number of particles per micrograph: given, or estimated, by pilot runs where nothing better is.
 
     Parameters
@@ -59,13 +61,25 @@ def settle_prior(
         What training starts from.
     settings, geometry, device, reporter
         Of the run.
+
+    Raises
+    ------
+    SettingsError
+        So many particles as are given, by their number or by pi, do not fit, or they are fewer than the labels.
     """
-    facts = known(examples, geometry)
+    facts, most = known(examples, geometry), geometry.most(_pixels(examples))
     if settings.pi is not None:
-        return chosen, expected_particles(settings.pi, *facts)
+        expected = expected_particles(settings.pi, *facts)
+        check_number(expected, most, geometry, f"--pi {settings.pi:g}")
+        return chosen, Count.given(expected)
     if settings.expected_particles is not None:
-        return chosen, guess
-    most = geometry.most(_pixels(examples))
+        what = f"--expected-particles {guess:g}"
+        check_number(guess, most, geometry, what)
+        if guess < facts[0] / len(examples):
+            raise SettingsError(
+                f"{what}: labelled micrographs have {facts[0] / len(examples):.3g} labels each; give more"
+            )
+        return chosen, Count.given(guess)
     count = None
     # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
     if start is not None and "pretrained_on" in start[1]:
@@ -78,16 +92,32 @@ def settle_prior(
             examples, chosen, detector, radius, span, most, start=network, device=device, reporter=reporter
         )
     if count is None:
-        return chosen, guess
-    reporter.note(
-        f"about {count.particles:.0f} particles per micrograph ({count.low:.0f} to {count.high:.0f}), by {count.source}"
-    )
-    fewest = facts[0] / len(examples)
-    expected = float(np.clip(np.nan_to_num(count.particles, nan=guess), fewest, most))
+        return chosen, Count(guess, float(facts[0]) / len(examples), most, "what is typical").within(0, most)
+    if np.isnan(count.particles):
+        count = replace(count, particles=guess)
+    if np.isnan(count.high):
+        count = replace(count, low=count.particles, high=count.particles)
+    count = count.within(facts[0] / len(examples), most)
+    reporter.note(str(count))
     # Too small a pi costs far more than too large a one (dev/LOG.md): pi takes the upper end of the interval, which
     # is wide where little is known. The threshold takes the middle.
-    upper = float(np.clip(np.nan_to_num(count.high, nan=expected), expected, most))
-    return replace(chosen, pi=prior(upper, *facts)), expected
+    return replace(chosen, pi=prior(max(count.particles, count.high), *facts)), count
+
+
+def check_number(given: float, most: float, geometry: Geometry, what: str) -> None:
+    """Refuse more particles on a micrograph than fit, `most` side by side, and as near to one another as they may be.
+
+    Raises
+    ------
+    SettingsError
+        They do not.
+    """
+    fits = most / NEAREST**2
+    if given > fits:
+        raise SettingsError(
+            f"{what}: {given:.0f} particles on a micrograph, where no more than {fits:.0f} of {geometry.diameter:g} A "
+            "fit; give fewer, or the right --diameter"
+        )
 
 
 def _pixels(examples: Sequence[Example]) -> float:

@@ -46,6 +46,7 @@ def gather_sample(
     expected: float,
     seed: int,
     geometry: Geometry,
+    margin: float,
     inspect: Inspector,
     load: Loader,
     device: str,
@@ -53,11 +54,14 @@ def gather_sample(
 ) -> tuple[Evidence, float]:
     """Look at a sample of all micrographs and at decoys of them; return also the particles to expect on each of these.
 
+    What is nearer to the border than `margin`, in angstrom, is left out, so that the latter are fewer.
+
     People label crowded micrographs: the sample may hold fewer. Nearly as many of the best detections on the labelled
     ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
     on the labelled ones finds more on them: `judge` should be one that has not.
     """
-    scorer, detector = scorer_of_network(network, device), geometry.detector
+    scorer, detector = scorer_of_network(network, device), geometry.searching(margin)
+    expected *= float(np.mean([detector.inside(e.pixels.shape) for e in examples]))
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}

@@ -87,6 +87,10 @@ class PickSettings:
             raise SettingsError("--start names a network to start from, --no-pretrained wants none; give one of them")
         if self.threshold is not None and self.precision is not None:
             raise SettingsError("--threshold and --precision both say where to cut; give one of them")
+        if self.pi is not None and not 0 < self.pi < 1:
+            raise SettingsError(f"--pi is a fraction, between 0 and 1. Got {self.pi:g} instead.")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise SettingsError(f"--threshold must be a score. Got {self.threshold:g} instead.")
         if self.expected_particles is not None and not 0 < self.expected_particles < math.inf:
             raise SettingsError(f"--expected-particles must be above 0. Got {self.expected_particles:g} instead.")
         if self.precision is not None and not 0 < self.precision < 1:

@@ -12,6 +12,7 @@ from heliodor.picking.density import Average
 if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.settings import PickSettings
+    from heliodor.progress import Reporter
 
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
@@ -31,15 +32,15 @@ def choose_threshold(
     particles : float
         Expected on each micrograph.
     precision : float, optional
-        Keep as many as have this mean probability, instead.
+        Keep as many as have this mean probability, instead; where even the best have less, those of the best mean.
     """
     p = calibration(evidence.scores)
     true, ranks = np.cumsum(p), np.arange(1, len(p) + 1)
     if not len(p):
         return 0.0
     if precision is not None:
-        reached = np.flatnonzero(true / ranks >= precision)
-        kept = int(reached[-1]) + 1 if len(reached) else 0
+        means = true / ranks
+        kept = int(np.flatnonzero(means >= min(precision, means.max()))[-1]) + 1
     else:
         total = max(particles * evidence.micrographs, 1.0)
         kept = int(np.argmax(2 * true / (ranks + total))) + 1
@@ -52,7 +53,7 @@ def choose_threshold(
 
 
 def operating_point(
-    evidence: Evidence, particles: float, settings: PickSettings
+    evidence: Evidence, particles: float, settings: PickSettings, reporter: Reporter
 ) -> tuple[float, Calibration, dict[str, Any]]:
     """Calibrate the scores, settle the threshold (given, or chosen), and say what both rest on.
 
@@ -61,17 +62,28 @@ def operating_point(
     threshold : float
     calibration : Calibration
     about : dict
-        Facts for a model file: threshold, evidence, calibration, and what an average micrograph tells.
+        Facts for a model file: threshold and whether it was given, evidence, calibration, and what an average
+        micrograph tells.
     """
     calibration = calibrate(evidence)
     threshold = settings.threshold
     if threshold is None:
         threshold = choose_threshold(evidence, calibration, particles, settings.precision)
+    if settings.precision is not None:
+        kept = calibration(evidence.scores[evidence.scores > threshold])
+        if len(kept) and kept.mean() < settings.precision:
+            reporter.warn(
+                f"no threshold has a precision of {settings.precision:g} by the probabilities: of the surest "
+                f"{len(kept)} detections on {evidence.micrographs} micrographs, {kept.mean():.0%} are particles"
+            )
     facts = {
         "threshold": threshold,
+        "threshold_given": settings.threshold is not None,
         "evidence": about_evidence(evidence, calibration, particles),
     }
-    average = Average.of_sample(calibration(evidence.scores), evidence.micrographs, evidence.crowding)
+    average = Average.of_sample(
+        calibration(evidence.scores), evidence.micrographs, evidence.crowding, area=evidence.area
+    )
     return threshold, calibration, {**facts, **average.about(), **calibration.about()}
 
 

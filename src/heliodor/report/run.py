@@ -16,6 +16,7 @@ from heliodor.junk.inspect import Inspector
 from heliodor.names import MicrographFile, match_names
 from heliodor.picking.cut import Cut
 from heliodor.picking.geometry import Geometry
+from heliodor.picking.kept import Kept
 from heliodor.picking.load import Loader
 from heliodor.picks import Picks
 from heliodor.record import RUN
@@ -84,6 +85,16 @@ class Run:
         estimates = self.result["estimates"]
         return float(estimates.get("particles_in_sample", estimates["expected_particles"]))
 
+    @property
+    def expected_interval(self) -> tuple[float, float] | None:
+        """The interval of 80 % that the run gives with it; None where it was told the number, or does not say."""
+        estimates = self.result["estimates"]
+        low, high = estimates.get("expected_particles_80", (0.0, 0.0))
+        if low >= high:
+            return None
+        scale = self.expected / max(estimates["expected_particles"], 1e-9)
+        return low * scale, high * scale
+
     @cached_property
     def failed(self) -> dict[str, str]:
         """Name of a micrograph that was skipped -> why."""
@@ -113,7 +124,7 @@ class Run:
         if not folder.is_dir():
             return None
         found = star.read(folder / f"{name}.star")
-        return Picks.on(name, found.xy, found.scores, self.cut.probabilities(found.scores))
+        return self.cut.rate(Picks.on(name, found.xy, found.scores), Kept.read(self.folder, name).area)
 
     @property
     def inspect(self) -> Inspector:

@@ -45,6 +45,9 @@ def key_numbers(run: Run, tally: Tally, found: int) -> Element:
     counts, geometry = tally.counts[tally.picked], run.geometry
     wanted, seconds = run.record["settings"], run.result["seconds"]
     counted = "estimated" if wanted["expected_particles"] is None and wanted["pi"] is None else "as given"
+    if run.expected_interval is not None:
+        low, high = run.expected_interval
+        counted = f"estimated; {low:.0f} to {high:.0f}"
     chosen = "chosen by the run" if wanted["threshold"] is None else "as given"
     if (audited := run.result.get("audit")) is not None:
         chosen = f"by {audited['answers']} answers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -47,6 +48,9 @@ def load_particle(
     ModelError
         The file cannot be used, or an option does not fit its kind.
     """
+    for flag, value in (("mass", mass), ("map-pixel-size", voxel_size)):
+        if value is not None and not 0 < value < math.inf:
+            raise ModelError(f"{path}: --{flag} must be above 0. Got {value:g} instead.")
     path = Path(path)
     kind = Path(path.name.lower().removesuffix(".gz")).suffix
     wanted = max(pixel_size / 2, _FINEST)

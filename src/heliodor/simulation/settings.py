@@ -154,6 +154,8 @@ class SimulationSettings:
         if not -360 <= self.phase_shift[0] <= self.phase_shift[1] <= 360:
             low, high = self.phase_shift
             raise SettingsError(f"--phase-shift is in degrees, the lower first. Got {low:g} {high:g} instead.")
+        if not all(map(math.isfinite, self.preferred_view)):
+            raise SettingsError(f"--preferred-view is two angles in degrees. Got {self.preferred_view} instead.")
         if not 0 <= self.particles[0] <= self.particles[1]:
             low, high = self.particles
             raise SettingsError(f"--particles is a number, or a lowest and a highest. Got {low} {high} instead.")
