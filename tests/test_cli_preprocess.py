@@ -102,8 +102,11 @@ def test_another_file_of_the_same_name_is_refused_and_a_changed_one_is_done_agai
 
 
 def test_interrupted_overwriting_leaves_no_mixture(dataset, tmp_path, monkeypatch, capsys):
-    folder, _ = dataset
-    words = ["preprocess", str(folder), "-t", "1", "-o", str(tmp_path / "out")]
+    many = tmp_path / "many"
+    many.mkdir()
+    for k in range(9):  # more than are read ahead
+        shutil.copy(dataset[0] / "plain.mrc", many / f"m{k}.mrc")
+    words = ["preprocess", str(many), "-t", "1", "-o", str(tmp_path / "out")]
     assert main([*words, "-s", "4"]) == 0
     written = []
 
@@ -128,9 +131,38 @@ def test_what_a_crash_left_half_done_and_what_is_missing_is_done(dataset, tmp_pa
     assert main(words) == 0
     record, result = tmp_path / "out" / files.RECORD, tmp_path / "out" / "001.mrc"
     whole = result.read_bytes()
-    lines = [line for line in record.read_text().splitlines() if '"001"' not in line or '"whole": false' in line]
-    record.write_text("\n".join(lines) + '\n{"name": "pla')  # and a line was being written
+    lines = [line for line in record.read_text().splitlines() if '"001.mrc"' not in line or '"whole": false' in line]
+    record.write_text("\n".join(lines) + '\n{"results": ["pla')  # and a line was being written
     result.write_bytes(b"")
     assert main([*words, "--metadata"]) == 0
     assert result.read_bytes() == whole
     assert len(list((tmp_path / "out").glob("*.metadata.json"))) == 4
+
+
+def test_results_of_two_formats_are_each_known_by_their_own_settings(dataset, tmp_path, capsys):
+    words = ["preprocess", str(dataset[0] / "plain.mrc"), "-o", str(tmp_path / "out")]
+    assert main([*words, "-s", "4"]) == 0
+    assert main([*words, "-s", "2", "--format", "tiff"]) == 0
+    assert main([*words, "-s", "2"]) == 2
+    assert "plain.mrc: is of other settings (factor was 4, is 2.0)" in capsys.readouterr().err.replace("4.0,", "4,")
+    before = (tmp_path / "out" / "plain.mrc").stat().st_mtime_ns
+    assert main([*words, "-s", "4"]) == 0
+    assert (tmp_path / "out" / "plain.mrc").stat().st_mtime_ns == before
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_done_again(dataset, tmp_path, monkeypatch):
+    source, result = tmp_path / "plain.mrc", tmp_path / "out" / "plain.mrc"
+    shutil.copy(dataset[0] / "plain.mrc", source)
+    words = ["preprocess", str(source), "-s", "4", "-o", str(tmp_path / "out")]
+
+    def replaced(path, **options):
+        found = read_micrograph(path, **options)
+        shutil.copy(dataset[0] / "001.mrc", source)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read_micrograph", replaced)
+        assert main(words) == 0
+    first = result.read_bytes()
+    assert main(words) == 0
+    assert result.read_bytes() != first

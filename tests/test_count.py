@@ -17,7 +17,7 @@ from heliodor.networks.pretrained import load_pretrained
 from heliodor.picking.count import Count, count_by_scores
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
-from heliodor.picking.prior import settle_prior
+from heliodor.picking.prior import check_prior, settle_prior
 from heliodor.picking.settings import PickSettings
 from heliodor.progress import SILENT
 from heliodor.training.settings import TrainingSettings
@@ -99,12 +99,16 @@ def test_what_a_person_says_is_not_counted_again(labelled, geometry, start):
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
-    [({"expected_particles": 5e3}, "5000 particles on a micrograph, where no more than"), ({"pi": 0.9}, "--pi 0.9: "),
-     ({"expected_particles": 1.0}, "labels each; give more")],
-)  # fmt: skip
-def test_impossible_numbers_are_refused(labelled, geometry, start, number, told):
-    settings = PickSettings(diameter=120.0, **number)
-    guess = number.get("expected_particles", 50.0)
+    ("number", "labels", "told"),
+    [
+        ({"expected_particles": 5e3}, 100, "5000 particles on a micrograph, where no more than"),
+        ({"expected_particles": 1e6}, 0, "1000000 particles on a micrograph, where no more than"),
+        ({"pi": 0.99}, 100, "--pi 0.99: "),
+        ({"pi": 0.1}, 0, "without --labels give --expected-particles"),
+        ({"expected_particles": 49.0}, 100, "labelled micrographs have 50 labels each; give more"),
+    ],
+)
+def test_impossible_numbers_are_refused(geometry, number, labels, told):
     with pytest.raises(SettingsError, match=re.escape(told)):
-        settle_prior(labelled, TrainingSettings(pi=0.1), guess, start, settings, geometry, "cpu", SILENT)
+        check_prior(PickSettings(diameter=120.0, **number), geometry, labels, 2, 2 * 300 * 310)
+    check_prior(PickSettings(diameter=120.0, expected_particles=171.0), geometry, 100, 2, 2 * 300 * 310)

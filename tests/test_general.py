@@ -77,10 +77,12 @@ def test_what_cannot_be_done_without_labels_says_so(micrographs, tmp_path, capsy
     assert "give --labels" in capsys.readouterr().err
     assert main([*words, "--no-pretrained", "--overwrite"]) == 2
     assert "give --labels" in capsys.readouterr().err
-    assert main([*words, "--pi", "0.1", "--overwrite"]) == 2
+    refused = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "none")]
+    assert main([*refused, "--pi", "0.1"]) == 2
     assert "without --labels give --expected-particles" in capsys.readouterr().err
-    assert main([*words, "--expected-particles", "1e6", "--overwrite"]) == 2
+    assert main([*refused, "--expected-particles", "1e6"]) == 2
     assert "1000000 particles on a micrograph, where no more than" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_another_network_to_start_from(micrographs, tmp_path, capsys):

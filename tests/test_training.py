@@ -245,7 +245,7 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, change):
 
 
 def test_of_several_devices_training_takes_the_first():
-    assert Trainer(disc_examples(1), TrainingSettings(**SMALL), "-1,-2").device == torch.device("cpu")
+    assert Trainer(disc_examples(1), TrainingSettings(**SMALL), "cpu,meta").device == torch.device("cpu")
 
 
 def test_the_count_is_found_from_few_labels():

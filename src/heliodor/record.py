@@ -14,7 +14,7 @@ from heliodor.errors import SettingsError
 from heliodor.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
 RUN = "run.json"
 """The record of `heliodor pick`."""
@@ -68,38 +68,6 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     if overwrite:
         clear()
         path.unlink()
-
-
-def check_files(path: Path, files: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse to go on with a run whose micrographs are not those that it had: another file has the name of one.
-
-    A file that was moved or copied with its time is the same. Files that are new, or gone, do not matter.
-
-    Parameters
-    ----------
-    path : path
-        Of the record, if there is one, with such a list under "micrographs".
-    files : sequence of mapping
-        With "name", "path", and the values of `stamp`.
-
-    Raises
-    ------
-    SettingsError
-        A file differs.
-    """
-    if not path.is_file():
-        return
-    before = {file["name"]: file for file in json.loads(path.read_text(encoding="utf-8"))["micrographs"]}
-    for file in files:
-        old = before.get(file["name"])
-        if old is None or old["bytes"] is None or file["bytes"] is None:
-            continue
-        if any(old.get(key, file[key]) != file[key] for key in ("bytes", "modified")):
-            what = "the file has changed since" if old["path"] == file["path"] else f"of this name, {old['path']}"
-            raise SettingsError(
-                f"{file['path']}: {path.parent} holds picks of another file: {what}; choose another folder with -o, or "
-                "start afresh with --overwrite"
-            )
 
 
 def stamp(path: Path) -> dict[str, int | None]:

@@ -45,8 +45,6 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }
 
-# Go on where they were interrupted.
-RESUMED = ("pick", "preprocess", "denoise", "train", "segment", "extract", "simulate")
 ALIASES = {"normalize": "preprocess", "precision_recall_curve": "evaluate"}  # Topaz's names
 
 
@@ -123,20 +121,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(f"heliodor.cli.{name}", f"heliodor {words[0]}", words[1:])
 
 
-def _how_to_go_on(module_name: str, words: Sequence[str]) -> str:
-    if module_name not in {f"heliodor.cli.{command}" for command in RESUMED}:  # Topaz's start afresh
-        return ""
-    return ", run the same command" + " without --overwrite" * ("--overwrite" in words) + " to go on"
-
-
 def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
-    """Run the command of a module that has `add_arguments` and `run`; return its exit code, as `main` does."""
-    name = program.split()[0]
+    """Run the command of a module that has `add_arguments` and `run`; return its exit code, as `main` does.
+
+    Where it also has `goes_on`, that says whether a second call would go on with what a first one left.
+    """
+    name, hint = program.split()[0], ""
     try:
         module = importlib.import_module(module_name)
         parser = Parser(prog=program, description=module.__doc__)
         module.add_arguments(parser)
         options = parser.parse_intermixed_args(words)
+        if hasattr(module, "goes_on") and module.goes_on(options):
+            without = " without --overwrite" if getattr(options, "overwrite", False) else ""
+            hint = f", run the same command{without} to go on"
         code: int = module.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk behind it shows here
@@ -146,7 +144,7 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
         sys.stderr.write(f"{name}: error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: interrupted; what was finished is kept{_how_to_go_on(module_name, words)}\n")
+        sys.stderr.write(f"{name}: interrupted; what was finished is kept{hint}\n")
         return 130
     except BrokenPipeError:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -75,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--seed", type=int, default=0, help="same seed, same result")
 
 
+def goes_on(options: argparse.Namespace) -> bool:
+    """Say whether what an interrupted call left is gone on with: images in a folder, by networks that are there."""
+    return options.output is not None and not options.stack and not _trains(options)
+
+
 def run(options: argparse.Namespace) -> int:
     """Train if asked to, and denoise; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
@@ -92,7 +97,7 @@ def run_with(options: argparse.Namespace, reporter: Reporter) -> int:
     set_threads(options.num_threads)
     device = device_of(options.device)
     _give_back_images(options)
-    trains = any(given is not None for given in (options.dir_a, options.dir_b, options.movies, options.hdf))
+    trains = _trains(options)
     if not trains and not options.micrographs:
         raise SettingsError(
             "give micrographs to denoise, or images to train on: --dir-a and --dir-b, --movies or --hdf"
@@ -102,6 +107,10 @@ def run_with(options: argparse.Namespace, reporter: Reporter) -> int:
     else:
         networks = [load_denoiser(name).to(device) for name in options.model if name != "none"]
     return _denoise(options, networks, reporter) if options.micrographs else 0
+
+
+def _trains(options: argparse.Namespace) -> bool:
+    return any(given is not None for given in (options.dir_a, options.dir_b, options.movies, options.hdf))
 
 
 def _give_back_images(options: argparse.Namespace) -> None:

@@ -52,10 +52,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
     add_junk_arguments(parser)
     parser.add_argument(
-        "--margin", type=float, default=0.0, metavar="PIXELS", help="no picks so near to the border of the inputs"
+        "--margin",
+        type=float,
+        default=None,
+        metavar="PIXELS",
+        help="no picks so near to the border of the inputs; default: as the run of `pick` that made the model, or 0",
     )
     add_scoring_arguments(parser)
     parser.add_argument("--num-workers", type=int, default=1, help="threads that read ahead, -1: one per processor")
+
+
+def goes_on(options: argparse.Namespace) -> bool:
+    """Say whether what an interrupted call left is gone on with: where there is a place for a journal."""
+    return options.output is not None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,11 +81,11 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
-    cut, inspect = _cut(options, about), inspector_of_options(options, about)
-    detector = _detector(options, about, cut)
     load = Loader.of_model(
         about, raw=options.raw, any_pixel_size=options.any_pixel_size, header_pixel_size=options.angpix
     )
+    cut, inspect = _cut(options, about), inspector_of_options(options, about)
+    detector = _detector(options, about, cut)
     reporter = console_reporter()
     failed = 0
     deciding = [asdict(detector), asdict(load), inspect and asdict(inspect), cut and asdict(cut)]
@@ -156,15 +165,17 @@ def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | Non
     from heliodor.picking.detect import LOWEST_SCORE, Detector
 
     geometry = about.get("geometry", about)
-    radius = geometry.get("exclusion_radius") if options.radius is None else options.radius
+    factor = geometry["factor"] if options.raw else 1.0  # pixels of the inputs for each of the scores
+    radius = geometry.get("exclusion_radius") if options.radius is None else options.radius / factor
     if radius is None:
         what = "score maps do" if options.model == "none" else f"{options.model} does"
         raise SettingsError(f"{what} not say how far particles are apart; give -r, in pixels of the inputs")
+    margin = 0.0 if options.margin is None else options.margin / factor
+    if options.margin is None and "margin" in about:
+        margin = about["margin"] / geometry["pixel_size"] / geometry["factor"]
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
     threshold = threshold if cut is None else LOWEST_SCORE
-    return Detector(
-        radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, options.margin
-    )
+    return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, margin)
 
 
 def _write(picks: Picks, options: argparse.Namespace) -> None:

@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def goes_on(_options: argparse.Namespace) -> bool:
+    """Say whether what an interrupted call left is gone on with."""
+    return True
+
+
 def run(options: argparse.Namespace) -> int:
     """Score; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter

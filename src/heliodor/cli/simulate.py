@@ -103,6 +103,11 @@ def _range(
     group.add_argument(flag, type=kind, nargs="+", default=default, metavar=("LOW", "HIGH"), help=text)
 
 
+def goes_on(_options: argparse.Namespace) -> bool:
+    """Say whether what an interrupted call left is gone on with."""
+    return True
+
+
 def run(options: argparse.Namespace) -> int:
     """Simulate; return 0."""
     import dataclasses

@@ -60,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
 
 
+def goes_on(_options: argparse.Namespace) -> bool:
+    """Say whether what an interrupted call left is gone on with."""
+    return True
+
+
 def run(options: argparse.Namespace) -> int:
     """Train, and say which model is the last."""
     from heliodor.cli.console import console_reporter

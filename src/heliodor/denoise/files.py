@@ -10,7 +10,7 @@ import numpy as np
 
 from heliodor.denoise.apply import denoise
 from heliodor.denoise.filters import cut_pixels, deconvolve, gaussian, inverse_gaussian, lowpass
-from heliodor.done import Done
+from heliodor.done import Done, Line
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import atomic_path, make_directory
 from heliodor.micrographs import Micrograph, check_there, check_writable, read_micrograph, write_micrograph
@@ -111,17 +111,19 @@ def denoise_files(
     done = None
     if folder is not None:
         deciding = {**asdict(settings), "lists": {"networks": [weights_digest(network) for network in networks]}}
-        done = Done(Path(folder) / RECORD, deciding)
-        micrographs = done.missing(micrographs, lambda file: [outputs[file.path]], overwrite, reporter)
-    read = stream(micrographs, lambda file: read_micrograph(file.path, name=file.name), 1)
+        done = Done(Path(folder) / RECORD, deciding, lambda file: [outputs[file.path]])
+        micrographs = done.missing(micrographs, overwrite=overwrite, reporter=reporter)
+
+    def load(file: MicrographFile) -> tuple[Micrograph, Line | None]:
+        line = done.begin(file) if done is not None else None
+        return read_micrograph(file.path, name=file.name), line
+
     failed: dict[str, str] = {}
-    for file, found in usable(read, len(micrographs), "denoising", reporter, failed):
+    for file, (found, line) in usable(stream(micrographs, load, 1), len(micrographs), "denoising", reporter, failed):
         pixels = settings(found.pixels, networks)
-        if done is not None:
-            done.add(file, whole=False)
         write_micrograph(outputs[file.path], Micrograph(pixels, found.pixel_size, found.name))
-        if done is not None:
-            done.add(file, whole=True)
+        if done is not None and line is not None:
+            done.finish(line)
     return failed
 
 

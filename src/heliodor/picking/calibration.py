@@ -92,8 +92,8 @@ def _edges(count: int) -> NDArray[np.int_]:
 def _rising(scores: NDArray[np.float64], edges: NDArray[np.int_], share: NDArray[np.float64]) -> Calibration:
     """Make shares of true detections, best bin first, a curve that rises with the score.
 
-    Pool-adjacent-violators (Barlow et al. 1972). Bins with n detections that are pooled claim nothing closer to 0 or 1
-    than 1 / (n + 2).
+    Pool-adjacent-violators (Barlow et al. 1972). Bins with n detections that are pooled claim nothing closer to 1 than
+    1 / (n + 2), and none anything closer to 0 than the largest of these may.
     """
     from scipy.optimize import isotonic_regression
 

@@ -55,12 +55,16 @@ class Count:
     def of_mixture(cls, mixture: Mixture, source: str) -> Count:
         """Give a fitted number its interval."""
         off = math.exp(_EIGHTY * max(mixture.error, _OFF))
-        return cls(mixture.particles, mixture.particles / off, mixture.particles * off, source)
+        return cls(mixture.particles, mixture.particles / off, max(mixture.particles, 1.0) * off, source)
 
     @classmethod
     def given(cls, particles: float) -> Count:
         """Take a number that somebody knows."""
         return cls(particles, particles, particles, "the user")
+
+    def scaled(self, factor: float) -> Count:
+        """Return the number on so many times the area."""
+        return Count(self.particles * factor, self.low * factor, self.high * factor, self.source)
 
     def within(self, fewest: float, most: float) -> Count:
         """Bound the number and its interval by what can be."""

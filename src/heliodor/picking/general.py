@@ -16,7 +16,6 @@ from heliodor.picking.count import Count
 from heliodor.picking.evidence import gather, weigh
 from heliodor.picking.learn import MODEL
 from heliodor.picking.mixture import fit_mixture
-from heliodor.picking.prior import check_number
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -70,8 +69,6 @@ def general(
             f"without --labels only a pretrained network can pick, and {kind.model} with {kind.units} units is "
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
-    if settings.pi is not None:
-        raise SettingsError("--pi is what a network is trained with; without --labels give --expected-particles")
     network, facts = start
     scorer = scorer_of_network(network, device)
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
@@ -92,19 +89,19 @@ def general(
         detections = [detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
     evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, each=DECOYS, reporter=reporter)
     most = geometry.most(sum(image.size for image in images) / len(images))
+    inside = sum(detector.inside(image.shape) for image in images) / len(images)
     if settings.expected_particles is None:
-        count = Count.of_mixture(fit_mixture(evidence), "scores of the network").within(0, most)
-        expected = count.particles
+        count = Count.of_mixture(fit_mixture(evidence), "scores of the network").scaled(1 / inside).within(0, most)
     else:
         count = Count.given(settings.expected_particles)
-        check_number(count.particles, most, geometry, "--expected-particles")
-        expected = count.particles * sum(detector.inside(image.shape) for image in images) / len(images)
+    expected = count.particles * inside
     evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings, reporter)
     reporter.note(f"{count}; picks are above score {threshold:.2f}")
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
+        "margin": settings.margin,
         "training": facts.get("training"),
         "junk_limits": limits,
         "estimates": {**count.facts(), "particles_in_sample": expected, "threshold": threshold},

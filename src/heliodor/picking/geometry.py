@@ -64,6 +64,10 @@ class Geometry:
         """Return how many particles fit side by side (hexagonal packing) on so many downsampled pixels."""
         return _PACKING * pixels / (math.pi / 4 * self.span**2)
 
+    def detections(self, pixels: float) -> float:
+        """Return how many detections there can be on so many downsampled pixels, however particles overlap."""
+        return _PACKING * pixels / (math.pi / 4 * self.exclusion_radius**2)
+
     def typical(self, pixels: float) -> float:
         """Guess the number of particles before anything has been scored: a quarter of what would fit."""
         return _TYPICAL * self.most(pixels)

@@ -6,10 +6,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from heliodor.errors import SettingsError
 from heliodor.files import write_text
+from heliodor.record import stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from heliodor.names import MicrographFile
 
 
 @dataclass(frozen=True)
@@ -22,19 +26,26 @@ class Kept:
         Downsampled pixels on which candidates can be: within the margin, not on junk; 0: not known.
     flags : tuple of str
         What is wrong with it as a whole.
+    source : str
+        The file that was read.
+    bytes, modified : int or None
+        See `heliodor.record.stamp`.
     """
 
     area: float = 0.0
     flags: tuple[str, ...] = ()
+    source: str = ""
+    bytes: int | None = None
+    modified: int | None = None
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Kept:
-        """Read what a run in `folder` keeps; runs of earlier versions keep nothing."""
+        """Read what a run in `folder` keeps; nothing is there of candidates that earlier versions left."""
         path = _path(folder, name)
         if not path.is_file():
             return cls()
         found = json.loads(path.read_text(encoding="utf-8"))
-        return cls(found["area"], tuple(found["flags"]))
+        return cls(**{**found, "flags": tuple(found["flags"])})
 
     def write(self, folder: Path, name: str) -> None:
         """Keep it.
@@ -45,6 +56,24 @@ class Kept:
             See `heliodor.files.write_text`.
         """
         write_text(_path(folder, name), json.dumps(asdict(self)) + "\n")
+
+    def check_source(self, folder: Path, file: MicrographFile) -> None:
+        """Refuse a file that is not the one that was read; one that was moved, or copied with its time, is.
+
+        Raises
+        ------
+        SettingsError
+            It has changed, or is another one of this name.
+        """
+        now = stamp(file.path)
+        if not self.source or now["bytes"] is None or now == {"bytes": self.bytes, "modified": self.modified}:
+            return
+        same = self.source == str(file.path.resolve())
+        what = "the file has changed since" if same else f"of this name, {self.source}"
+        raise SettingsError(
+            f"{file.path}: {folder} holds picks of another file ({what}); choose another folder with -o, or start "
+            "afresh with --overwrite"
+        )
 
 
 def _path(folder: Path, name: str) -> Path:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliodor.files import write_text
 from heliodor.holdout import hold_out
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
+from heliodor.picking.count import Count
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.sample import gather_sample
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from heliodor.picking.settings import PickSettings
     from heliodor.progress import Reporter
 
-MODEL, CHECKPOINT, TABLE = "model.safetensors", "checkpoint.pt", "training.tsv"
+MODEL, CHECKPOINT, PRIOR, TABLE = "model.safetensors", "checkpoint.pt", "prior.json", "training.tsv"
 
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
@@ -60,7 +63,7 @@ def learn(
     Parameters
     ----------
     folder : path
-        Of the results: MODEL, TABLE and, while training goes on, CHECKPOINT.
+        Of the results: MODEL, TABLE and, while training goes on, PRIOR and CHECKPOINT.
     micrographs : sequence of MicrographFile
         All of the run.
     labels, negatives : Picks
@@ -88,7 +91,12 @@ def learn(
     start = None if given is None else given[0]
     guess = first_guess(training, settings, geometry)
     chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
-    chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
+    if (folder / PRIOR).is_file():  # of an interrupted call: what training goes on with must not change by a digit
+        kept = json.loads((folder / PRIOR).read_text(encoding="utf-8"))
+        chosen, count = replace(chosen, pi=kept["pi"]), Count(**kept["count"])
+    else:
+        chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
+        write_text(folder / PRIOR, json.dumps({"pi": chosen.pi, "count": asdict(count)}) + "\n")
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
@@ -121,6 +129,7 @@ def learn(
     about = {
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
+        "margin": settings.margin,
         "training": asdict(chosen),
         "junk_limits": limits,
         "estimates": {
@@ -132,7 +141,8 @@ def learn(
         **facts,
     }
     save_network(folder / MODEL, network, about)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for name in (CHECKPOINT, PRIOR):
+        (folder / name).unlink(missing_ok=True)
     return network, about
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -23,20 +24,21 @@ from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, derive_geometry
 from heliodor.picking.kept import Kept
-from heliodor.picking.learn import CHECKPOINT, MODEL, TABLE, learn
+from heliodor.picking.learn import CHECKPOINT, MODEL, PRIOR, TABLE, learn
 from heliodor.picking.load import Loader
+from heliodor.picking.prior import check_prior
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import RUN, check_files, claim, stamp, surroundings, write_record
+from heliodor.record import RUN, claim, stamp, surroundings, write_record
 from heliodor.report.write import REPORT, write_report
 from heliodor.training.check import check_labels, resolve_labels
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from heliodor.networks import Classifier, NetworkSettings
     from heliodor.picking.answers import Answers
@@ -127,11 +129,16 @@ def pick(
     if len(labels):
         check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
     geometry = _geometry(settings, kind, _pixel_size(labeled[0].path, settings))
+    pixels = sum(math.prod(read_header(m.path)[0]) for m in labeled) / geometry.factor**2
+    check_prior(settings, geometry, len(labels), len(labeled), round(pixels))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
     claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    files = [{"path": str(m.path), "name": m.name, **stamp(m.path), "defocus": m.defocus} for m in micrographs]
-    check_files(folder / RUN, files)
+    stamps = {m.name: stamp(m.path) for m in micrographs}
+    files = [{"path": str(m.path), "name": m.name, **stamps[m.name], "defocus": m.defocus} for m in micrographs]
+    for micrograph in micrographs:
+        if _star_path(folder, "candidates", micrograph).is_file():
+            Kept.read(folder, micrograph.name).check_source(folder, micrograph)
     machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
     record = {**surroundings(), **deciding, **machine, "micrographs": files}
     if answers is None:  # or else the finished run stays as it is until the answers have been understood
@@ -146,7 +153,7 @@ def pick(
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
     detector = geometry.searching(settings.margin)
-    failed = _score_all(folder, network, detector, inspect, micrographs, load, device, workers, reporter)
+    failed = _score_all(folder, network, detector, inspect, micrographs, stamps, load, device, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
     if answers is not None:
@@ -227,6 +234,7 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
 def _clear(folder: Path) -> None:
     files = (
         CHECKPOINT,
+        PRIOR,
         MODEL,
         TABLE,
         REPORT,
@@ -245,12 +253,16 @@ def _score_all(
     detector: Detector,
     inspect: Inspector,
     micrographs: Sequence[MicrographFile],
+    stamps: Mapping[str, Mapping[str, int | None]],
     load: Loader,
     device: str,
     workers: int,
     reporter: Reporter,
 ) -> dict[str, str]:
-    """Find the candidates of micrographs that have none yet; return the micrographs that could not be read, and why."""
+    """Find the candidates of micrographs that have none yet; return the micrographs that could not be read, and why.
+
+    `stamps` are what told each file from others before it was read, see `heliodor.record.stamp`.
+    """
     from heliodor.networks.scorers import scorers_of_network
 
     todo = [m for m in micrographs if not _star_path(folder, "candidates", m).is_file()]
@@ -266,7 +278,8 @@ def _score_all(
             continue
         junk, flags = inspect(result.micrograph)
         found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
-        Kept(detector.free(result.scores.shape, junk), flags).write(folder, micrograph.name)
+        area, source = detector.free(result.scores.shape, junk), str(micrograph.path.resolve())
+        Kept(area, flags, source, **stamps[micrograph.name]).write(folder, micrograph.name)
         # Last, since they say that this micrograph is done.
         write_text(_star_path(folder, "candidates", micrograph), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):

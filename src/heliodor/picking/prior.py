@@ -9,7 +9,6 @@ import numpy as np
 
 from heliodor.errors import SettingsError
 from heliodor.picking.count import Count, count_by_scores
-from heliodor.picking.geometry import NEAREST
 from heliodor.picking.pilots import FEWEST, count_by_pilots
 from heliodor.training.labels import expected_particles, prior
 
@@ -61,24 +60,12 @@ def settle_prior(
         What training starts from.
     settings, geometry, device, reporter
         Of the run.
-
-    Raises
-    ------
-    SettingsError
-        So many particles as are given, by their number or by pi, do not fit, or they are fewer than the labels.
     """
     facts, most = known(examples, geometry), geometry.most(_pixels(examples))
     if settings.pi is not None:
         expected = expected_particles(settings.pi, *facts)
-        check_number(expected, most, geometry, f"--pi {settings.pi:g}")
         return chosen, Count.given(expected)
     if settings.expected_particles is not None:
-        what = f"--expected-particles {guess:g}"
-        check_number(guess, most, geometry, what)
-        if guess < facts[0] / len(examples):
-            raise SettingsError(
-                f"{what}: labelled micrographs have {facts[0] / len(examples):.3g} labels each; give more"
-            )
         return chosen, Count.given(guess)
     count = None
     # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
@@ -104,20 +91,37 @@ def settle_prior(
     return replace(chosen, pi=prior(max(count.particles, count.high), *facts)), count
 
 
-def check_number(given: float, most: float, geometry: Geometry, what: str) -> None:
-    """Refuse more particles on a micrograph than fit, `most` side by side, and as near to one another as they may be.
+def check_prior(settings: PickSettings, geometry: Geometry, labels: int, micrographs: int, pixels: int) -> None:
+    """Refuse a number of particles that cannot be, before anything is done.
+
+    Parameters
+    ----------
+    settings : PickSettings
+    geometry : Geometry
+    labels, micrographs, pixels : int
+        Labels on so many micrographs, of so many downsampled pixels in all; no labels: one of those to pick.
 
     Raises
     ------
     SettingsError
-        They do not.
+        More than there can be detections, or fewer than labels; or pi, where nothing is trained.
     """
-    fits = most / NEAREST**2
-    if given > fits:
+    number, what = settings.expected_particles, f"--expected-particles {settings.expected_particles}"
+    if settings.pi is not None:
+        if not labels:
+            raise SettingsError("--pi is what a network is trained with; without --labels give --expected-particles")
+        number = expected_particles(settings.pi, labels, micrographs, pixels, geometry.label_radius)
+        what = f"--pi {settings.pi:g}"
+    if number is None:
+        return
+    most = geometry.detections(pixels / micrographs)
+    if number > most:
         raise SettingsError(
-            f"{what}: {given:.0f} particles on a micrograph, where no more than {fits:.0f} of {geometry.diameter:g} A "
-            "fit; give fewer, or the right --diameter"
+            f"{what}: {number:.0f} particles on a micrograph, where no more than {most:.0f} of {geometry.diameter:g} A "
+            "can be found; give fewer, or the right --diameter"
         )
+    if settings.pi is None and number < labels / micrographs:
+        raise SettingsError(f"{what}: labelled micrographs have {labels / micrographs:.3g} labels each; give more")
 
 
 def _pixels(examples: Sequence[Example]) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from heliodor.picking.settings import PickSettings
     from heliodor.progress import Reporter
 
+_ROUNDED = 1e-9  # of a mean: detections of one probability are kept together
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
 
@@ -40,7 +41,7 @@ def choose_threshold(
         return 0.0
     if precision is not None:
         means = true / ranks
-        kept = int(np.flatnonzero(means >= min(precision, means.max()))[-1]) + 1
+        kept = int(np.flatnonzero(means >= min(precision, means.max()) - _ROUNDED)[-1]) + 1
     else:
         total = max(particles * evidence.micrographs, 1.0)
         kept = int(np.argmax(2 * true / (ranks + total))) + 1

@@ -100,24 +100,24 @@ def preprocess_files(
             raise SettingsError(
                 f"{micrograph.path}: would be replaced by its own result; choose another folder with -o"
             )
-    done = Done(folder / RECORD, asdict(settings))
     endings = [*formats, *(["metadata.json"] if metadata else [])]
-    todo = done.missing(micrographs, lambda m: [folder / f"{m.name}.{end}" for end in endings], overwrite, reporter)
+    done = Done(folder / RECORD, asdict(settings), lambda m: [folder / f"{m.name}.{end}" for end in endings])
+    todo = done.missing(micrographs, overwrite=overwrite, reporter=reporter)
     joint = (
         _joint(micrographs, settings, workers, reporter) if todo and settings.normalization == "gmm-dataset" else None
     )
 
     def work(micrograph: MicrographFile) -> None:
+        line = done.begin(micrograph)
         full = read_micrograph(micrograph.path, pixel_size=settings.pixel_size, name=micrograph.name)
         small, statistics = preprocess(
             full, factor=settings.factor, normalization=settings.normalization, joint=joint, **_fit(settings)
         )
-        done.add(micrograph, whole=False)
         if metadata:
             write_text(folder / f"{micrograph.name}.metadata.json", json.dumps(statistics) + "\n")
         for kind in formats:
             write_micrograph(folder / f"{micrograph.name}.{kind}", small)
-        done.add(micrograph, whole=True)
+        done.finish(line)
 
     failed: dict[str, str] = {}
     results = stream(todo, work, workers)

@@ -82,7 +82,7 @@ def _read(
             f"'{min(lost or set(labels.micrographs()))}': they are left out"
         )
     names = {file.name for file in labeled}
-    files = _some(files, names)
+    files = _some(files, names) if check else files
     loaded = stream(files, lambda file: read_micrograph(file.path, name=file.name), workers_of(options.num_workers))
     own: dict[str, str] = {}
     read_in = list(usable(loaded, len(files), "reading", LOG, own))
