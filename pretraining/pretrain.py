@@ -176,7 +176,8 @@ def train(sources: list[str], options: argparse.Namespace, cache: Path, reporter
     )
     trainer, rows = Trainer(examples, settings, options.device), []
     if checkpoint.is_file():
-        trainer.load(checkpoint)
+        if different := trainer.load(checkpoint):
+            reporter.warn(f"{checkpoint}: is of another training ({'; '.join(different)}); this one starts afresh")
         rows = json.loads(checkpoint.with_suffix(".json").read_text())[: trainer.epoch]
     while not trainer.finished:
         row = trainer.run_epoch(reporter)
