@@ -10,6 +10,7 @@ what is there is not done again. The protocol is in README.md beside this file.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def pretrain(group: tuple[str, ...], options: argparse.Namespace) -> Path:
     network = folder / f"conv31_u32-without-{'-'.join(group)}.safetensors"
     if not network.is_file():
         command = [sys.executable, str(PRETRAIN), "--models", str(options.models), "--out", str(folder), *PRETRAINING]
-        subprocess.run([*command, "--workers", str(options.jobs), "--leave-out", *group], check=True)
+        variables = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+        subprocess.run([*command, "--leave-out", *group], check=True, env=variables)
     return network
 
 
@@ -115,7 +117,10 @@ def main() -> None:
     options = parse_arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     try:
-        starts = {name: pretrain(group, options) for group in GROUPS for name in group if name in options.sets}
+        groups = [group for group in GROUPS if set(group) & set(options.sets)]
+        with ThreadPoolExecutor(options.jobs) as pool:
+            networks = list(pool.map(lambda group: pretrain(group, options), groups))
+        starts = {name: network for group, network in zip(groups, networks, strict=True) for name in group}
         sets = {
             name: simulate(name, conditions(name), options.models, options.out / "sets", options.heliodor)
             for name in options.sets

@@ -168,6 +168,13 @@ def run_general(program: str, job: Job) -> Outcome:
     return _run_pick(program, job, job.from_start)
 
 
+def run_heliodor_masking(program: str, job: Job, *, mask: bool) -> Path:
+    """Pick with what labels there are, with the mask of junk or without; return the picks."""
+    words = [*job.from_start, "--junk-mask" if mask else "--no-junk-mask", "--overwrite"]
+    outcome = _run_labelled(program, job, words) if job.split.rows else _run_pick(program, job, words)
+    return job.folder / "picked" / "picks.txt" if outcome.picks is None else outcome.picks
+
+
 def _run_labelled(program: str, job: Job, words: list[str]) -> Outcome:
     write_labels(job.folder / "labels.txt", job.labels, job.split.rows)
     return _run_pick(program, job, ["--labels", "labels.txt", *words])

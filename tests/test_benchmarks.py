@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import ttest_rel
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
@@ -13,11 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "pretraining"))
 
 import accuracy_tables
 import ceiling
+import junk
 import left_out
 import pretrain
 import pu
 import pu_tables
-from datasets import SIMULATED, make_rod
+from datasets import SIMULATED, DataSet, make_rod
 from heliodor.training.tiles import Example
 from prepared import NOBODY, Prepared
 from rows import Rows, spread
@@ -78,6 +80,23 @@ def test_sets_are_made_from_seeds_of_their_own(tmp_path):
     seeds = [chosen.seed for chosen in SIMULATED.values()]
     assert len(set(seeds)) == len(seeds) == 15
     assert make_rod(tmp_path / "one.mrc").read_bytes()[1024:] == make_rod(tmp_path / "two.mrc").read_bytes()[1024:]
+
+
+def test_false_picks_are_counted_by_what_they_lie_on(tmp_path):
+    kinds = np.zeros((64, 64), np.uint8)
+    kinds[:, 40:] = junk.KINDS.index("gold")
+    (tmp_path / "junk").mkdir()
+    Image.fromarray(kinds).save(tmp_path / "junk" / "m.png")
+    (tmp_path / "micrographs").mkdir()
+    files = {name: tmp_path / "micrographs" / f"{name}.mrc" for name in ("m", "clean")}
+    labels = Labels(["m", "m"], np.array([[10.0, 10.0], [50.0, 50.0]]))
+    data = DataSet("s", tmp_path, files, labels, SIMULATED["t20s-clear-junk"].particle, 1)
+    found = np.array([[11.0, 10.0], [51.0, 50.0], [45.0, 20.0], [20.0, 40.0], [5.0, 5.0]])
+    row = junk.counted(Labels(["m"] * 4 + ["clean"], found), data, ["m", "clean"])
+    assert row == {"true": 2, "particles": 2, "micrographs": 2, "false": {"gold": 1, "none": 2}}
+    rows = [{"set": "s", "labels": 0, "mask": mask, "draw": 0, **row} for mask in (True, False)]
+    rows[0] = {**rows[0], "false": {"none": 2}}
+    assert "| s | 0 | 1.000 to 1.000 | 0 to 0 | 1 to 0 |" in junk.report(rows)
 
 
 def test_each_protein_of_the_pretraining_is_left_out_of_one_network():
