@@ -155,7 +155,7 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser], reporter: Re
         options.output,
         format=options.format,
         suffix=options.suffix,
-        overwrite=options.overwrite,
+        overwrite=options.overwrite or _trains(options),  # results of networks that are new
         reporter=reporter,
     )
     where = options.output or "beside their inputs"
