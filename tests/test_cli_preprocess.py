@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -166,3 +167,14 @@ def test_a_file_that_is_replaced_while_it_is_read_is_done_again(dataset, tmp_pat
     first = result.read_bytes()
     assert main(words) == 0
     assert result.read_bytes() != first
+
+
+def test_what_the_mixture_of_a_data_set_cannot_scale_is_skipped_by_name(dataset, tmp_path, capsys):
+    centred = np.random.default_rng(0).normal(-0.5, 1, (128, 128)).astype(np.float32)
+    write_micrograph(tmp_path / "centred.mrc", Micrograph(centred, 2.0, "centred"))
+    words = ["--normalization", "gmm-dataset", "-s", "2", "--metadata", "-o", str(tmp_path / "out")]
+    assert main(["preprocess", str(dataset[0]), str(tmp_path / "centred.mrc"), *words]) == 1
+    assert "centred: normalization 'gmm-dataset' scales pixel values" in capsys.readouterr().err
+    made = sorted((tmp_path / "out").glob("*.metadata.json"))
+    assert len(made) == 4
+    assert set(json.loads(made[0].read_text())) == {"scale", "rho", "means", "sds"}

@@ -258,9 +258,9 @@ def test_errors_of_the_joint_fit_and_of_normalize():
     joint = JointMixture(0.8, (70.0, 100.0), (5.0, 5.0), (1.0,))
     with pytest.raises(SettingsError, match="at least 1 histogram"):
         fit_joint_mixture([])
-    with pytest.raises(SettingsError, match=r"mean of -0.*use 'gmm' or 'affine'"):
+    with pytest.raises(MicrographError, match=r"their mean is -0.*use 'gmm' or 'affine'"):
         fit_joint_mixture([histogram(centred)])
-    with pytest.raises(SettingsError, match="use 'gmm' or 'affine'"):
+    with pytest.raises(MicrographError, match="use 'gmm' or 'affine'"):
         normalize(centred, "gmm-dataset", joint=joint)
     with pytest.raises(SettingsError, match="needs the mixture of the data set"):
         normalize(centred, "gmm-dataset")
