@@ -45,8 +45,8 @@ def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
     folder.mkdir(parents=True, exist_ok=True)
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
-    picks = run_heliodor_masking(options.heliodor, Job(*place, empty=data.empty), mask=task["mask"])
-    return counted(read_labels(picks), data, [*split.test, *data.empty])
+    run_heliodor_masking(options.heliodor, Job(*place, empty=data.empty), mask=task["mask"])
+    return counted(read_labels(folder / "picked" / "picks.txt"), data, [*split.test, *data.empty])
 
 
 def counted(picks: Labels, data: DataSet, names: list[str]) -> Row:

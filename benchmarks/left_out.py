@@ -92,8 +92,8 @@ def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     row = run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
-    (kind, level), junk = conditions(task["set"]).noise, conditions(task["set"]).junk
-    return {kind: level, "junk": junk, **row}
+    chosen = conditions(task["set"])
+    return {chosen.noise[0]: chosen.noise[1], "junk": chosen.junk, **row}
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -168,11 +168,10 @@ def run_general(program: str, job: Job) -> Outcome:
     return _run_pick(program, job, job.from_start)
 
 
-def run_heliodor_masking(program: str, job: Job, *, mask: bool) -> Path:
-    """Pick with what labels there are, with the mask of junk or without; return the picks."""
+def run_heliodor_masking(program: str, job: Job, *, mask: bool) -> Outcome:
+    """Pick with what labels there are, with the mask of junk or without."""
     words = [*job.from_start, "--junk-mask" if mask else "--no-junk-mask", "--overwrite"]
-    outcome = _run_labelled(program, job, words) if job.split.rows else _run_pick(program, job, words)
-    return job.folder / "picked" / "picks.txt" if outcome.picks is None else outcome.picks
+    return _run_labelled(program, job, words) if job.split.rows else _run_pick(program, job, words)
 
 
 def _run_labelled(program: str, job: Job, words: list[str]) -> Outcome:

@@ -180,9 +180,9 @@ def main() -> None:
     results = json.loads(record.read_text()) if record.is_file() else {}
     if options.data is None:
         print(f"{', '.join(TRAINING)}: left out, they need --data", flush=True)
+    asked = {name: getattr(options, name) for name in MATTERS}
     everything = [*known, *(TRAINING if options.data else [])]
     for key in options.rows.split(",") if options.rows else everything:
-        asked = {name: getattr(options, name) for name in MATTERS}
         if results.get(key, {}).get("asked") == asked:
             continue
         print(f"{key} ...", flush=True)

@@ -126,10 +126,11 @@ def pick(
     none = Picks([], np.empty((0, 2)))
     labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
     negatives = resolve_labels(negatives, micrographs)[0] if negatives is not None else none
+    shapes = {m.name: read_header(m.path)[0] for m in labeled}
     if len(labels):
-        check_labels(labels, {m.name: read_header(m.path)[0] for m in labeled})
+        check_labels(labels, shapes)
     geometry = _geometry(settings, kind, _pixel_size(labeled[0].path, settings))
-    pixels = sum(math.prod(read_header(m.path)[0]) for m in labeled) / geometry.factor**2
+    pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2
     check_prior(settings, geometry, len(labels), len(labeled), round(pixels))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
