@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heliodor._version import __version__
 from heliodor.errors import SettingsError
 from heliodor.files import output_errors
-from heliodor.record import differences, stamp
+from heliodor.record import compare, differences, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ class Done:
     def _holds(self, micrograph: MicrographFile, path: Path, known: dict[str, Line]) -> bool:
         if not path.is_file():
             return False
-        line, now = known.get(self._name(path)), stamp(micrograph.path)
+        line = known.get(self._name(path))
         mend = "choose another folder with -o, or replace it with --overwrite"
         if line is None:
             raise SettingsError(f"{path}: is there already, and {self._path} does not say of what; {mend}")
@@ -92,11 +92,10 @@ class Done:
         different = differences(line["settings"], self._settings)
         if different:
             raise SettingsError(f"{path}: is of other settings ({'; '.join(different)}); {mend}")
-        if {key: line[key] for key in now} == now:
-            return True
-        if line["source"] != str(micrograph.path.resolve()):
+        kind = compare(micrograph.path, line["source"], {key: line[key] for key in ("bytes", "modified")})
+        if kind == "another":
             raise SettingsError(f"{path}: is of {line['source']}, not of {micrograph.path}; {mend}")
-        return False
+        return kind == "same"
 
     def _line(self, micrograph: MicrographFile, *, whole: bool) -> Line:
         return {

@@ -7,7 +7,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from heliodor._version import __version__
 from heliodor.errors import SettingsError
@@ -88,3 +88,20 @@ def differences(old: dict[str, Any], new: dict[str, Any], spell: bool = True) ->
         elif before != value:
             found.append(f"{key} was {before}, is {value}" if spell else f"the {key} differ")
     return found
+
+
+def compare(path: Path, source: str, was: dict[str, int | None]) -> Literal["same", "changed", "another"]:
+    """Tell a file from one that was read before; one that was moved, or copied with its time, is the same.
+
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    source : str
+        Whole path of the one that was read.
+    was : dict
+        Its `stamp` then.
+    """
+    if stamp(path) == was:
+        return "same"
+    return "changed" if source == str(path.resolve()) else "another"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from heliodor.errors import SettingsError
 from heliodor.files import write_text
-from heliodor.record import stamp
+from heliodor.record import compare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,11 +65,12 @@ class Kept:
         SettingsError
             It has changed, or is another one of this name.
         """
-        now = stamp(file.path)
-        if not self.source or now["bytes"] is None or now == {"bytes": self.bytes, "modified": self.modified}:
+        if not self.source or not file.path.is_file():
             return
-        same = self.source == str(file.path.resolve())
-        what = "the file has changed since" if same else f"of this name, {self.source}"
+        kind = compare(file.path, self.source, {"bytes": self.bytes, "modified": self.modified})
+        if kind == "same":
+            return
+        what = "the file has changed since" if kind == "changed" else f"of this name, {self.source}"
         raise SettingsError(
             f"{file.path}: {folder} holds picks of another file ({what}); choose another folder with -o, or start "
             "afresh with --overwrite"
