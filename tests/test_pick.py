@@ -87,7 +87,10 @@ def test_it_writes_what_it_promises(run):
     assert len(candidates.above(record["result"]["estimates"]["threshold"])) == record["result"]["picks"]
     for _, own in candidates.by_micrograph():  # with fewer particles, the same score means less
         assert (np.diff(own.probabilities[np.argsort(own.scores)]) >= 0).all()
-    assert np.isnan(read_picks(out / "picks.txt").probabilities).all()
+    kept = candidates.probabilities[candidates.scores > record["result"]["estimates"]["threshold"]]
+    for suffix in ("txt", "star"):
+        assert sorted(read_picks(out / f"picks.{suffix}").probabilities) == sorted(kept)
+    assert np.isnan(read_picks(out / "micrographs" / "001.star").probabilities).all()  # columns that RELION knows
     page = Page((out / "report.html").read_text(encoding="utf-8")).text
     assert f"picks {record['result']['picks']:,} on 4 micrographs" in page
     assert f"{len(candidates):,} detections on 4 micrographs" in page

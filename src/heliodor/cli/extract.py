@@ -117,7 +117,7 @@ def _picks(name: str, seen: Scored, detector: Detector, inspect: Inspector | Non
     if cut is None:
         return found
     rated = cut.rate(found, detector.free(seen.scores.shape, junk))
-    return rated.select(cut.keeps(rated)).without_probabilities()
+    return rated.select(cut.keeps(rated))
 
 
 def _journal(options: argparse.Namespace, settings: list[Any], micrographs: Sequence[MicrographFile]) -> Journal:

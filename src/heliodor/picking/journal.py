@@ -98,10 +98,10 @@ class Journal:
             return 0
         whole = lines[:-1]  # behind the last line break is nothing, or what was being written
         for line in whole:
-            name, xy, scores = json.loads(line)
-            self.done[name] = Picks.on(name, np.reshape(xy, (-1, 2)), scores)
+            name, xy, *values = json.loads(line)
+            self.done[name] = Picks.on(name, np.reshape(xy, (-1, 2)), *values)
         return sum(len(line) + 1 for line in (head, *whole))
 
 
 def _to_json(name: str, picks: Picks) -> str:
-    return json.dumps([name, picks.xy.tolist(), picks.scores.tolist()])
+    return json.dumps([name, *(values.tolist() for values in (picks.xy, picks.scores, picks.probabilities))])

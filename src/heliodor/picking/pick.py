@@ -322,8 +322,9 @@ def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut) -> P
         area = Kept.read(folder, micrograph.name).area
         candidates = cut.rate(Picks.on(micrograph.name, found.xy, found.scores), area)
         parts.append(candidates)
-        picks.append(candidates.select(cut.keeps(candidates)).without_probabilities())
-        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(picks[-1], with_names=False))
+        picks.append(candidates.select(cut.keeps(candidates)))
+        plain = picks[-1].without_probabilities()  # as RELION writes them
+        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(plain, with_names=False))
     paths = {m.name: str(m.path) for m in micrographs}
     tables = {"candidates": Picks.join(parts), "picks": Picks.join(picks)}
     for kind, table in tables.items():
