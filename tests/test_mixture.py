@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from heliodor.picking.calibration import calibrate
+from heliodor.picking.count import most_by_labels
 from heliodor.picking.evidence import Evidence, weigh
 from heliodor.picking.mixture import fit_mixture
 from heliodor.picking.threshold import choose_threshold
@@ -12,8 +13,8 @@ MICROGRAPHS, DECOYS = 8, 24
 FALSE = 300  # detections on a decoy, with scores that fall off as those of noise do
 
 
-def simulated(particles, mean, seed, deviation=1.6, claimed=0.001, images=MICROGRAPHS, decoys=DECOYS):
-    """Detections on micrographs with so many particles each, and on decoys."""
+def simulated(particles, mean, seed, deviation=1.6, claimed=0.001, images=MICROGRAPHS, decoys=DECOYS, others=(0, 0.0)):
+    """Detections on micrographs with so many particles each, as many others as told, and on decoys."""
     random = np.random.default_rng(seed)
 
     def false(number, room=1.0):
@@ -21,7 +22,8 @@ def simulated(particles, mean, seed, deviation=1.6, claimed=0.001, images=MICROG
 
     room = np.exp(-min(particles * claimed * 1.5**2, 0.3))
     true = random.normal(mean, deviation, random.poisson(particles * images))
-    scores = np.concatenate([true, false(images, room)])
+    more = random.normal(others[1], deviation, random.poisson(others[0] * images))
+    scores = np.concatenate([true, more, false(images, room)])
     return Evidence(
         np.sort(scores)[::-1], np.sort(false(decoys))[::-1], images / decoys, images, decoys, claimed=claimed
     )
@@ -77,3 +79,41 @@ def test_where_the_number_is_bounded_the_likeliest_is_within_the_error():
     fitted = fit_mixture(simulated(110, -1.5, 1))
     assert fitted.particles < 20
     assert fitted.particles * np.exp(3 * fitted.error) > 60
+
+
+def labelled(mean, seed, count=10, deviation=1.6):
+    return np.random.default_rng([seed, 1]).normal(mean, deviation, count)
+
+
+@pytest.mark.parametrize(("particles", "mean", "broken"), [(30, 7.0, 30), (100, 6.0, 40), (15, 7.5, 15)])
+def test_labels_tell_particles_from_broken_ones(particles, mean, broken):
+    seen = [simulated(particles, mean, seed, others=(broken, mean - 4)) for seed in range(4)]
+    without = [fit_mixture(evidence).particles for evidence in seen]
+    fitted = [fit_mixture(e, labelled(mean + 0.45, seed)).particles for seed, e in enumerate(seen)]
+    assert np.mean(without) > 1.25 * particles
+    assert np.mean(fitted) == pytest.approx(particles, rel=0.25)
+    assert np.mean(fitted) < np.mean(without)
+
+
+@pytest.mark.parametrize(("particles", "mean"), [(30, 4.0), (100, 1.5), (100, 4.0), (300, 4.0)])
+@pytest.mark.parametrize("clearer", [0.0, 0.45, 1.2])
+def test_labels_of_clear_particles_hide_few_of_the_others(particles, mean, clearer):
+    most = [most_by_labels(simulated(particles, mean, seed), labelled(mean + clearer, seed)) for seed in range(4)]
+    assert 0.7 * particles < np.mean(most) < 1.35 * particles
+
+
+def test_two_labels_that_are_found_bound_nothing():
+    evidence = simulated(30, 4.0, 0)
+    assert most_by_labels(evidence, np.array([4.0, 5.0, -np.inf])) == np.inf
+    assert most_by_labels(evidence, np.array([4.0, 5.0, 4.5])) < 50
+    assert most_by_labels(Evidence(evidence.scores, np.empty(0), 1.0, MICROGRAPHS), labelled(4.0, 0)) == np.inf
+
+
+def test_what_is_no_noise_is_no_particle_where_labels_say_so():
+    evidence = simulated(30, 7.0, 1, others=(30, 3.0))
+    sure, bounded = weigh(evidence, 30.0), weigh(evidence, 30.0, 33.0)
+    assert sure.most > 50
+    assert bounded.most == 33.0
+    assert weigh(evidence, 30.0, 20.0).most == 30.0
+    cuts = [choose_threshold(e, calibrate(e), 30.0) for e in (sure, bounded)]
+    assert cuts[0] < cuts[1]

@@ -10,7 +10,7 @@ import numpy as np
 
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorer_of_network
-from heliodor.picking.evidence import Found, gather
+from heliodor.picking.evidence import gather
 from heliodor.picking.mixture import Mixture, fit_mixture
 from heliodor.progress import SILENT
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
+    from heliodor.picking.evidence import Evidence, Found
     from heliodor.picking.geometry import Geometry
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
@@ -30,6 +31,10 @@ LOOKED = 8  # micrographs at most, and as many decoys of them at least
 _KNOWN, _ERROR = 0.7, 0.29
 # Standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md).
 _OFF = 0.12
+BY_SCORES = "scores of the network it starts from"
+# Found with labels, at least so many: of fewer, the mean says little. And what a count after training falls short of
+# the truth on clean micrographs, at most (dev/LOG.md).
+_FEWEST_FOUND, _SHORT = 3, 1.1
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
 
@@ -125,7 +130,26 @@ def count_by_scores(
     below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
     if not len(labels) or not len(evidence.decoys) or below.mean() + _ERROR / math.sqrt(len(labels)) < _KNOWN:
         return None
-    return Count.of_mixture(fit_mixture(evidence), "scores of the network it starts from")
+    return Count.of_mixture(fit_mixture(evidence), BY_SCORES)
+
+
+def most_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> float:
+    """Return how many particles there can be on a micrograph, by a network that was trained on labels.
+
+    It tells particles from broken ones and other things that are not noise, which a network that has not seen the
+    labels counts as well. It also makes too little of particles unlike those labelled: a bound, not a count.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        What the trained network finds.
+    labels : (N,) array
+        Scores of labels by it; -inf: not found. With fewer than three that are found, there is no bound.
+    """
+    found = labels[np.isfinite(labels)]
+    if len(found) < _FEWEST_FOUND or not len(evidence.decoys):
+        return math.inf
+    return _SHORT * fit_mixture(evidence, found).particles
 
 
 def some_of(examples: Sequence[Example], count: int, seed: int) -> list[Example]:

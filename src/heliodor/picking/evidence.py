@@ -170,15 +170,16 @@ def gather(
     return look(cut, np.tile(chosen, each), reporter)
 
 
-def weigh(evidence: Evidence, particles: float) -> Evidence:
+def weigh(evidence: Evidence, particles: float, most: float = math.inf) -> Evidence:
     """Fit the decoys, see `fit_decoys`, and bound what all detections together can stand for.
 
     Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as
     particles, which can be more than there are. So all together count as no more than are wanted, unless more than that
-    are surely particles, and the number wanted is too small.
+    are surely particles, and the number wanted is too small. What is surely not noise may be no particle either: `most`
+    says how many there can be, by what else is known.
     """
     fitted = fit_decoys(evidence, particles)
-    return replace(fitted, most=max(particles, _surely(fitted)))
+    return replace(fitted, most=max(particles, min(_surely(fitted), most)))
 
 
 def fit_decoys(evidence: Evidence, particles: float) -> Evidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
-from heliodor.picking.count import Count
+from heliodor.picking.count import BY_SCORES, Count, most_by_labels
+from heliodor.picking.evidence import weigh
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.sample import gather_sample
@@ -110,7 +112,7 @@ def learn(
         device=device,
         reporter=reporter,
     )
-    evidence, here = gather_sample(
+    sample = gather_sample(
         network,
         network if start is None else start,
         training,
@@ -124,6 +126,14 @@ def learn(
         device,
         reporter,
     )
+    # What somebody knows is not counted again; pilot runs are for networks whose scores mean nothing yet.
+    most = most_by_labels(sample.evidence, sample.labels) if count.source == BY_SCORES else math.inf
+    here = min(sample.expected, most)
+    if here < sample.expected:
+        fewest = sum(len(e.positives) for e in training) / len(training)
+        count = count.scaled(here / sample.expected).within(fewest, math.inf)
+        reporter.note(f"after training: {count}")
+    evidence = weigh(sample.evidence, here, most)
     threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
     reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
     about = {

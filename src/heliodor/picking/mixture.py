@@ -1,4 +1,4 @@
-"""How many particles are there, by scores alone? For a network that no labels have trained."""
+"""How many particles are there? By the scores of all that is found."""
 
 from __future__ import annotations
 
@@ -16,20 +16,56 @@ if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
 
 # Detections below say little: they fill what room there is, whatever else there is. Bins of scores, in log-odds.
-_LOWEST, _BIN, _HIGHEST = 0.5, 0.5, 6.0
-# What is known beforehand, as normal distributions (mean, deviation): the mean of the scores of particles; the
-# logarithm of their deviation, which was 1.5 to 1.7 on all simulated sets where the number hangs on it, and falls where
-# particles are clear; and that of how many particles there are for each that stands out from noise (dev/LOG.md).
-_MEAN, _DEVIATION, _NUMBER = (1.0, 2.0), (math.log(1.6), 0.1), (math.log(1.6), 1.5)
-_CLEAR, _FALLS = 1.0, 0.06  # mean above which the logarithm of the deviation falls, and by how much for each log-odd
+_LOWEST, _BIN = 0.5, 0.5
+# Logarithm of how many particles there are for each that stands out from noise, as a normal distribution; and its
+# standard deviation where the question is how far off the number may be.
+_NUMBER, _WIDE = (math.log(1.6), 0.8), 1.5
+_CLEAR = 1.0  # mean above which the logarithm of the deviation falls
 # Decoys have too few of the best false detections, with few particles as with many (dev/LOG.md): score above which,
 # and how fast the logarithm of the factor rises.
 _GOOD, _RISES = 1.25, 0.2
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
-_EXACT = {"maxiter": 2000, "xatol": 1e-4, "fatol": 1e-6}
+_EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-4, "fatol": 1e-6}
 _TRUST = 0.5  # power of the likelihood: decoys are not quite what is false
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known beforehand of scores, as normal distributions (mean, standard deviation); see dev/LOG.md.
+
+    Parameters
+    ----------
+    mean : (float, float)
+        Of the scores of particles.
+    deviation : (float, float)
+        Logarithm of their deviation.
+    falls : float
+        By how much this falls for each log-odd of the mean above `_CLEAR`.
+    highest : float
+        All scores above are one bin.
+    others : (float, float), optional
+        Logarithm of how many other things that are not noise there are for each particle; None: there are none.
+    below : (float, float)
+        By how much their mean score is lower.
+    """
+
+    mean: tuple[float, float] = (1.0, 2.0)
+    deviation: tuple[float, float] = (math.log(1.6), 0.1)
+    falls: float = 0.06
+    highest: float = 6.0
+    others: tuple[float, float] | None = None
+    below: tuple[float, float] = (0.0, 1.0)
+
+    @classmethod
+    def of_labels(cls, scores: NDArray[np.float64]) -> _Known:
+        """Say what labels tell about the scores of a network that was trained on them.
+
+        It scores what is labelled higher than other particles, and people label clear ones.
+        """
+        near = (float(scores.mean()) - 0.45, math.hypot(0.8, 1.8 / math.sqrt(len(scores))))
+        return cls(near, (math.log(1.8), 0.15), 0.0, 8.0, (math.log(0.1), 1.0), (3.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -43,8 +79,8 @@ class Mixture:
     mean, deviation : float
         Of the scores of detections that are particles.
     error : float
-        Standard deviation of the logarithm of `particles`, by the curvature of the posterior; more where `particles` is
-        bounded, so that the likeliest number is within it.
+        Standard deviation of the logarithm of `particles`, by how fast other numbers become less likely, next to
+        nothing being known beforehand; more where `particles` is bounded, so that the likeliest number is within it.
     """
 
     particles: float
@@ -53,7 +89,7 @@ class Mixture:
     error: float
 
 
-def fit_mixture(evidence: Evidence) -> Mixture:
+def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None) -> Mixture:
     """Find the number of particles that makes scores and those on decoys go together best.
 
     The scores of particles are taken for normally distributed, false ones for distributed nearly as on decoys, of
@@ -62,17 +98,22 @@ def fit_mixture(evidence: Evidence) -> Mixture:
     Poisson; the largest posterior is returned. Where next to nothing stands out, so that any number of particles with
     low scores would do, there are taken to be next to none.
 
+    Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
+    broken particles, ice.
+
     Parameters
     ----------
     evidence : Evidence
         With at least one decoy.
+    labels : (N,) array, optional
+        Scores of labelled particles, at least one, by a network that was trained on them. None: `evidence` is of one
+        that has not seen labels.
     """
-    posterior = _Posterior(evidence)
-    starts = [np.array([posterior.first, mean, _DEVIATION[0]]) for mean in (_MEAN[0] - _MEAN[1], _MEAN[0] + _MEAN[1])]
-    top, least = min((posterior.best(start) for start in starts), key=lambda end: end[1])
+    posterior = _Posterior(evidence, _Known() if labels is None else _Known.of_labels(labels))
+    top, least = min((posterior.best(start) for start in posterior.starts()), key=lambda end: end[1])
     around = [posterior.best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
-    curvature = (sum(around) - 2 * least) / _STEP**2
-    error = min(1 / math.sqrt(curvature), _NUMBER[1]) if curvature > 0 else _NUMBER[1]
+    curvature = (sum(around) - 2 * least) / _STEP**2 - 1 / _NUMBER[1] ** 2
+    error = 1 / math.sqrt(max(curvature, 0.0) + 1 / _WIDE**2)
     likeliest = math.exp(top[0])
     particles = min(likeliest, _HIDDEN * posterior.visible)
     error = max(error, math.log(likeliest / max(particles, 1.0)))
@@ -80,26 +121,34 @@ def fit_mixture(evidence: Evidence) -> Mixture:
 
 
 class _Posterior:
-    """How well values go together with scores: logarithm of the number of particles, mean, logarithm of the deviation.
+    """How well values go together with scores.
+
+    They are: logarithm of the number of particles, mean, logarithm of the deviation; where there are other things,
+    logarithm of how many for each particle, and how far below.
 
     Attributes
     ----------
     visible : float
         Particles on each micrograph that stand out.
-    first : float
-        What is known beforehand of the first value.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
-        self._edges = np.append(np.arange(_LOWEST, _HIGHEST + _BIN / 2, _BIN), np.inf)
+    def __init__(self, evidence: Evidence, known: _Known) -> None:
+        self._evidence, self._known = evidence, known
+        self._edges = np.append(np.arange(_LOWEST, known.highest + _BIN / 2, _BIN), np.inf)
         self._found = np.histogram(evidence.scores, self._edges)[0]
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
         on_decoys = (np.histogram(evidence.decoys, self._edges)[0] + 0.5 / len(self._found)) / evidence.images
-        middle = np.append((self._edges[:-2] + self._edges[1:-1]) / 2, _HIGHEST)
+        middle = np.append((self._edges[:-2] + self._edges[1:-1]) / 2, known.highest)
         self._false = on_decoys * np.exp(_RISES * np.maximum(middle - _GOOD, 0))
         self.visible = standing_out(evidence)
-        self.first = math.log(max(self.visible, 1.0)) + _NUMBER[0]
+        self._first = math.log(max(self.visible, 1.0)) + _NUMBER[0]
+
+    def starts(self) -> list[NDArray[np.float64]]:
+        """Return values to start from: there may be more than one valley."""
+        known = self._known
+        others = [] if known.others is None else [known.others[0], known.below[0]]
+        means = {-1.0, 3.0, known.mean[0]}
+        return [np.array([self._first, mean, known.deviation[0], *others]) for mean in sorted(means)]
 
     def best(self, start: NDArray[np.float64], particles: float | None = None) -> tuple[NDArray[np.float64], float]:
         """Return the least surprising values, and the surprise; with the logarithm of the number given or free."""
@@ -113,20 +162,26 @@ class _Posterior:
         end = minimize(surprise, start[len(fixed) :], method="Nelder-Mead", options=_EXACT)
         return np.array([*fixed, *end.x]), float(end.fun)
 
-    def _surprise(self, number: float, mean: float, spread: float) -> float:
+    def _surprise(self, number: float, mean: float, spread: float, *others: float) -> float:
         """Return the negative logarithm of the posterior, up to a constant."""
+        known, particles, deviation = self._known, math.exp(number), math.exp(spread)
+        room = math.exp(-replace(self._evidence, particles=particles).crowding)
+        rates = self._false * room + particles * self._shares(mean, deviation)
+        usual = known.deviation[0] - known.falls * max(mean - _CLEAR, 0.0)
+        off = [
+            (number - self._first) / _NUMBER[1],
+            (mean - known.mean[0]) / known.mean[1],
+            (spread - usual) / known.deviation[1],
+        ]
+        if known.others is not None:
+            more, below = others
+            rates += particles * math.exp(more) * self._shares(mean - below, deviation)
+            off += [(more - known.others[0]) / known.others[1], (below - known.below[0]) / known.below[1]]
+        rates *= self._evidence.micrographs
+        return float(_TRUST * (rates - self._found * np.log(rates)).sum() + np.square(off).sum() / 2)
+
+    def _shares(self, mean: float, deviation: float) -> NDArray[np.float64]:
+        """Return which share of normally distributed scores falls into each bin."""
         from scipy.special import ndtr
 
-        particles = math.exp(number)
-        room = math.exp(-replace(self._evidence, particles=particles).crowding)
-        true = particles * np.diff(ndtr((self._edges - mean) / math.exp(spread)))
-        rates = self._evidence.micrographs * (self._false * room + true)
-        usual = _DEVIATION[0] - _FALLS * max(mean - _CLEAR, 0.0)
-        off = np.array(
-            [
-                (number - self.first) / _NUMBER[1],
-                (mean - _MEAN[0]) / _MEAN[1],
-                (spread - usual) / _DEVIATION[1],
-            ]
-        )
-        return float(_TRUST * (rates - self._found * np.log(rates)).sum() + (off**2).sum() / 2)
+        return np.asarray(np.diff(ndtr((self._edges - mean) / deviation)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.networks.scorers import scorer_of_network
-from heliodor.picking.count import some_of
-from heliodor.picking.evidence import Evidence, Found, gather, ranked, weigh
+from heliodor.picking.count import label_scores, some_of
+from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
@@ -38,6 +39,24 @@ _MOST_MORE = 3.0  # people do not label the emptiest micrographs
 DECOYS = 3  # of each: chance changes their number of doubtful detections, which are few, by a tenth
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a network finds on a sample of micrographs.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    expected : float
+        Particles on each of them, by how many are expected on the labelled ones.
+    labels : (N,) array
+        Scores of the labels; -inf: not found.
+    """
+
+    evidence: Evidence
+    expected: float
+    labels: NDArray[np.float64]
+
+
 def gather_sample(
     network: Classifier,
     judge: Classifier,
@@ -51,8 +70,8 @@ def gather_sample(
     load: Loader,
     device: str,
     reporter: Reporter,
-) -> tuple[Evidence, float]:
-    """Look at a sample of all micrographs and at decoys of them; return also the particles to expect on each of these.
+) -> Sample:
+    """Look at a sample of all micrographs, at decoys of them, and at labelled ones.
 
     What is nearer to the border than `margin`, in angstrom, is left out, so that the latter are fewer.
 
@@ -65,15 +84,18 @@ def gather_sample(
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
-    labeled = {e.name: known[e.name] for e in some_of(examples, SAMPLE, seed)}
-    looked = reporter.track(sample.items(), len(sample), "looking at a sample")
+    chosen = some_of(examples, SAMPLE, seed)
+    labeled = {e.name: known[e.name] for e in chosen}
+    both = {**sample, **labeled}
+    looked = reporter.track(both.items(), len(both), "looking at a sample")
     found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
     expected *= _relative(scorer_of_network(judge, device), detector, sample, labeled, expected, seen, reporter)
     images, masks = zip(*sample.values(), strict=True)
-    detections = list(found.values())
+    detections = [found[name] for name in sample]
     evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)
-    return weigh(evidence, expected), expected
+    labels = [label_scores(e.positives, found[e.name], geometry.match_radius) for e in chosen]
+    return Sample(evidence, expected, np.concatenate(labels))
 
 
 def _relative(
