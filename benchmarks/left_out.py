@@ -55,15 +55,30 @@ PRETRAINING = ("--network", "conv31", "--shapes", "48", "--epochs", "24", "--epo
 PRETRAIN = Path(__file__).resolve().parents[1] / "pretraining" / "pretrain.py"
 
 
-def conditions(protein: str) -> Simulated:
-    """Draw what the set of a protein is like; its place in the list decides."""
+def set_name(protein: str, series: int) -> str:
+    """Return the name of the set of a protein in a series of conditions."""
+    return f"{protein}-series{series}" if series else protein
+
+
+def conditions(protein: str, series: int = 0) -> Simulated:
+    """Draw what the set of a protein is like in a series; its place in the list decides."""
     number = sorted(DIAMETERS).index(protein)
-    rng = np.random.default_rng([number, 0x1EF7])
+    rng = np.random.default_rng([number, 0x1EF7, series] if series else [number, 0x1EF7])
     snr, particles = (float(np.exp(rng.uniform(*np.log(limits)))) for limits in (SNR, PARTICLES))
     few_to_many = (round(0.8 * particles), round(1.2 * particles))
     return Simulated(
-        protein, DIAMETERS[protein], few_to_many, ("snr", round(snr, 3)), 2000 + number, bool(rng.random() < JUNKY)
+        protein,
+        DIAMETERS[protein],
+        few_to_many,
+        ("snr", round(snr, 3)),
+        2000 + number + 100 * series,
+        bool(rng.random() < JUNKY),
     )
+
+
+def chosen_conditions(options: argparse.Namespace) -> dict[str, Simulated]:
+    """Return what the sets that were asked for are like, by name."""
+    return {set_name(protein, options.series): conditions(protein, options.series) for protein in options.sets}
 
 
 def pretrain(group: tuple[str, ...], options: argparse.Namespace) -> Path:
@@ -88,11 +103,11 @@ def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -
 
 def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace) -> Row:
     """Pick one set, in a folder of its own."""
+    chosen = chosen_conditions(options)[task["set"]]
     folder = options.out / "work" / "-".join(str(task[key]) for key in ("set", "labels", "draw"))
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     row = run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
-    chosen = conditions(task["set"])
     return {chosen.noise[0]: chosen.noise[1], "junk": chosen.junk, **row}
 
 
@@ -101,7 +116,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for networks, sets, runs and results")
     parser.add_argument("--models", type=Path, required=True, help="folder with models and densities; see README.md")
-    parser.add_argument("--sets", nargs="+", choices=sorted(DIAMETERS), default=sorted(DIAMETERS), help="default: all")
+    parser.add_argument(
+        "--sets", nargs="+", choices=sorted(DIAMETERS), default=sorted(DIAMETERS), help="proteins; default: all"
+    )
+    parser.add_argument("--series", type=int, default=0, help="of conditions: another number, other sets")
     parser.add_argument("--heliodor", default=str(Path(sys.executable).with_name("heliodor")), help="program")
     parser.add_argument("--labels", type=int, nargs="+", default=[0, 10], help="numbers of labels; 0: none")
     parser.add_argument("--draws", type=int, default=1, help="of test micrographs and labels")
@@ -120,10 +138,11 @@ def main() -> None:
         groups = [group for group in GROUPS if set(group) & set(options.sets)]
         with ThreadPoolExecutor(options.jobs) as pool:
             networks = list(pool.map(lambda group: pretrain(group, options), groups))
-        starts = {name: network for group, network in zip(groups, networks, strict=True) for name in group}
+        of_protein = {name: network for group, network in zip(groups, networks, strict=True) for name in group}
+        starts = {set_name(protein, options.series): of_protein[protein] for protein in options.sets}
         sets = {
-            name: simulate(name, conditions(name), options.models, options.out / "sets", options.heliodor)
-            for name in options.sets
+            name: simulate(name, chosen, options.models, options.out / "sets", options.heliodor)
+            for name, chosen in chosen_conditions(options).items()
         }
     except (FileNotFoundError, RuntimeError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))

@@ -34,7 +34,7 @@ _OFF = 0.12
 BY_SCORES = "scores of the network it starts from"
 # Found with labels, at least so many: of fewer, the mean says little. And what a count after training falls short of
 # the truth on clean micrographs, at most (dev/LOG.md).
-_FEWEST_FOUND, _SHORT = 3, 1.1
+_FEWEST_FOUND, _SHORT = 3, 1.15
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
 

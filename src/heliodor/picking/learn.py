@@ -132,6 +132,7 @@ def learn(
     if here < sample.expected:
         fewest = sum(len(e.positives) for e in training) / len(training)
         count = count.scaled(here / sample.expected).within(fewest, math.inf)
+        count = replace(count, source="scores of the trained network")
         reporter.note(f"after training: {count}")
     evidence = weigh(sample.evidence, here, most)
     threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
