@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from heliodor.picking.calibration import calibrate
-from heliodor.picking.count import most_by_labels
+from heliodor.picking.count import Count, Source, count_by_labels
 from heliodor.picking.evidence import Evidence, weigh
-from heliodor.picking.mixture import fit_mixture
+from heliodor.picking.mixture import POSSIBLY, fit_mixture
 from heliodor.picking.threshold import choose_threshold
 
 MICROGRAPHS, DECOYS = 8, 24
@@ -76,13 +76,13 @@ def test_nothing_found():
 
 
 def test_where_the_number_is_bounded_the_likeliest_is_within_the_error():
-    fitted = fit_mixture(simulated(110, -1.5, 1))
+    fitted = fit_mixture(simulated(110, -1.5, 1), width=POSSIBLY)
     assert fitted.particles < 20
     assert fitted.particles * np.exp(3 * fitted.error) > 60
 
 
 def labelled(mean, seed, count=10, deviation=1.6):
-    return np.random.default_rng([seed, 1]).normal(mean, deviation, count)
+    return np.random.default_rng(np.append(seed, 1)).normal(mean, deviation, count)
 
 
 @pytest.mark.parametrize(("particles", "mean", "broken"), [(30, 7.0, 30), (100, 6.0, 40), (15, 7.5, 15)])
@@ -95,18 +95,49 @@ def test_labels_tell_particles_from_broken_ones(particles, mean, broken):
     assert np.mean(fitted) < np.mean(without)
 
 
+def most(evidence, labels):
+    found = count_by_labels(evidence, labels)
+    assert found is not None
+    assert found.low < found.particles <= found.high
+    return found.particles
+
+
 @pytest.mark.parametrize(("particles", "mean"), [(30, 4.0), (100, 1.5), (100, 4.0), (300, 4.0)])
 @pytest.mark.parametrize("clearer", [0.0, 0.45, 1.2])
 def test_labels_of_clear_particles_hide_few_of_the_others(particles, mean, clearer):
-    most = [most_by_labels(simulated(particles, mean, seed), labelled(mean + clearer, seed)) for seed in range(4)]
-    assert 0.7 * particles < np.mean(most) < 1.35 * particles
+    bounds = [most(simulated(particles, mean, seed), labelled(mean + clearer, seed)) for seed in range(4)]
+    assert 0.9 * particles < np.mean(bounds) < 1.3 * particles
+
+
+@pytest.mark.parametrize("means", [(7.0, 3.0), (6.0, 2.0)])
+def test_particles_of_two_views_that_labels_show_are_particles(means):
+    bounds = []
+    for seed in range(6):
+        evidence = simulated(50, means[0], seed, others=(50, means[1]))
+        labels = np.concatenate([labelled(mean, [seed, k], 10) for k, mean in enumerate(means)])
+        bounds.append(most(evidence, labels))
+    assert np.mean(bounds) > 0.95 * 100
+    assert min(bounds) > 0.75 * 100
+
+
+def test_particles_of_many_scores_that_labels_show_are_particles():
+    evidence = [simulated(170, 8.5, seed, deviation=3.5) for seed in range(4)]
+    bounds = [most(e, labelled(8.5, seed, 20, 3.5)) for seed, e in enumerate(evidence)]
+    assert min(bounds) > 0.9 * 170
 
 
 def test_two_labels_that_are_found_bound_nothing():
     evidence = simulated(30, 4.0, 0)
-    assert most_by_labels(evidence, np.array([4.0, 5.0, -np.inf])) == np.inf
-    assert most_by_labels(evidence, np.array([4.0, 5.0, 4.5])) < 50
-    assert most_by_labels(Evidence(evidence.scores, np.empty(0), 1.0, MICROGRAPHS), labelled(4.0, 0)) == np.inf
+    assert count_by_labels(evidence, np.array([4.0, 5.0, -np.inf])) is None
+    assert most(evidence, np.array([4.0, 5.0, 4.5])) < 50
+    assert count_by_labels(Evidence(evidence.scores, np.empty(0), 1.0, MICROGRAPHS), labelled(4.0, 0)) is None
+
+
+@pytest.mark.parametrize(("particles", "mean"), [(110, -1.0), (60, -0.5), (46, -0.25), (100, 2.0)])
+def test_the_interval_holds_the_number_of_faint_particles(particles, mean):
+    counts = [Count.of_scores(simulated(particles, mean, seed), Source.START) for seed in range(10)]
+    assert sum(count.low <= particles <= count.high for count in counts) >= 7
+    assert all(count.low <= count.particles <= count.high for count in counts)
 
 
 def test_what_is_no_noise_is_no_particle_where_labels_say_so():

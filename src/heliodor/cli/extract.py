@@ -150,13 +150,15 @@ def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -
 
 
 def _cut(options: argparse.Namespace, about: dict[str, Any]) -> Cut | None:
-    """Return how `pick`, which made the model, chooses among detections; None where a threshold does."""
+    """Return how `pick`, which made the model, rates and chooses detections; None for a model of another origin."""
     from heliodor.picking import density
 
-    if options.threshold is not None or density.KEY not in about:
+    if density.KEY not in about:
         return None
     from heliodor.picking.cut import Cut
 
+    if options.threshold is not None:
+        return Cut.of_model({**about, "threshold": options.threshold}, given=True)
     return Cut.of_model(about, given=about.get("threshold_given", False))
 
 
@@ -174,7 +176,7 @@ def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | Non
     if options.margin is None and "margin" in about:
         margin = about["margin"] / geometry["pixel_size"] / geometry["factor"]
     threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
-    threshold = threshold if cut is None else LOWEST_SCORE
+    threshold = threshold if cut is None else min(threshold, LOWEST_SCORE)  # all detections say what probable is
     return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, margin)
 
 

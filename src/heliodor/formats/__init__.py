@@ -157,6 +157,8 @@ def write_per_micrograph(
 ) -> list[Path]:
     """Write one file for each micrograph, named after it; a name with folders goes into sub-folders.
 
+    They are what programs import as coordinates, and have no column of probabilities.
+
     Raises
     ------
     FormatError
@@ -165,7 +167,7 @@ def write_per_micrograph(
     module = find_format(Path(), format)
     ending = getattr(module, "ENDING", module.SUFFIXES[0])
     parts: dict[Path, Picks] = {}
-    for name, part in picks.by_micrograph():
+    for name, part in picks.without_probabilities().by_micrograph():
         path = path_in(folder, name, suffix + ending)
         if path in parts:
             raise FormatError(f"{path}: '{name}' and '{parts[path].names[0]}' would share this file; rename one")

@@ -110,7 +110,7 @@ class SessionFiles:
         except LabelError as error:
             raise LabelError(f"{path}: {error}") from error
         ours = np.array([name in names for name in found.names], dtype=bool)
-        self._others[path] = found.select(~ours)
+        self._others[path] = found.select(~ours).without_scores()
         return dict(found.select(ours).renamed(names).by_micrograph())
 
     def write_labels(self, path: Path, picks: Picks) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from heliodor.evaluation import match
 from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.evidence import gather
-from heliodor.picking.mixture import Mixture, fit_mixture
+from heliodor.picking.mixture import POSSIBLY, fit_mixture
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
@@ -31,11 +32,21 @@ LOOKED = 8  # micrographs at most, and as many decoys of them at least
 _KNOWN, _ERROR = 0.7, 0.29
 # Standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md).
 _OFF = 0.12
-BY_SCORES = "scores of the network it starts from"
-# Found with labels, at least so many: of fewer, the mean says little. And what a count after training falls short of
-# the truth on clean micrographs, at most (dev/LOG.md).
-_FEWEST_FOUND, _SHORT = 3, 1.15
+# Found with labels, at least so many: of fewer, the mean says little. And by how much a count after training is raised:
+# where it falls short, picks of clear particles are lost, which costs more than some junk (dev/LOG.md).
+_FEWEST_FOUND, _RAISED = 3, 1.1
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
+
+
+class Source(StrEnum):
+    """What a count rests on, in words for people."""
+
+    USER = "the user"
+    TYPICAL = "what is typical"
+    START = "scores of the network it starts from"
+    GENERAL = "scores of the network"
+    TRAINED = "scores of the trained network"
+    PILOTS = "labels hidden from two pilot runs"
 
 
 @dataclass(frozen=True)
@@ -47,25 +58,29 @@ class Count:
     particles : float
     low, high : float
         80 % interval.
-    source : str
-        What it rests on, for people.
+    source : Source
     """
 
     particles: float
     low: float
     high: float
-    source: str
+    source: Source
 
     @classmethod
-    def of_mixture(cls, mixture: Mixture, source: str) -> Count:
-        """Give a fitted number its interval."""
-        off = math.exp(_EIGHTY * max(mixture.error, _OFF))
-        return cls(mixture.particles, mixture.particles / off, max(mixture.particles, 1.0) * off, source)
+    def of_scores(cls, evidence: Evidence, source: Source) -> Count:
+        """Count by the scores of a network that no labels have trained.
+
+        The interval is for those who have no idea how many particles there are for each that stands out.
+        """
+        likely, possible = fit_mixture(evidence), fit_mixture(evidence, width=POSSIBLY)
+        off = _off(possible.error)
+        low, high = sorted((likely.particles, possible.particles))
+        return cls(likely.particles, low / off, max(high, 1.0) * off, source)
 
     @classmethod
     def given(cls, particles: float) -> Count:
         """Take a number that somebody knows."""
-        return cls(particles, particles, particles, "the user")
+        return cls(particles, particles, particles, Source.USER)
 
     def scaled(self, factor: float) -> Count:
         """Return the number on so many times the area."""
@@ -130,26 +145,39 @@ def count_by_scores(
     below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
     if not len(labels) or not len(evidence.decoys) or below.mean() + _ERROR / math.sqrt(len(labels)) < _KNOWN:
         return None
-    return Count.of_mixture(fit_mixture(evidence), BY_SCORES)
+    return Count.of_scores(evidence, Source.START)
 
 
-def most_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> float:
-    """Return how many particles there can be on a micrograph, by a network that was trained on labels.
+def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> Count | None:
+    """Count the most particles that there can be on a micrograph, by a network that was trained on labels.
 
     It tells particles from broken ones and other things that are not noise, which a network that has not seen the
-    labels counts as well. It also makes too little of particles unlike those labelled: a bound, not a count.
+    labels counts as well. Where particles differ more from one another than usual, some are taken for such things;
+    labels among them say how many.
 
     Parameters
     ----------
     evidence : Evidence
         What the trained network finds.
     labels : (N,) array
-        Scores of labels by it; -inf: not found. With fewer than three that are found, there is no bound.
+        Scores of labels by it; -inf: not found.
+
+    Returns
+    -------
+    Count or None
+        None: fewer than three labels are found, which say too little.
     """
     found = labels[np.isfinite(labels)]
     if len(found) < _FEWEST_FOUND or not len(evidence.decoys):
-        return math.inf
-    return _SHORT * fit_mixture(evidence, found).particles
+        return None
+    mixture = fit_mixture(evidence, found)
+    most, off = _RAISED * mixture.particles / mixture.labels, _off(mixture.error)
+    return Count(most, mixture.particles / off, max(most, mixture.particles * off), Source.TRAINED)
+
+
+def _off(error: float) -> float:
+    """Return the factor between a number and the ends of its interval."""
+    return math.exp(_EIGHTY * max(error, _OFF))
 
 
 def some_of(examples: Sequence[Example], count: int, seed: int) -> list[Example]:

@@ -12,10 +12,9 @@ from heliodor.junk.mask import learn_limits
 from heliodor.networks import load_network, save_network
 from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.calibration import Calibration
-from heliodor.picking.count import Count
+from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather, weigh
 from heliodor.picking.learn import MODEL
-from heliodor.picking.mixture import fit_mixture
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -91,7 +90,7 @@ def general(
     most = geometry.most(sum(image.size for image in images) / len(images))
     inside = sum(detector.inside(image.shape) for image in images) / len(images)
     if settings.expected_particles is None:
-        count = Count.of_mixture(fit_mixture(evidence), "scores of the network").scaled(1 / inside).within(0, most)
+        count = Count.of_scores(evidence, Source.GENERAL).scaled(1 / inside).within(0, most)
     else:
         count = Count.given(settings.expected_particles)
     expected = count.particles * inside

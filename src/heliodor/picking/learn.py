@@ -15,11 +15,11 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
-from heliodor.picking.count import BY_SCORES, Count, most_by_labels
+from heliodor.picking.count import Count, Source, count_by_labels
 from heliodor.picking.evidence import weigh
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
-from heliodor.picking.sample import gather_sample
+from heliodor.picking.sample import Sample, gather_sample
 from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
 from heliodor.picks import Picks
@@ -95,7 +95,8 @@ def learn(
     chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
     if (folder / PRIOR).is_file():  # of an interrupted call: what training goes on with must not change by a digit
         kept = json.loads((folder / PRIOR).read_text(encoding="utf-8"))
-        chosen, count = replace(chosen, pi=kept["pi"]), Count(**kept["count"])
+        source = Source(kept["count"]["source"])
+        chosen, count = replace(chosen, pi=kept["pi"]), Count(**{**kept["count"], "source": source})
     else:
         chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
         write_text(folder / PRIOR, json.dumps({"pi": chosen.pi, "count": asdict(count)}) + "\n")
@@ -125,14 +126,10 @@ def learn(
         load,
         device,
         reporter,
+        with_labels=_counted_again(count),
     )
-    # What somebody knows is not counted again; pilot runs are for networks whose scores mean nothing yet.
-    most = most_by_labels(sample.evidence, sample.labels) if count.source == BY_SCORES else math.inf
-    here = min(sample.expected, most)
-    if here < sample.expected:
-        fewest = sum(len(e.positives) for e in training) / len(training)
-        count = count.scaled(here / sample.expected).within(fewest, math.inf)
-        count = replace(count, source="scores of the trained network")
+    count, here, most = _count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
+    if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
     evidence = weigh(sample.evidence, here, most)
     threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
@@ -155,6 +152,38 @@ def learn(
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)
     return network, about
+
+
+def _counted_again(count: Count) -> bool:
+    """Say whether training teaches more about a count: not what somebody knows, and pilots have been trained."""
+    return count.source is Source.START
+
+
+def _count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, float, float]:
+    """Bound a count by what the trained network finds.
+
+    Parameters
+    ----------
+    count : Count
+        On labelled micrographs.
+    sample : Sample
+    fewest : float
+        Labels on each labelled micrograph.
+
+    Returns
+    -------
+    count : Count
+    here, most : float
+        Particles on each micrograph of the sample: how many, and how many there can be.
+    """
+    bound = count_by_labels(sample.evidence, sample.labels) if _counted_again(count) else None
+    if bound is None or not sample.expected:
+        return count, sample.expected, math.inf
+    there = count.particles / sample.expected  # on labelled micrographs for each in the sample
+    bound = bound.within(fewest / there, math.inf)
+    if bound.particles >= sample.expected:
+        return count, sample.expected, bound.particles
+    return bound.scaled(there), bound.particles, bound.particles
 
 
 def _examples(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # Detections below say little: they fill what room there is, whatever else there is. Bins of scores, in log-odds.
 _LOWEST, _BIN = 0.5, 0.5
-# Logarithm of how many particles there are for each that stands out from noise, as a normal distribution; and its
-# standard deviation where the question is how far off the number may be.
-_NUMBER, _WIDE = (math.log(1.6), 0.8), 1.5
+# Logarithm of how many particles there are for each that stands out from noise, as a normal distribution.
+_NUMBER, _LIKELY = math.log(1.6), 0.8
+POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
 # Decoys have too few of the best false detections, with few particles as with many (dev/LOG.md): score above which,
 # and how fast the logarithm of the factor rises.
@@ -79,24 +79,27 @@ class Mixture:
     mean, deviation : float
         Of the scores of detections that are particles.
     error : float
-        Standard deviation of the logarithm of `particles`, by how fast other numbers become less likely, next to
-        nothing being known beforehand; more where `particles` is bounded, so that the likeliest number is within it.
+        Standard deviation of the logarithm of `particles`, by the curvature of the posterior; more where `particles` is
+        bounded, so that the likeliest number is within it.
+    labels : float
+        Share of the labels that are particles by their scores, others being what the rest look like.
     """
 
     particles: float
     mean: float
     deviation: float
     error: float
+    labels: float = 1.0
 
 
-def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None) -> Mixture:
+def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *, width: float = _LIKELY) -> Mixture:
     """Find the number of particles that makes scores and those on decoys go together best.
 
     The scores of particles are taken for normally distributed, false ones for distributed nearly as on decoys, of
     which particles leave room for fewer (`Evidence.crowding`). Where particles stand out, their number is that of high
     scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins are
-    Poisson; the largest posterior is returned. Where next to nothing stands out, so that any number of particles with
-    low scores would do, there are taken to be next to none.
+    Poisson; the largest posterior is returned. Where little stands out, so that many numbers of particles with low
+    scores would do, what is known beforehand decides: not many more than stand out.
 
     Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
     broken particles, ice.
@@ -108,16 +111,19 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None) -
     labels : (N,) array, optional
         Scores of labelled particles, at least one, by a network that was trained on them. None: `evidence` is of one
         that has not seen labels.
+    width : float
+        Standard deviation of what is known beforehand of the logarithm of the number.
     """
-    posterior = _Posterior(evidence, _Known() if labels is None else _Known.of_labels(labels))
+    posterior = _Posterior(evidence, _Known() if labels is None else _Known.of_labels(labels), width)
     top, least = min((posterior.best(start) for start in posterior.starts()), key=lambda end: end[1])
     around = [posterior.best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
-    curvature = (sum(around) - 2 * least) / _STEP**2 - 1 / _NUMBER[1] ** 2
-    error = 1 / math.sqrt(max(curvature, 0.0) + 1 / _WIDE**2)
+    curvature = (sum(around) - 2 * least) / _STEP**2
+    error = min(1 / math.sqrt(curvature), width) if curvature > 0 else width
     likeliest = math.exp(top[0])
     particles = min(likeliest, _HIDDEN * posterior.visible)
     error = max(error, math.log(likeliest / max(particles, 1.0)))
-    return Mixture(particles, float(top[1]), math.exp(top[2]), error)
+    ours = 1.0 if labels is None else float(posterior.particle(top, labels).mean())
+    return Mixture(particles, float(top[1]), math.exp(top[2]), error, ours)
 
 
 class _Posterior:
@@ -132,8 +138,8 @@ class _Posterior:
         Particles on each micrograph that stand out.
     """
 
-    def __init__(self, evidence: Evidence, known: _Known) -> None:
-        self._evidence, self._known = evidence, known
+    def __init__(self, evidence: Evidence, known: _Known, width: float) -> None:
+        self._evidence, self._known, self._width = evidence, known, width
         self._edges = np.append(np.arange(_LOWEST, known.highest + _BIN / 2, _BIN), np.inf)
         self._found = np.histogram(evidence.scores, self._edges)[0]
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
@@ -141,7 +147,7 @@ class _Posterior:
         middle = np.append((self._edges[:-2] + self._edges[1:-1]) / 2, known.highest)
         self._false = on_decoys * np.exp(_RISES * np.maximum(middle - _GOOD, 0))
         self.visible = standing_out(evidence)
-        self._first = math.log(max(self.visible, 1.0)) + _NUMBER[0]
+        self._first = math.log(max(self.visible, 1.0)) + _NUMBER
 
     def starts(self) -> list[NDArray[np.float64]]:
         """Return values to start from: there may be more than one valley."""
@@ -162,6 +168,13 @@ class _Posterior:
         end = minimize(surprise, start[len(fixed) :], method="Nelder-Mead", options=_EXACT)
         return np.array([*fixed, *end.x]), float(end.fun)
 
+    def particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability that each of the scores (N,) is that of a particle, and not of another thing."""
+        _, mean, spread, more, below = values
+        off = (scores - mean) / math.exp(spread)
+        odds = -(off**2) / 2 + (off + below / math.exp(spread)) ** 2 / 2 - more
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
+
     def _surprise(self, number: float, mean: float, spread: float, *others: float) -> float:
         """Return the negative logarithm of the posterior, up to a constant."""
         known, particles, deviation = self._known, math.exp(number), math.exp(spread)
@@ -169,7 +182,7 @@ class _Posterior:
         rates = self._false * room + particles * self._shares(mean, deviation)
         usual = known.deviation[0] - known.falls * max(mean - _CLEAR, 0.0)
         off = [
-            (number - self._first) / _NUMBER[1],
+            (number - self._first) / self._width,
             (mean - known.mean[0]) / known.mean[1],
             (spread - usual) / known.deviation[1],
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.networks.scorers import scorer_of_network
-from heliodor.picking.count import Count, label_scores
+from heliodor.picking.count import Count, Source, label_scores
 from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.loop import train
@@ -94,7 +94,7 @@ def count_by_pilots(
     )
     draws = draws[np.isfinite(draws)]
     low, high = np.percentile(draws, [10, 90]) if len(draws) else (np.nan, np.nan)
-    return Count(count, float(low), float(high), "labels hidden from two pilot runs")
+    return Count(count, float(low), float(high), Source.PILOTS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import SettingsError
-from heliodor.picking.count import Count, count_by_scores
+from heliodor.picking.count import Count, Source, count_by_scores
 from heliodor.picking.pilots import FEWEST, count_by_pilots
 from heliodor.training.labels import expected_particles, prior
 
@@ -79,7 +79,7 @@ def settle_prior(
             examples, chosen, detector, radius, span, most, start=network, device=device, reporter=reporter
         )
     if count is None:
-        return chosen, Count(guess, float(facts[0]) / len(examples), most, "what is typical").within(0, most)
+        return chosen, Count(guess, float(facts[0]) / len(examples), most, Source.TYPICAL).within(0, most)
     if np.isnan(count.particles):
         count = replace(count, particles=guess)
     if np.isnan(count.high):

@@ -49,7 +49,7 @@ class Sample:
     expected : float
         Particles on each of them, by how many are expected on the labelled ones.
     labels : (N,) array
-        Scores of the labels; -inf: not found.
+        Scores of the labels; -inf: not found. None where nobody wants them.
     """
 
     evidence: Evidence
@@ -70,6 +70,8 @@ def gather_sample(
     load: Loader,
     device: str,
     reporter: Reporter,
+    *,
+    with_labels: bool,
 ) -> Sample:
     """Look at a sample of all micrographs, at decoys of them, and at labelled ones.
 
@@ -86,7 +88,7 @@ def gather_sample(
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
     chosen = some_of(examples, SAMPLE, seed)
     labeled = {e.name: known[e.name] for e in chosen}
-    both = {**sample, **labeled}
+    both = {**sample, **labeled} if with_labels or judge is network else sample
     looked = reporter.track(both.items(), len(both), "looking at a sample")
     found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
@@ -94,8 +96,9 @@ def gather_sample(
     images, masks = zip(*sample.values(), strict=True)
     detections = [found[name] for name in sample]
     evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)
-    labels = [label_scores(e.positives, found[e.name], geometry.match_radius) for e in chosen]
-    return Sample(evidence, expected, np.concatenate(labels))
+    wanted = chosen if with_labels else []
+    labels = [label_scores(e.positives, found[e.name], geometry.match_radius) for e in wanted]
+    return Sample(evidence, expected, np.concatenate([np.empty(0), *labels]))
 
 
 def _relative(
