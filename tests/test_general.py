@@ -55,8 +55,14 @@ def test_apoferritin_without_labels(micrographs, tmp_path):
     assert main(words) == 0
     picks, again = read_picks(out / "picks.txt"), read_picks(tmp_path / "again.txt")
     np.testing.assert_allclose(again.xy, picks.xy, atol=1e-3)
+    np.testing.assert_allclose(again.probabilities, picks.probabilities, atol=1e-3)
     assert main([*words, "-t", "-6"]) == 0
-    assert len(read_picks(tmp_path / "again.txt")) > len(picks)
+    again, candidates = read_picks(tmp_path / "again.txt"), read_picks(out / "candidates.txt")
+    assert len(again) > len(picks)
+    np.testing.assert_allclose(again.probabilities, candidates.probabilities, atol=1e-3)
+    apart = [*words[:-1], str(tmp_path / "apart"), "--per-micrograph", "--format", "star"]
+    assert main(apart) == 0
+    assert all("Probability" not in path.read_text() for path in (tmp_path / "apart").glob("*.star"))
 
 
 def test_extract_without_a_model(micrographs, tmp_path, capsys):

@@ -8,25 +8,7 @@ from heliodor.picking.count import Count, Source, count_by_labels
 from heliodor.picking.evidence import Evidence, weigh
 from heliodor.picking.mixture import POSSIBLY, fit_mixture
 from heliodor.picking.threshold import choose_threshold
-
-MICROGRAPHS, DECOYS = 8, 24
-FALSE = 300  # detections on a decoy, with scores that fall off as those of noise do
-
-
-def simulated(particles, mean, seed, deviation=1.6, claimed=0.001, images=MICROGRAPHS, decoys=DECOYS, others=(0, 0.0)):
-    """Detections on micrographs with so many particles each, as many others as told, and on decoys."""
-    random = np.random.default_rng(seed)
-
-    def false(number, room=1.0):
-        return random.gumbel(-1.5, 0.7, random.poisson(FALSE * number * room))
-
-    room = np.exp(-min(particles * claimed * 1.5**2, 0.3))
-    true = random.normal(mean, deviation, random.poisson(particles * images))
-    more = random.normal(others[1], deviation, random.poisson(others[0] * images))
-    scores = np.concatenate([true, more, false(images, room)])
-    return Evidence(
-        np.sort(scores)[::-1], np.sort(false(decoys))[::-1], images / decoys, images, decoys, claimed=claimed
-    )
+from mixture_helpers import DECOYS, MICROGRAPHS, labelled, simulated
 
 
 @pytest.mark.parametrize(
@@ -79,10 +61,6 @@ def test_where_the_number_is_bounded_the_likeliest_is_within_the_error():
     fitted = fit_mixture(simulated(110, -1.5, 1), width=POSSIBLY)
     assert fitted.particles < 20
     assert fitted.particles * np.exp(3 * fitted.error) > 60
-
-
-def labelled(mean, seed, count=10, deviation=1.6):
-    return np.random.default_rng(np.append(seed, 1)).normal(mean, deviation, count)
 
 
 @pytest.mark.parametrize(("particles", "mean", "broken"), [(30, 7.0, 30), (100, 6.0, 40), (15, 7.5, 15)])

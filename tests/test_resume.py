@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+import numpy as np
 import pytest
 import torch
 
@@ -120,3 +121,17 @@ def test_a_full_disk_is_told_by_the_name_of_the_journal(tmp_path):
             journal._stream.close()
             journal._stream = Full()
             journal.add("m", Picks.on("m", []))
+
+
+def test_what_was_done_keeps_its_probabilities(tmp_path):
+    done = Picks.on("a", [[1.5, 2.0], [3.0, 4.0]], [0.5, -1.25], [0.8, 0.125])
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "picks.txt", {}, []) as journal:
+        journal.add("a", done)
+        journal.add("none", Picks([], np.empty((0, 2))))
+        raise KeyboardInterrupt
+    with Journal(tmp_path / "picks.txt", {}, []) as journal:
+        found = journal.done
+    assert sorted(found) == ["a", "none"]
+    assert not len(found["none"])
+    for column in ("xy", "scores", "probabilities"):
+        assert (getattr(found["a"], column) == getattr(done, column)).all()

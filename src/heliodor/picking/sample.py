@@ -49,7 +49,7 @@ class Sample:
     expected : float
         Particles on each of them, by how many are expected on the labelled ones.
     labels : (N,) array
-        Scores of the labels; -inf: not found. None where nobody wants them.
+        Scores of the labels; -inf: not found. Empty where nobody wants them.
     """
 
     evidence: Evidence
