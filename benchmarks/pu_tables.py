@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, mode, stdev
 
 from scipy.stats import ttest_rel
 
@@ -72,13 +72,17 @@ def _compare(ours: dict[int, float], theirs: dict[int, float]) -> str:
 
 
 def draw_figure(rows: list[Row], path: Path) -> None:
-    """Draw the average precision of particles against the number of labels: objectives above, autoencoder below."""
+    """Draw the average precision of particles against the number of labels: objectives above, autoencoder below.
+
+    Of the number of minibatches with the most runs.
+    """
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    rows = [row for row in rows if row["updates"] == max(row["updates"] for row in rows)]
+    most = mode(row["updates"] for row in rows)
+    rows = [row for row in rows if row["updates"] == most]
     sets = list(dict.fromkeys(row["set"] for row in rows))
     plain = [row for row in rows if row["autoencoder"] == "0"]
     regularized = _regularized(rows)
