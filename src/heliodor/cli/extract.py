@@ -175,8 +175,11 @@ def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | Non
     margin = 0.0 if options.margin is None else options.margin / factor
     if options.margin is None and "margin" in about:
         margin = about["margin"] / geometry["pixel_size"] / geometry["factor"]
-    threshold = options.threshold if options.threshold is not None else about.get("threshold", LOWEST_SCORE)
-    threshold = threshold if cut is None else min(threshold, LOWEST_SCORE)  # all detections say what probable is
+    given = options.threshold
+    if cut is None:
+        threshold = about.get("threshold", LOWEST_SCORE) if given is None else given
+    else:  # it chooses by itself, and what is probable depends on all detections that `pick` would keep
+        threshold = LOWEST_SCORE if given is None else min(given, LOWEST_SCORE)
     return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, margin)
 
 

@@ -170,10 +170,11 @@ class _Posterior:
 
     def particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability that each of the scores (N,) is that of a particle, and not of another thing."""
+        from scipy.special import expit
+
         _, mean, spread, more, below = values
-        off = (scores - mean) / math.exp(spread)
-        odds = -(off**2) / 2 + (off + below / math.exp(spread)) ** 2 / 2 - more
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
+        off, apart = (scores - mean) / math.exp(spread), below / math.exp(spread)
+        return np.asarray(expit(apart * (off + apart / 2) - more))
 
     def _surprise(self, number: float, mean: float, spread: float, *others: float) -> float:
         """Return the negative logarithm of the posterior, up to a constant."""
