@@ -21,7 +21,7 @@ from heliodor.evaluation import average_precision, match
 from heliodor.evaluation.pixels import pixel_rates
 from heliodor.micrographs import read_micrograph
 from heliodor.networks import Classifier
-from heliodor.networks.scorers import scorer_of_network
+from heliodor.networks.scorers import Machine
 from heliodor.picking.detect import Detector
 from heliodor.picking.scoring import score_maps
 from heliodor.preprocess import preprocess
@@ -79,7 +79,7 @@ class Prepared:
 
     def average_precisions(self, network: Classifier) -> dict[str, float]:
         """Return the average precision on the test micrographs: of regions (pixels) and of particles."""
-        maps = score_maps(scorer_of_network(network, "cpu"), [example.pixels for example in self.test])
+        maps = score_maps(Machine("cpu").scorer(network), [example.pixels for example in self.test])
         detector = Detector(EXCLUSION_RADIUS, LABEL_RADIUS, -np.inf)
         hits, scores, marks = [], [], []
         for example, scored in zip(self.test, maps, strict=True):

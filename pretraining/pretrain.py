@@ -22,7 +22,7 @@ from heliodor.evaluation import match
 from heliodor.files import atomic_path, make_directory
 from heliodor.micrographs import FLAT
 from heliodor.networks import Classifier, NetworkSettings, save_network
-from heliodor.networks.scorers import scorer_of_network
+from heliodor.networks.scorers import Machine
 from heliodor.picking.calibration import Calibration, calibrate_known
 from heliodor.picking.detect import Detector
 from heliodor.picking.geometry import NEAREST, SPAN
@@ -209,7 +209,7 @@ def calibrate_on_unseen(
     numbers = range(options.each, options.each + UNSEEN)
     simulate_all(sources, numbers, options, cache, reporter)
     detector = Detector(NEAREST * SPAN / 2, RADIUS)
-    scorer = scorer_of_network(network, options.device)
+    scorer = Machine(options.device).scorer(network)
     scores, true = [], []
     examples = load_examples(sources, numbers, cache)
     for example in reporter.track(examples, len(examples), "calibrating"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
-from heliodor.networks.scorers import scorer_of_network
+from heliodor.networks.scorers import Machine
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
 from heliodor.picking.decoys import disturbed, make_decoy
 from heliodor.picking.density import Average
@@ -278,7 +278,7 @@ def test_gold_does_not_make_decoys_stronger():
 def test_decoys_hold_as_many_false_detections_as_noise_does():
     """Whatever looks like a particle is kept out of the decoys; where that is noise, they must not become fainter."""
     network, _ = load_pretrained(NetworkSettings())
-    scorer, detector = scorer_of_network(network, "cpu"), Detector(9.0, 3.0)
+    scorer, detector = Machine("cpu").scorer(network), Detector(9.0, 3.0)
     random = np.random.default_rng(0)
     images = [random.normal(0, 1, (400, 400)).astype(np.float32) for _ in range(6)]
     found = [detector.maxima(score_map(scorer, image)) for image in images]
@@ -293,7 +293,7 @@ def test_decoys_hold_as_many_false_detections_as_noise_does():
 def test_decoys_are_searched_where_micrographs_are():
     """A masked half has no detections: nor have decoys there, or false ones would be expected twice as often."""
     network, _ = load_pretrained(NetworkSettings())
-    scorer, detector = scorer_of_network(network, "cpu"), Detector(9.0, 3.0)
+    scorer, detector = Machine("cpu").scorer(network), Detector(9.0, 3.0)
     image = np.random.default_rng(0).normal(0, 1, (400, 400)).astype(np.float32)
     mask = np.zeros(image.shape, bool)
     mask[:, :200] = True

@@ -14,6 +14,7 @@ from heliodor.find import find_micrographs
 from heliodor.formats import read_picks
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
+from heliodor.networks.scorers import Machine
 from heliodor.picking.count import Count, count_by_scores
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
@@ -25,6 +26,7 @@ from heliodor.training.tiles import Example
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
 NONE = np.empty((0, 2))
+CPU = Machine("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,8 @@ def some(examples, which):
 
 def test_few_labels_count_all_particles_and_which_ones_does_not_matter(labelled, geometry, start):
     truth = np.mean([len(e.positives) for e in labelled])
-    left = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[:3]), start[0], geometry, 0, "cpu")
-    right = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[-9:]), start[0], geometry, 0, "cpu")
+    left = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[:3]), start[0], geometry, 0, CPU)
+    right = count_by_scores(some(labelled, lambda e: np.argsort(e.positives[:, 0])[-9:]), start[0], geometry, 0, CPU)
     assert left is not None
     assert left.particles == pytest.approx(truth, rel=0.2)
     assert left.low < left.particles < left.high
@@ -83,10 +85,10 @@ def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geom
         return xy[away][:4]
 
     odd = [replace(e, positives=between(e)) for e in labelled]
-    assert count_by_scores(odd, start[0], geometry, 0, "cpu") is None
+    assert count_by_scores(odd, start[0], geometry, 0, CPU) is None
     chosen, settings = TrainingSettings(pi=0.1), PickSettings(diameter=120.0)
     few = [replace(e, positives=e.positives[:3]) for e in odd]  # too few for pilots: the guess stays
-    same, count = settle_prior(few, chosen, 55.0, start, settings, geometry, "cpu", SILENT)
+    same, count = settle_prior(few, chosen, 55.0, start, settings, geometry, CPU, SILENT)
     assert (same, count.particles) == (chosen, 55.0)
     assert count.low < 10 < 150 < count.high
 
@@ -94,7 +96,7 @@ def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geom
 def test_what_a_person_says_is_not_counted_again(labelled, geometry, start):
     chosen = TrainingSettings(pi=0.1)
     settings = PickSettings(diameter=120.0, expected_particles=200.0)
-    found = settle_prior(labelled, chosen, 200.0, start, settings, geometry, "cpu", SILENT)
+    found = settle_prior(labelled, chosen, 200.0, start, settings, geometry, CPU, SILENT)
     assert found == (chosen, Count.given(200.0))
 
 

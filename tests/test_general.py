@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from heliodor.cli import main
 from heliodor.evaluation import evaluate
 from heliodor.formats import read_picks, write_picks
-from heliodor.networks import NetworkSettings, load_network, save_network
+from heliodor.micrographs import read_micrograph, write_micrograph
+from heliodor.networks import NetworkSettings, load_network, save_network, scorers
 from heliodor.networks.pretrained import GENERAL, load_pretrained
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
@@ -63,6 +65,24 @@ def test_apoferritin_without_labels(micrographs, tmp_path):
     apart = [*words[:-1], str(tmp_path / "apart"), "--per-micrograph", "--format", "star"]
     assert main(apart) == 0
     assert all("Probability" not in path.read_text() for path in (tmp_path / "apart").glob("*.star"))
+
+
+def test_exact_scores_by_torch_alone_and_finds_the_same(micrographs, tmp_path, monkeypatch):
+    folder, _ = micrographs
+    small = tmp_path / "small"
+    small.mkdir()
+    for path in folder.glob("*.mrc"):
+        whole = read_micrograph(path)
+        write_micrograph(small / path.name, replace(whole, pixels=whole.pixels[:400, :400]))
+    words = ["pick", str(small), "--diameter", "120"]
+    assert main([*words, "-o", str(tmp_path / "fast")]) == 0
+    monkeypatch.setattr(scorers, "OnnxScorer", None)
+    assert main([*words, "--exact", "-o", str(tmp_path / "exact")]) == 0
+    fast, exact = (read_picks(tmp_path / name / "candidates.txt") for name in ("fast", "exact"))
+    assert len(fast) > 50
+    np.testing.assert_allclose(exact.xy, fast.xy, rtol=0, atol=0.01)
+    np.testing.assert_allclose(exact.scores, fast.scores, atol=1e-3)
+    assert main([*words, "-o", str(tmp_path / "exact")]) == 2  # a rerun must say it again
 
 
 def test_extract_without_a_model(micrographs, tmp_path, capsys):

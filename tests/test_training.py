@@ -13,6 +13,7 @@ from heliodor.devices import device_of
 from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
+from heliodor.networks.scorers import Machine
 from heliodor.picking.detect import Detector
 from heliodor.picking.pilots import count_by_pilots
 from heliodor.progress import Silent
@@ -251,7 +252,9 @@ def test_of_several_devices_training_takes_the_first():
 def test_the_count_is_found_from_few_labels():
     examples = disc_examples(3, particles=25)
     shown = [Example(e.name, e.pixels, e.positives[:8], e.negatives) for e in examples]
-    count = count_by_pilots(shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0, 14.0, 60.0)
+    count = count_by_pilots(
+        shown, TrainingSettings(**SMALL), Detector(7.0, 3.0, -50.0), 5.0, 14.0, 60.0, machine=Machine("cpu")
+    )
     assert 17 < count.particles < 35
     assert count.low <= count.particles <= count.high
 

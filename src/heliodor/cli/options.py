@@ -21,6 +21,11 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         "auto and cuda spread micrographs over every GPU that is visible",
     )
     parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
+    add_exact_argument(parser)
+
+
+def add_exact_argument(parser: argparse._ActionsContainer) -> None:
+    """Declare that networks score the plain way."""
     parser.add_argument(
         "--exact",
         action="store_true",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from heliodor.cli.options import add_exact_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -109,6 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--threads", type=int, default=0, help="processor threads of the network; 0: those that are idle"
     )
+    add_exact_argument(machine)
     machine.add_argument(
         "--workers", type=int, default=1, help="threads that read and preprocess ahead, -1: one per processor"
     )

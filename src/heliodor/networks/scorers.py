@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -180,11 +181,30 @@ def scorers_of_network(
     return [TorchScorer(copy.deepcopy(network), place, exact=exact) for place in places]
 
 
-def scorer_of_network(network: Classifier, device: str = "auto") -> Scorer:
-    """Make a scorer of a network for one device, the first of those that are named."""
-    from heliodor.devices import devices_of
+@dataclass(frozen=True)
+class Machine:
+    """Where the networks of a run train and score, and how they score.
 
-    return scorers_of_network(network, str(devices_of(device)[0]))[0]
+    Attributes
+    ----------
+    device : str
+        See `heliodor.devices.devices_of`.
+    exact : bool
+        Score with torch in float32 instead of the fastest way.
+    """
+
+    device: str = "auto"
+    exact: bool = False
+
+    def scorer(self, network: Classifier) -> Scorer:
+        """Make a scorer of a network for one device, the first of those that are named."""
+        from heliodor.devices import devices_of
+
+        return scorers_of_network(network, str(devices_of(self.device)[0]), exact=self.exact)[0]
+
+    def scorers(self, network: Classifier) -> list[Scorer]:
+        """Make a scorer of a network for each device."""
+        return scorers_of_network(network, self.device, exact=self.exact)
 
 
 def _has_runtime() -> bool:

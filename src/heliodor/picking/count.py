@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.evaluation import match
-from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.evidence import gather
 from heliodor.picking.mixture import POSSIBLY, fit_mixture
 from heliodor.progress import SILENT
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Machine
     from heliodor.picking.evidence import Evidence, Found
     from heliodor.picking.geometry import Geometry
     from heliodor.progress import Reporter
@@ -108,7 +108,7 @@ def count_by_scores(
     start: Classifier,
     geometry: Geometry,
     seed: int,
-    device: str = "auto",
+    machine: Machine,
     reporter: Reporter = SILENT,
 ) -> Count | None:
     """Estimate the particles on labelled micrographs by the scores of a network that has not seen them.
@@ -124,7 +124,7 @@ def count_by_scores(
         The network.
     geometry : Geometry
     seed : int
-    device : str
+    machine : Machine
     reporter : Reporter
 
     Returns
@@ -133,7 +133,7 @@ def count_by_scores(
         None: labels hardly score better than noise.
     """
     chosen = some_of(examples, LOOKED, seed)
-    scorer, detector = scorer_of_network(start, device), geometry.detector
+    scorer, detector = machine.scorer(start), geometry.detector
     looked = reporter.track(chosen, len(chosen), "counting particles")
     found = [detector(scorer, e.pixels, e.junk) for e in looked]
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]

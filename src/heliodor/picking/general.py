@@ -10,7 +10,6 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import learn_limits
 from heliodor.networks import load_network, save_network
-from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather, weigh
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Machine
     from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
     from heliodor.picking.settings import PickSettings
@@ -48,7 +48,7 @@ def general(
     settings: PickSettings,
     geometry: Geometry,
     load: Loader,
-    device: str,
+    machine: Machine,
     reporter: Reporter,
 ) -> tuple[Classifier, dict[str, Any]]:
     """Take the pretrained network, and find its threshold on these micrographs.
@@ -69,7 +69,7 @@ def general(
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
     network, facts = start
-    scorer = scorer_of_network(network, device)
+    scorer = machine.scorer(network)
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
     images = [m.seen for m in sample]
     scores = [score_map(scorer, image) for image in reporter.track(images, len(images), "looking at a sample")]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from heliodor.junk.mask import Limits
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Machine
     from heliodor.picking.load import Loader
     from heliodor.picking.settings import PickSettings
     from heliodor.progress import Reporter
@@ -57,7 +58,7 @@ def learn(
     settings: PickSettings,
     geometry: Geometry,
     load: Loader,
-    device: str,
+    machine: Machine,
     reporter: Reporter,
 ) -> tuple[Classifier, dict[str, Any]]:
     """Train the network of a run, or load it where an earlier call has trained it.
@@ -70,7 +71,7 @@ def learn(
         All of the run.
     labels, negatives : Picks
         In full-size pixels.
-    settings, geometry, load, device, reporter
+    settings, geometry, load, machine, reporter
         Of the run.
 
     Returns
@@ -98,7 +99,7 @@ def learn(
         source = Source(kept["count"]["source"])
         chosen, count = replace(chosen, pi=kept["pi"]), Count(**{**kept["count"], "source": source})
     else:
-        chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, device, reporter)
+        chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, machine, reporter)
         write_text(folder / PRIOR, json.dumps({"pi": chosen.pi, "count": asdict(count)}) + "\n")
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
@@ -110,7 +111,7 @@ def learn(
         table=folder / TABLE,
         checkpoint=folder / CHECKPOINT,
         start=start,
-        device=device,
+        device=machine.device,
         reporter=reporter,
     )
     sample = gather_sample(
@@ -124,7 +125,7 @@ def learn(
         settings.margin,
         Inspector(geometry.span, limits),
         load,
-        device,
+        machine,
         reporter,
         with_labels=_counted_again(count),
     )

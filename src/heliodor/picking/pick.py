@@ -19,6 +19,7 @@ from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
 from heliodor.networks.published import model_digest, model_file
+from heliodor.networks.scorers import Machine
 from heliodor.picking import calibration, density
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.general import general
@@ -104,7 +105,7 @@ def pick(
         see `heliodor.picking.audit`, with the precision of the settings if they have one. A later call without them
         goes back to the run's own threshold.
     device : str
-        See `heliodor.devices.device_of`.
+        See `heliodor.devices.devices_of`.
     workers : int
         Threads that read and preprocess micrographs ahead; the result does not depend on it.
     overwrite : bool
@@ -140,8 +141,8 @@ def pick(
     for micrograph in micrographs:
         if _star_path(folder, "candidates", micrograph).is_file():
             Kept.read(folder, micrograph.name).check_source(folder, micrograph)
-    machine = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
-    record = {**surroundings(), **deciding, **machine, "micrographs": files}
+    here = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
+    record = {**surroundings(), **deciding, **here, "micrographs": files}
     if answers is None:  # or else the finished run stays as it is until the answers have been understood
         write_record(folder / RUN, record)
     labeled_count = len(labeled) if len(labels) else 0
@@ -149,12 +150,13 @@ def pick(
     reporter.note(geometry.describe())
 
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
+    machine = Machine(device, settings.exact)
     prepare = learn if len(labels) else general
-    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, device, reporter)
+    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, machine, reporter)
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
     detector = geometry.searching(settings.margin)
-    failed = _score_all(folder, network, detector, inspect, micrographs, stamps, load, device, workers, reporter)
+    failed = _score_all(folder, network, detector, inspect, micrographs, stamps, load, machine, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
     if answers is not None:
@@ -256,7 +258,7 @@ def _score_all(
     micrographs: Sequence[MicrographFile],
     stamps: Mapping[str, Mapping[str, int | None]],
     load: Loader,
-    device: str,
+    machine: Machine,
     workers: int,
     reporter: Reporter,
 ) -> dict[str, str]:
@@ -264,13 +266,11 @@ def _score_all(
 
     `stamps` are what told each file from others before it was read, see `heliodor.record.stamp`.
     """
-    from heliodor.networks.scorers import scorers_of_network
-
     todo = [m for m in micrographs if not _star_path(folder, "candidates", m).is_file()]
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
-    scorers = scorers_of_network(network, device) if todo else []  # compiling takes a while
+    scorers = machine.scorers(network) if todo else []  # compiling takes a while
     scored = stream_scores(todo, load, scorers, workers)
     for micrograph, result in reporter.track(scored, len(todo), "picking micrographs"):
         if isinstance(result, MicrographError):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.count import Count, Source, label_scores
 from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
 from heliodor.progress import SILENT, Reporter
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.networks import Classifier
+    from heliodor.networks.scorers import Machine
     from heliodor.picking.detect import Detector
 
 PILOT = {"epochs": 4, "epoch_size": 60}
@@ -41,8 +41,8 @@ def count_by_pilots(
     span: float,
     most: float,
     *,
+    machine: Machine,
     start: Classifier | None = None,
-    device: str = "auto",
     reporter: Reporter = SILENT,
 ) -> Count:
     """Estimate the number of particles on labelled micrographs, labelled or not.
@@ -72,9 +72,9 @@ def count_by_pilots(
         Diameter of a particle, in downsampled pixels.
     most : float
         Particles that a micrograph can hold.
+    machine : Machine
     start : Classifier, optional
         See `heliodor.training.loop.Trainer`.
-    device : str
     reporter : Reporter
     """
     random = np.random.default_rng([settings.seed, len(examples)])
@@ -83,7 +83,7 @@ def count_by_pilots(
     length = PILOT if start is None else PILOT_FROM_START
     pilot = replace(settings, autoencoder=0.0, **length)  # type: ignore[arg-type]
     runs = [
-        _pilot(examples, half == hidden, pilot, detector, match_radius, span, most, start, device)
+        _pilot(examples, half == hidden, pilot, detector, match_radius, span, most, start, machine)
         for hidden in reporter.track((0, 1), 2, "counting particles by pilot runs")
     ]
     evidence = [run.evidence for run in runs]
@@ -114,12 +114,12 @@ def _pilot(
     span: float,
     most: float,
     start: Classifier | None,
-    device: str,
+    machine: Machine,
 ) -> _Pilot:
     parts = np.split(hidden, np.cumsum([len(e.positives) for e in examples])[:-1])
     shown = [replace(e, positives=e.positives[~h]) for e, h in zip(examples, parts, strict=True)]
-    network, _ = train(shown, settings, start=start, device=device)
-    scorer = scorer_of_network(network, device)
+    network, _ = train(shown, settings, start=start, device=machine.device)
+    scorer = machine.scorer(network)
     found, scores = [], []
     for example, h in zip(examples, parts, strict=True):
         found.append(detector(scorer, example.pixels, example.junk))

@@ -15,6 +15,7 @@ from heliodor.training.labels import expected_particles, prior
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heliodor.networks.scorers import Machine
     from heliodor.picking.geometry import Geometry
     from heliodor.picking.settings import PickSettings
     from heliodor.picking.start import Start
@@ -44,7 +45,7 @@ def settle_prior(
     start: Start | None,
     settings: PickSettings,
     geometry: Geometry,
-    device: str,
+    machine: Machine,
     reporter: Reporter,
 ) -> tuple[TrainingSettings, Count]:
     """Settle pi and the number of particles per micrograph: given, or estimated, by pilot runs where nothing better is.
@@ -58,7 +59,7 @@ def settle_prior(
         Particles per micrograph.
     start : (Classifier, dict), optional
         What training starts from.
-    settings, geometry, device, reporter
+    settings, geometry, machine, reporter
         Of the run.
     """
     facts, most = known(examples, geometry), geometry.most(_pixels(examples))
@@ -71,12 +72,12 @@ def settle_prior(
     # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
     if start is not None and "pretrained_on" in start[1]:
         reporter.note("counting particles by the scores of the network that training starts from")
-        count = count_by_scores(examples, start[0], geometry, settings.seed, device, reporter)
+        count = count_by_scores(examples, start[0], geometry, settings.seed, machine, reporter)
     if count is None and facts[0] >= FEWEST:
         detector, radius, span = geometry.detector, geometry.match_radius, geometry.span
         network = None if start is None else start[0]
         count = count_by_pilots(
-            examples, chosen, detector, radius, span, most, start=network, device=device, reporter=reporter
+            examples, chosen, detector, radius, span, most, start=network, machine=machine, reporter=reporter
         )
     if count is None:
         return chosen, Count(guess, float(facts[0]) / len(examples), most, Source.TYPICAL).within(0, most)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import MicrographError
-from heliodor.networks.scorers import scorer_of_network
 from heliodor.picking.count import label_scores, some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.progress import SILENT
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
-    from heliodor.networks.scorers import Scorer
+    from heliodor.networks.scorers import Machine, Scorer
     from heliodor.picking.detect import Detector
     from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
@@ -68,7 +67,7 @@ def gather_sample(
     margin: float,
     inspect: Inspector,
     load: Loader,
-    device: str,
+    machine: Machine,
     reporter: Reporter,
     *,
     with_labels: bool,
@@ -81,7 +80,7 @@ def gather_sample(
     ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
     on the labelled ones finds more on them: `judge` should be one that has not.
     """
-    scorer, detector = scorer_of_network(network, device), geometry.searching(margin)
+    scorer, detector = machine.scorer(network), geometry.searching(margin)
     expected *= float(np.mean([detector.inside(e.pixels.shape) for e in examples]))
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
@@ -92,7 +91,7 @@ def gather_sample(
     looked = reporter.track(both.items(), len(both), "looking at a sample")
     found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
-    expected *= _relative(scorer_of_network(judge, device), detector, sample, labeled, expected, seen, reporter)
+    expected *= _relative(machine.scorer(judge), detector, sample, labeled, expected, seen, reporter)
     images, masks = zip(*sample.values(), strict=True)
     detections = [found[name] for name in sample]
     evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)

@@ -51,6 +51,8 @@ class PickSettings:
     autoencoder, l2, slack : float
     held_out : float
         Fraction of the labelled micrographs kept for validation, rounded down.
+    exact : bool
+        Score with torch in float32 instead of the fastest way.
     seed : int
     """
 
@@ -78,6 +80,7 @@ class PickSettings:
     l2: float = 0.0
     slack: float = -1.0
     held_out: float = 0.1
+    exact: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

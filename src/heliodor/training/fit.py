@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.evaluation import average_precision, match
-from heliodor.networks.scorers import scorer_of_network
+from heliodor.networks.scorers import Machine
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.history import read_table, write_table
 from heliodor.training.loop import Trainer
@@ -105,7 +105,7 @@ def held_out_ap(
     Where only some of their particles are labelled, finding the others counts against it: compare
     epochs by it, not data sets.
     """
-    scorer = scorer_of_network(network, device)
+    scorer = Machine(device).scorer(network)
     hits, scores = [], []
     for example in validation:
         xy, found = detector(scorer, example.pixels, example.junk)
