@@ -1,11 +1,13 @@
 """How many particles the sample for the threshold holds: beside the labelled micrographs, and after training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from heliodor.picking.count import Count, Source
 from heliodor.picking.detect import Detector
-from heliodor.picking.learn import _count_again
+from heliodor.picking.recount import count_again
 from heliodor.picking.sample import Sample, _relative
 from mixture_helpers import labelled, simulated
 
@@ -65,28 +67,28 @@ def with_junk(particles=30, expected=75.0):
 
 
 def test_training_tells_how_many_of_what_was_counted_are_particles():
-    count, here, most = _count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 2.0)
+    count, here, most = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 2.0)
     assert here == most == pytest.approx(33, rel=0.2)
     assert count.particles == pytest.approx(2 * here)  # twice as many on labelled micrographs as in the sample
     assert count.low < count.particles <= count.high
     assert count.source is Source.TRAINED
 
 
-@pytest.mark.parametrize("source", [Source.USER, Source.PILOTS, Source.TYPICAL])
-def test_what_somebody_knows_and_what_pilots_count_stays(source):
-    count = Count(150.0, 150.0, 150.0, source)
-    assert _count_again(count, with_junk(), 2.0) == (count, 75.0, np.inf)
+def test_without_scores_of_labels_a_count_stays():
+    count = Count(150.0, 150.0, 150.0, Source.USER)
+    unasked = replace(with_junk(), labels=np.empty(0))
+    assert count_again(count, unasked, 2.0) == (count, 75.0, np.inf)
 
 
 def test_a_count_that_was_low_stays_and_what_is_surely_there_is_bounded():
     count = Count(25.0, 20.0, 30.0, Source.START)
-    again, here, most = _count_again(count, with_junk(expected=25.0), 2.0)
+    again, here, most = count_again(count, with_junk(expected=25.0), 2.0)
     assert (again, here) == (count, 25.0)
     assert 25 < most < 45
 
 
 def test_there_are_never_fewer_particles_than_labels():
-    count, here, most = _count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 100.0)
+    count, here, most = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 100.0)
     assert count.particles == pytest.approx(100)
     assert here == most == pytest.approx(50)
     assert count.low <= count.particles <= count.high
@@ -95,5 +97,5 @@ def test_there_are_never_fewer_particles_than_labels():
 def test_where_nothing_is_found_nothing_changes():
     count = Count(150.0, 120.0, 190.0, Source.START)
     nothing = Sample(simulated(0, 0.0, 0), 75.0, np.full(10, -np.inf))
-    assert _count_again(count, nothing, 1.0) == (count, 75.0, np.inf)
-    assert _count_again(count, with_junk(expected=0.0), 1.0) == (count, 0.0, np.inf)
+    assert count_again(count, nothing, 1.0) == (count, 75.0, np.inf)
+    assert count_again(count, with_junk(expected=0.0), 1.0) == (count, 0.0, np.inf)

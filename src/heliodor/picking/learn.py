@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,12 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
-from heliodor.picking.count import Count, Source, count_by_labels
+from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import weigh
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
-from heliodor.picking.sample import Sample, gather_sample
+from heliodor.picking.recount import count_again
+from heliodor.picking.sample import gather_sample
 from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
 from heliodor.picks import Picks
@@ -127,9 +127,10 @@ def learn(
         load,
         machine,
         reporter,
-        with_labels=_counted_again(count),
+        # Training teaches nothing about what somebody knows, and pilots have been trained.
+        with_labels=count.source is Source.START,
     )
-    count, here, most = _count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
+    count, here, most = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
     evidence = weigh(sample.evidence, here, most)
@@ -153,38 +154,6 @@ def learn(
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)
     return network, about
-
-
-def _counted_again(count: Count) -> bool:
-    """Say whether training teaches more about a count: not what somebody knows, and pilots have been trained."""
-    return count.source is Source.START
-
-
-def _count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, float, float]:
-    """Bound a count by what the trained network finds.
-
-    Parameters
-    ----------
-    count : Count
-        On labelled micrographs.
-    sample : Sample
-    fewest : float
-        Labels on each labelled micrograph.
-
-    Returns
-    -------
-    count : Count
-    here, most : float
-        Particles on each micrograph of the sample: how many, and how many there can be.
-    """
-    bound = count_by_labels(sample.evidence, sample.labels) if _counted_again(count) else None
-    if bound is None or not sample.expected:
-        return count, sample.expected, math.inf
-    there = count.particles / sample.expected  # on labelled micrographs for each in the sample
-    bound = bound.within(fewest / there, math.inf)
-    if bound.particles >= sample.expected:
-        return count, sample.expected, bound.particles
-    return bound.scaled(there), bound.particles, bound.particles
 
 
 def _examples(
