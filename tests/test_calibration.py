@@ -16,7 +16,7 @@ from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
 from heliodor.picking.decoys import disturbed, make_decoy
 from heliodor.picking.density import Average
 from heliodor.picking.detect import Detector
-from heliodor.picking.evidence import Evidence, gather, standing_out, weigh
+from heliodor.picking.evidence import Evidence, gather, ranked, standing_out, weigh
 from heliodor.picking.scoring import score_map
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.threshold import choose_threshold, operating_point
@@ -342,3 +342,15 @@ def test_a_decoy_of_a_crowded_micrograph_still_finds_some_background():
     pixels = np.random.default_rng(6).normal(0, 1, (128, 128)).astype(np.float32)
     grid = np.stack(np.meshgrid(np.arange(5, 128, 10), np.arange(5, 128, 10)), axis=-1).reshape(-1, 2)
     assert make_decoy(pixels, grid, 9, np.random.default_rng(7)).std() == pytest.approx(1.0, abs=0.2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_threshold_beyond_all_scores_stays_so_when_they_are_written(seed):
+    """Files have six decimals: the best of what is no pick must not pass by rounding, nor the last of all fail."""
+    random = np.random.default_rng(seed)
+    scores = random.normal(0, 1, 50)
+    noise = Evidence(ranked([scores]), ranked([random.normal(0.2, 1, 500)]), 0.1, 1)
+    threshold = choose_threshold(noise, Calibration((0.0, 9.0), (0.001, 0.002)), 1.0)
+    assert not (scores.round(6) > threshold).any()
+    threshold = choose_threshold(noise, Calibration((0.0, 9.0), (0.9, 0.95)), 1000.0)
+    assert (scores.round(6) > threshold).all()

@@ -85,3 +85,19 @@ def test_mismatches_are_refused(trained, tmp_path, capsys):
     assert "give -r" in capsys.readouterr().err
     assert main(["segment", str(place / "mics"), "-m", model, "--raw", "-o", str(tmp_path)]) == 2
     assert "--raw needs a model" in capsys.readouterr().err
+
+
+def test_negatives_on_micrographs_without_labels_count(trained, tmp_path, capsys):
+    place, examples = trained
+    write_picks(tmp_path / "labels.txt", Picks.on("m0", examples[0].positives))
+    write_picks(tmp_path / "negatives.txt", Picks.on("m1", examples[1].positives))
+    words = ["train", "--train-images", str(place / "mics"), "--train-targets", str(tmp_path / "labels.txt")]
+    words += ["-n", "14", "--units", "4", "--num-epochs", "1", "--epoch-size", "5", "--save-prefix"]
+    assert main([*words, str(tmp_path / "without")]) == 0
+    assert main([*words, str(tmp_path / "with"), "--negatives", str(tmp_path / "negatives.txt")]) == 0
+    assert "training on 2 micrographs" in capsys.readouterr().err
+    one, two = (tmp_path / f"{name}_epoch1.safetensors" for name in ("without", "with"))
+    assert one.read_bytes() != two.read_bytes()
+    write_picks(tmp_path / "negatives.txt", Picks([], np.empty((0, 2))))
+    assert main([*words, str(tmp_path / "x"), "--negatives", str(tmp_path / "negatives.txt")]) == 2
+    assert "the negatives hold no particle" in capsys.readouterr().err

@@ -6,9 +6,11 @@ import mrcfile
 import numpy as np
 import pytest
 
+from heliodor.errors import LabelError
 from heliodor.formats import read_picks
 from heliodor.micrographs import read_header, read_micrograph
 from heliodor.picks import Picks
+from heliodor.progress import Silent
 from heliodor.training.check import check_labels
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
@@ -72,3 +74,26 @@ def test_particles_are_dark_where_people_labelled_them(labels, human):
 
 def test_example_is_small():
     assert sum(path.stat().st_size for path in EXAMPLE.iterdir()) < 10e6
+
+
+@pytest.mark.parametrize(("count", "refused"), [(1, False), (2, False), (3, True)])
+def test_labels_in_one_corner_are_refused_where_they_cannot_be_chance(count, refused):
+    names = [f"m{k}" for k in range(count)]
+    picks = Picks.join([Picks.on(name, np.random.default_rng(0).uniform(0, 390, (24, 2))) for name in names])
+    said = []
+    reporter = Silent()
+    reporter.warn = said.append
+    shapes = dict.fromkeys(names, (1000, 1000))
+    if refused:
+        with pytest.raises(LabelError, match="multiply them by about 3"):
+            check_labels(picks, shapes, reporter)
+    else:
+        check_labels(picks, shapes, reporter)
+        assert "all" in said[0]
+        assert "if they are of downsampled micrographs" in said[0]
+
+
+def test_labels_all_over_a_small_micrograph_are_in_no_corner_of_a_large_one():
+    all_over = Picks.on("small", np.random.default_rng(0).uniform(0, 999, (25, 2)))
+    labels = Picks.join([all_over, Picks.on("large", [[500, 500]])])
+    check_labels(labels, {"small": (1000, 1000), "large": (4092, 5760), "other": (4092, 5760)})

@@ -214,3 +214,13 @@ def test_probabilities_are_a_column_of_their_own(tmp_path, suffix):
     assert np.allclose(back.probabilities, picks.probabilities, equal_nan=True)
     write_picks(tmp_path / f"q{suffix}", picks.without_probabilities())
     assert "robability" not in (tmp_path / f"q{suffix}").read_text()
+
+
+@pytest.mark.parametrize("format", ["star", "txt", "csv", "box"])
+def test_a_micrograph_without_picks_gets_a_file_and_an_old_one_does_not_stay(tmp_path, format):
+    options = {"box_size": 8} if format == "box" else {}
+    write_per_micrograph(tmp_path, Picks(["a", "grid/b"], [[1, 2], [3, 4]]), format=format, **options)
+    write_per_micrograph(tmp_path, Picks.on("a", [[1, 2]]), format=format, also=["a", "grid/b", "c"], **options)
+    back = read_picks(tmp_path)
+    assert back.names.tolist() == ["a"]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3

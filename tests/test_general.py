@@ -163,3 +163,35 @@ def test_micrographs_are_normalized_as_the_network_has_seen_them(micrographs, tm
     words = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "out"), "--normalization", "gmm"]
     assert main(words) == 2
     assert "normalized as 'flat', not 'gmm'" in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_used_do_not_end_a_run_wherever_they_stand(micrographs, tmp_path, capsys):
+    folder, _ = micrographs
+    small = tmp_path / "small"
+    small.mkdir()
+    path = min(folder.glob("*.mrc"))
+    whole = read_micrograph(path)
+    part = replace(whole, pixels=whole.pixels[:300, :300])
+    write_micrograph(small / "m.mrc", part)
+    (small / "a.mrc").touch()
+    write_micrograph(small / "b.mrc", replace(part, pixel_size=None))
+    for words in (["pick", str(small)], ["extract", str(small), "--raw"]):
+        assert main([*words, "--diameter", "120", "-o", str(tmp_path / words[0])]) == 1
+        said = capsys.readouterr().err
+        assert "skipped" in said
+        assert "a.mrc" in said
+        assert "Traceback" not in said
+    (small / "m.mrc").unlink()
+    assert main(["pick", str(small), "--diameter", "120", "-o", str(tmp_path / "none")]) == 2
+    assert "b.mrc: no pixel size in its header" in capsys.readouterr().err
+
+
+def test_extract_refines_centres_as_the_run_did(micrographs, tmp_path):
+    folder, _ = micrographs
+    path = str(min(folder.glob("*.mrc")))
+    words = ["--diameter", "120", "--label-radius", "1", "-o", str(tmp_path / "out")]
+    assert main(["pick", path, *words]) == 0
+    model = str(tmp_path / "out" / "model.safetensors")
+    assert main(["extract", path, "--raw", "-m", model, "-o", str(tmp_path / "again.txt")]) == 0
+    picks, again = read_picks(tmp_path / "out" / "picks.txt"), read_picks(tmp_path / "again.txt")
+    np.testing.assert_allclose(again.xy, picks.xy, atol=1e-3)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliodor.errors import LabelError
+from heliodor.errors import LabelError, MicrographError
+from heliodor.find import find_micrographs
 from heliodor.names import MicrographFile, match_names, stem, unique_names
 
 
@@ -86,3 +87,13 @@ def test_no_match_at_all_names_the_nearest():
     with pytest.raises(LabelError, match=r"'May08_O1\.mrc' is not among them, the nearest are 'May08_01'") as caught:
         match_names(["May08_O1.mrc"], files("/d/May08_01.mrc", "/d/zzz.mrc"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x"])
+def test_a_list_cannot_name_a_micrograph_out_of_the_folder_of_results(tmp_path, name):
+    for file in "xy":
+        (tmp_path / f"{file}.mrc").touch()
+    table = tmp_path / "list.txt"
+    table.write_text(f"image_name\tpath\n{name}\tx.mrc\ny\ty.mrc\n")
+    with pytest.raises(MicrographError, match=r"x\.mrc: the name that a list gives it, .* leads out"):
+        find_micrographs([table])

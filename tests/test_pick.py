@@ -163,7 +163,7 @@ def test_the_same_files_elsewhere_are_known_and_others_of_their_names_refused(ru
     os.utime(tmp_path / "copied" / "plain.mrc", (1e9, 1e9))
     assert main(elsewhere) == 2
     said = capsys.readouterr().err
-    assert f"{tmp_path / 'copied' / 'plain.mrc'}: {tmp_path / 'out'} holds picks of another file" in said
+    assert f"{tmp_path / 'copied' / 'plain.mrc'}: what {tmp_path / 'out'} holds is of another file" in said
 
 
 def test_extract_takes_the_pixel_size_for_the_headers(run, tmp_path, capsys):
@@ -289,15 +289,34 @@ def test_bad_labels_get_one_clear_line(run, tmp_path, capsys):
     assert "no particle" in with_labels(Picks([], np.empty((0, 2))))
     assert "nearest are" in with_labels(Picks.on("oo1", [[5, 5]]))
     assert "divided by about 4" in with_labels(Picks.on("001", truth["001"] * 4))
-    many = np.concatenate([truth["001"], truth["001"] + 1]) / 4
+    names = ("001", "a.b.c", "plain")
+    many = Picks.join([Picks.on(name, truth[name] / 4) for name in names])
     assert "swapped" in with_labels(Picks.on("001", [[5, 250], [9, 255]]))
-    assert "multiply them by about 4" in with_labels(Picks.on("001", many))
+    assert "multiply them by about 4" in with_labels(many)
     assert "no such coordinate file" in fail(replaced(words, "--labels", tmp_path / "none.txt"), capsys)
+
+
+def test_what_another_run_wrote_meanwhile_is_found_again(run, tmp_path, capsys):
+    """Two runs in one folder: the one that took it must not take the other's candidates for its own."""
+    _, _, place, words = run
+    shutil.copytree(place / "out", tmp_path / "out")
+    folder = tmp_path / "out" / "candidates"
+    kept = json.loads((folder / "001.json").read_text())
+    (folder / "001.json").write_text(json.dumps({**kept, "network": "another"}))
+    (folder / "001.star").write_text((folder / "plain.star").read_text())
+    capsys.readouterr()
+    assert main(replaced(words, "-o", tmp_path / "out")) == 0
+    assert "3 micrographs are picked already" in capsys.readouterr().err
+    assert (tmp_path / "out" / "picks.txt").read_bytes() == (place / "out" / "picks.txt").read_bytes()
 
 
 def test_bad_micrographs_and_settings_get_one_clear_line(run, tmp_path, capsys):
     folder, _, _, words = run
     words = replaced(words, "-o", tmp_path / "out")
+    assert "there is no method 'GE_binomial'" in fail([*words, "--method", "GE_binomial"], capsys)
+    assert "--seed must be 0 or more" in fail([*words, "--seed", "-1"], capsys)
+    assert "leaves nothing of a micrograph of" in fail([*words, "--margin", "5000"], capsys)
+    assert not (tmp_path / "out").exists()  # nothing that the next call would take for a run
     assert "there is no such file" in fail([words[0], str(folder / "oo1.mrc"), *words[2:]], capsys)
     assert "angstrom (not nanometre)" in fail(replaced(words, "--diameter", 4), capsys)
     blocked = tmp_path / "file"

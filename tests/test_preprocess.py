@@ -292,3 +292,10 @@ def test_preprocess_carries_the_achieved_pixel_size():
     assert small.pixel_size == pytest.approx(1.5 * np.sqrt(201 / 100 * 161 / 80))
     assert (small.name, set(statistics)) == ("x", {"mean", "sd"})
     assert preprocess(Micrograph(pixels, None, "x"), factor=2)[0].pixel_size is None
+
+
+def test_pixels_too_large_to_be_reckoned_with_are_refused():
+    pixels = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
+    pixels[5, 5] = 3e38
+    with pytest.raises(MicrographError, match="m: some pixels are too large"):
+        preprocess(Micrograph(pixels, 1.0, "m"), factor=4)

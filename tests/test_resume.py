@@ -135,3 +135,16 @@ def test_what_was_done_keeps_its_probabilities(tmp_path):
     assert not len(found["none"])
     for column in ("xy", "scores", "probabilities"):
         assert (getattr(found["a"], column) == getattr(done, column)).all()
+
+
+def test_a_journal_that_two_commands_have_written_to_holds_as_far_as_it_can_be_read(tmp_path):
+    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "picks.txt", {}, []) as journal:
+        for name in "abc":
+            journal.add(name, Picks.on(name, [[1.0, 2.0]]))
+        raise KeyboardInterrupt
+    path = tmp_path / ".picks.txt.part"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:2], lines[2][:9] + lines[3], *lines[3:]]))
+    with Journal(tmp_path / "picks.txt", {}, []) as journal:
+        assert list(journal.done) == ["a"]
+        journal.add("b", Picks.on("b", [[3.0, 4.0]]))

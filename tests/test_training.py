@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 
 import numpy as np
 import pytest
@@ -15,13 +16,15 @@ from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
 from heliodor.networks.scorers import Machine
 from heliodor.picking.detect import Detector
+from heliodor.picking.learn import _hold_out
 from heliodor.picking.pilots import count_by_pilots
+from heliodor.picking.settings import PickSettings
 from heliodor.progress import Silent
 from heliodor.training.fit import fit
 from heliodor.training.folds import k_fold
 from heliodor.training.history import read_table
 from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
-from heliodor.training.loop import Trainer, train
+from heliodor.training.loop import Trainer, _means, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example, TileSampler
@@ -291,3 +294,24 @@ def test_weight_of_the_penalty_shrinks_with_the_regions_of_tiles():
     assert TrainingSettings(method="PU").from_start().weight(960) == 0
     assert TrainingSettings(method="GE-KL").weight(960) == 10
     assert Trainer(disc_examples(1), TrainingSettings(**SMALL)).sampler.side == 43
+
+
+def test_micrographs_without_labelled_particles_are_never_set_aside():
+    none = np.empty((0, 2))
+    pixels, some = np.zeros((40, 40), np.float32), np.array([[9.0, 9.0]])
+    labelled = [Example(f"p{k}", pixels, some, none) for k in range(2)]
+    negatives = [Example(f"n{k}", pixels, none, some) for k in range(18)]
+    for seed in range(5):
+        settings = PickSettings(diameter=40.0, seed=seed, held_out=0.5)
+        training, validation = _hold_out([*negatives, *labelled], settings)
+        assert [e.name[0] for e in validation] == ["p"]
+        assert len(training) == 19
+        assert _hold_out([*negatives, labelled[0]], settings) == ([*negatives, labelled[0]], [])
+
+
+def test_minibatches_without_a_labelled_particle_say_nothing_about_recall():
+    some = {"loss": 1.0, "recall": 0.5, "expected_precision": 0.2}
+    rows = [some, {"loss": 3.0, "recall": nan, "expected_precision": nan}]
+    assert _means(rows) == {"loss": 2.0, "recall": 0.5, "expected_precision": 0.2}
+    assert np.isnan(_means(rows[1:])["recall"])
+    assert np.isnan(_means([{**some, "loss": nan}, *rows])["loss"])

@@ -13,7 +13,7 @@ import numpy as np
 from heliodor.errors import FormatError, MicrographError
 from heliodor.formats.star import NAME, numbers, read_columns
 from heliodor.micrographs import READABLE, check_there
-from heliodor.names import MicrographFile, unique_names
+from heliodor.names import MicrographFile, leads_out, unique_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +61,12 @@ def _named(found: dict[str, MicrographFile]) -> list[MicrographFile]:
     """Name micrographs by their lists, where these give a name of its own to each, or by their paths."""
     files = list(found.values())
     if all(file.name for file in files) and len({file.name for file in files}) == len(files):
+        for file in files:
+            if leads_out(file.name):
+                raise MicrographError(
+                    f"{file.path}: the name that a list gives it, '{file.name}', leads out of the folder of the "
+                    "results; rename it in the list"
+                )
         return files
     names = unique_names([Path(path) for path in found])
     return [replace(file, name=name) for file, name in zip(files, names, strict=True)]

@@ -42,6 +42,11 @@ def stem(path: str) -> str:
     return path
 
 
+def leads_out(name: str) -> bool:
+    """Say whether a micrograph's own file in a folder could not be named so: it would be outside of it, or nothing."""
+    return not name or ".." in PurePath(name).parts or PurePath(name).is_absolute()
+
+
 def unique_names(paths: Sequence[PurePath]) -> list[str]:
     """Name each micrograph by its file name without extension, or by as many folders more as it takes.
 

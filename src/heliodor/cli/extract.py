@@ -103,8 +103,9 @@ def run(options: argparse.Namespace) -> int:
                 journal.add(file.name, picks.scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")
-        parts = [journal.done[file.name] for file in micrographs if file.name in journal.done]
-        _write(Picks.join(parts).scaled(options.up_scale / options.down_scale), options)
+        done = [file.name for file in micrographs if file.name in journal.done]
+        found = Picks.join([journal.done[name] for name in done])
+        _write(found.scaled(options.up_scale / options.down_scale), done, options)
     return 1 if failed else 0
 
 
@@ -146,7 +147,7 @@ def _model(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -
 
     options.model = str(GENERAL)
     scorers, facts = scorers_of_options(options)
-    return scorers, facts_for(facts, micrographs[0], options.diameter, options.angpix, raw=options.raw)
+    return scorers, facts_for(facts, micrographs, options.diameter, options.angpix, raw=options.raw)
 
 
 def _cut(options: argparse.Namespace, about: dict[str, Any]) -> Cut | None:
@@ -180,16 +181,23 @@ def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | Non
         threshold = about.get("threshold", LOWEST_SCORE) if given is None else given
     else:  # it chooses by itself, and what is probable depends on all detections that `pick` would keep
         threshold = LOWEST_SCORE if given is None else min(given, LOWEST_SCORE)
-    return Detector(radius, min(radius, about.get("training", {}).get("label_radius", radius / 3)), threshold, margin)
+    trained = about.get("training") or {}
+    refine_radius = geometry.get("label_radius", trained.get("label_radius", radius / 3))
+    return Detector(radius, min(radius, refine_radius), threshold, margin)
 
 
-def _write(picks: Picks, options: argparse.Namespace) -> None:
+def _write(picks: Picks, micrographs: Sequence[str], options: argparse.Namespace) -> None:
     from heliodor.formats import write_per_micrograph, write_picks
     from heliodor.formats.txt import to_text
 
     if options.per_micrograph:
         write_per_micrograph(
-            options.output, picks, format=options.format, suffix=options.suffix, integers=options.integers
+            options.output,
+            picks,
+            format=options.format,
+            suffix=options.suffix,
+            also=micrographs,
+            integers=options.integers,
         )
     elif options.output is not None:
         write_picks(Path(options.output), picks, format=options.format, integers=options.integers)

@@ -129,6 +129,7 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
 def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[Example], float | None]:
     import numpy as np
 
+    from heliodor.cli.console import console_reporter
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
     from heliodor.micrographs import read_micrograph
@@ -139,13 +140,14 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
     micrographs = find_micrographs(images)
     labels, labeled = resolve_labels(read_picks(targets), micrographs)
     none = Picks([], np.empty((0, 2)))
-    junk = none if negatives is None else resolve_labels(read_picks(negatives), micrographs)[0]
-    read = [read_micrograph(m.path, name=m.name) for m in labeled]
-    check_labels(labels, {m.name: m.pixels.shape for m in read})
-    own, others = dict(labels.by_micrograph()), dict(junk.by_micrograph())
+    junk, others = (none, []) if negatives is None else resolve_labels(read_picks(negatives), micrographs, "negatives")
+    used = [m for m in micrographs if m in labeled or m in others]
+    read = [read_micrograph(m.path, name=m.name) for m in used]
+    check_labels(labels, {m.name: m.pixels.shape for m in read if m.name in set(labels.names)}, console_reporter())
+    positive, negative = dict(labels.by_micrograph()), dict(junk.by_micrograph())
     examples = [
-        Example(m.name, m.pixels, own.get(m.name, none).xy, others.get(m.name, none).xy, file.source)
-        for m, file in zip(read, labeled, strict=True)
+        Example(m.name, m.pixels, positive.get(m.name, none).xy, negative.get(m.name, none).xy, file.source)
+        for m, file in zip(read, used, strict=True)
     ]
     return examples, read[0].pixel_size
 

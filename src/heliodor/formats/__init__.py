@@ -15,11 +15,12 @@ import numpy as np
 from heliodor.checks import check_choice
 from heliodor.errors import FormatError, SettingsError
 from heliodor.formats import box, cbox, cs, csv, imod, json, star, txt, via
-from heliodor.names import stem
+from heliodor.names import leads_out, stem
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from types import ModuleType
 
 FORMATS: dict[str, ModuleType] = {
@@ -142,7 +143,7 @@ def write_picks(path: str | os.PathLike[str], picks: Picks, *, format: str = "au
 
 def path_in(folder: str | os.PathLike[str], name: str, ending: str) -> Path:
     """Return the path of a micrograph's own file in a folder; a `FormatError` where the name would leave it."""
-    if ".." in Path(name).parts or Path(name).is_absolute() or not name:
+    if leads_out(name):
         raise FormatError(f"the micrograph name '{name}' leads out of the folder {folder}; rename it")
     return Path(folder) / f"{stem(name)}{ending}"
 
@@ -153,9 +154,12 @@ def write_per_micrograph(
     *,
     format: str,
     suffix: str = "",
+    also: Sequence[str] = (),
     **options: Any,
 ) -> list[Path]:
     """Write one file for each micrograph, named after it; a name with folders goes into sub-folders.
+
+    Micrographs in `also` get one, without any, where they have no picks.
 
     They are what programs import as coordinates, and have no column of probabilities.
 
@@ -167,11 +171,15 @@ def write_per_micrograph(
     module = find_format(Path(), format)
     ending = getattr(module, "ENDING", module.SUFFIXES[0])
     parts: dict[Path, Picks] = {}
-    for name, part in picks.without_probabilities().by_micrograph():
+    names: dict[Path, str] = {}
+    plain = picks.without_probabilities()
+    found = dict(plain.by_micrograph())
+    nothing = plain.select(np.zeros(len(plain), dtype=bool))
+    for name, part in (found | {name: nothing for name in also if name not in found}).items():
         path = path_in(folder, name, suffix + ending)
         if path in parts:
-            raise FormatError(f"{path}: '{name}' and '{parts[path].names[0]}' would share this file; rename one")
-        parts[path] = part
+            raise FormatError(f"{path}: '{name}' and '{names[path]}' would share this file; rename one")
+        parts[path], names[path] = part, name
     for path, part in parts.items():
         module.write(path, part, **options)
     return list(parts)

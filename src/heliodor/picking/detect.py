@@ -33,7 +33,7 @@ class Detector:
     exclusion_radius : float
         Two detections are farther apart than this.
     refine_radius : float
-        A centre is refined within this; 0 leaves it on its pixel.
+        A centre is refined within this; below 1, where there is nothing beside its pixel, it stays on that.
     threshold : float
         Detections have a score above this log-odds.
     margin : float
@@ -81,7 +81,7 @@ class Detector:
         """Return centres and scores from a score map, none of them where `junk` is True."""
         allowed = scores if junk is None else _without(scores, junk, self.exclusion_radius)
         xy, found = non_maximum_suppression(allowed, self.exclusion_radius, self.threshold)
-        centres = refine(scores, xy, self.refine_radius) if self.refine_radius > 0 and len(xy) else xy.astype(float)
+        centres = refine(scores, xy, self.refine_radius) if self.refine_radius >= 1 and len(xy) else xy.astype(float)
         if self.margin <= 0:
             return centres, found
         # The border is that of the outermost pixels, half a pixel beyond their centres.

@@ -13,7 +13,7 @@ from heliodor.networks import load_network, save_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather, weigh
-from heliodor.picking.learn import MODEL
+from heliodor.picking.folder import MODEL
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point

@@ -6,18 +6,24 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
-from heliodor.micrographs import read_header
 from heliodor.picking.geometry import SPAN, derive_geometry
-from heliodor.picking.load import normalization_of
+from heliodor.picking.load import first_of_size, normalization_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heliodor.names import MicrographFile
 
 _TOLERATED = 1.35  # how far the width of a particle may be from what the network was trained on, as a factor
 
 
 def facts_for(
-    facts: dict[str, Any], micrograph: MicrographFile, diameter: float | None, pixel_size: float | None, *, raw: bool
+    facts: dict[str, Any],
+    micrographs: Sequence[MicrographFile],
+    diameter: float | None,
+    pixel_size: float | None,
+    *,
+    raw: bool,
 ) -> dict[str, Any]:
     """Fit what is known about a pretrained network to a particle and to micrographs.
 
@@ -25,8 +31,8 @@ def facts_for(
     ----------
     facts : dict
         Of the pretrained network.
-    micrograph : MicrographFile
-        One of those to pick; all have its pixel size.
+    micrographs : sequence of MicrographFile
+        Those to pick; all have one pixel size.
     diameter : float, optional
         Of the particle in angstrom. None: the micrographs are preprocessed so that it is `SPAN` pixels wide.
     pixel_size : float, optional
@@ -36,10 +42,12 @@ def facts_for(
 
     Raises
     ------
+    MicrographError
+        None of them can be read.
     SettingsError
         Nothing says how large the particle is, or it is not as large on preprocessed micrographs as it must be.
     """
-    size = pixel_size or read_header(micrograph.path)[1]
+    micrograph, size = first_of_size(micrographs, pixel_size)
     if diameter is None or size is None:
         if raw or diameter is not None:
             missing = "--diameter" if diameter is None else "--angpix: the header has no pixel size"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from heliodor.errors import SettingsError
 from heliodor.picking.detect import Detector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # A particle should span this many downsampled pixels: wide enough to localize, narrow enough that it and its
 # surroundings fit into 31 pixels. Chosen by cross-validation (dev/LOG.md).
@@ -143,3 +147,25 @@ def derive_geometry(
     if exclusion_radius is None:
         exclusion_radius = max(1.0, NEAREST * span / 2)
     return Geometry(diameter, pixel_size, factor, label_radius, exclusion_radius)
+
+
+def check_margin(margin: float, geometry: Geometry, shapes: Iterable[tuple[int, int]]) -> None:
+    """Refuse a margin that leaves nothing of a micrograph.
+
+    Parameters
+    ----------
+    margin : float
+        In angstrom.
+    geometry : Geometry
+    shapes : iterable of (ny, nx)
+        In full-size pixels.
+
+    Raises
+    ------
+    SettingsError
+    """
+    detector = geometry.searching(margin)
+    for rows, columns in shapes:
+        if not detector.inside((round(rows / geometry.factor), round(columns / geometry.factor))):
+            sides = " x ".join(f"{side * geometry.pixel_size:.0f}" for side in (columns, rows))
+            raise SettingsError(f"--margin {margin:g} A leaves nothing of a micrograph of {sides} A; give less")

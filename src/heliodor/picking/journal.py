@@ -97,8 +97,12 @@ class Journal:
         if head.decode() != self._head or not lines:
             return 0
         whole = lines[:-1]  # behind the last line break is nothing, or what was being written
-        for line in whole:
-            name, xy, *values = json.loads(line)
+        for number, line in enumerate(whole):
+            try:
+                name, xy, *values = json.loads(line)
+            except ValueError:  # two commands have written to it
+                whole = whole[:number]
+                break
             self.done[name] = Picks.on(name, np.reshape(xy, (-1, 2)), *values)
         return sum(len(line) + 1 for line in (head, *whole))
 

@@ -26,6 +26,8 @@ class Kept:
         Downsampled pixels on which candidates can be: within the margin, not on junk; 0: not known.
     flags : tuple of str
         What is wrong with it as a whole.
+    network : str
+        Digest of the weights that found the candidates.
     source : str
         The file that was read.
     bytes, modified : int or None
@@ -34,6 +36,7 @@ class Kept:
 
     area: float = 0.0
     flags: tuple[str, ...] = ()
+    network: str = ""
     source: str = ""
     bytes: int | None = None
     modified: int | None = None
@@ -41,7 +44,7 @@ class Kept:
     @classmethod
     def read(cls, folder: Path, name: str) -> Kept:
         """Read what a run in `folder` keeps; nothing is there of candidates that earlier versions left."""
-        path = _path(folder, name)
+        path = kept_path(folder, name)
         if not path.is_file():
             return cls()
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +58,7 @@ class Kept:
         OutputError
             See `heliodor.files.write_text`.
         """
-        write_text(_path(folder, name), json.dumps(asdict(self)) + "\n")
+        write_text(kept_path(folder, name), json.dumps(asdict(self)) + "\n")
 
     def check_source(self, folder: Path, file: MicrographFile) -> None:
         """Refuse a file that is not the one that was read; one that was moved, or copied with its time, is.
@@ -65,17 +68,24 @@ class Kept:
         SettingsError
             It has changed, or is another one of this name.
         """
-        if not self.source or not file.path.is_file():
-            return
-        kind = compare(file.path, self.source, {"bytes": self.bytes, "modified": self.modified})
-        if kind == "same":
-            return
-        what = "the file has changed since" if kind == "changed" else f"of this name, {self.source}"
-        raise SettingsError(
-            f"{file.path}: {folder} holds picks of another file ({what}); choose another folder with -o, or start "
-            "afresh with --overwrite"
-        )
+        if self.source:
+            check_same(folder, file, self.source, self.bytes, self.modified)
 
 
-def _path(folder: Path, name: str) -> Path:
+def check_same(folder: Path, file: MicrographFile, source: str, bytes: int | None, modified: int | None) -> None:
+    """Refuse a file that is not the one that a run in `folder` has read; parameters and errors as of `Kept`."""
+    if not file.path.is_file():
+        return
+    kind = compare(file.path, source, {"bytes": bytes, "modified": modified})
+    if kind == "same":
+        return
+    what = "the file has changed since" if kind == "changed" else f"of this name, {source}"
+    raise SettingsError(
+        f"{file.path}: what {folder} holds is of another file ({what}); choose another folder with -o, or start "
+        "afresh with --overwrite"
+    )
+
+
+def kept_path(folder: Path, name: str) -> Path:
+    """Return where it is kept."""
     return folder / "candidates" / f"{name}.json"

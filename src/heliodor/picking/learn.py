@@ -16,6 +16,7 @@ from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, load_network, save_network
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import weigh
+from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from heliodor.picking.load import Loader
     from heliodor.picking.settings import PickSettings
     from heliodor.progress import Reporter
-
-MODEL, CHECKPOINT, PRIOR, TABLE = "model.safetensors", "checkpoint.pt", "prior.json", "training.tsv"
 
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
@@ -86,8 +85,7 @@ def learn(
     named = {*labels.names, *negatives.names}
     labeled = [m for m in micrographs if m.name in named]
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
-    aside = int(len(examples) * settings.held_out)
-    training, validation = hold_out(examples, aside, settings.seed) if aside else (examples, [])
+    training, validation = _hold_out(examples, settings)
     kind, given = starting_point(settings)
     if given is not None:
         reporter.note(f"training starts from {settings.start or f'the pretrained {kind.model}'}")
@@ -156,6 +154,16 @@ def learn(
     return network, about
 
 
+def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Example], list[Example]]:
+    """Set micrographs with labelled particles aside for validation; those with negatives only can tell nothing."""
+    labeled = [e for e in examples if len(e.positives)]
+    aside = int(len(labeled) * settings.held_out)
+    if not aside:
+        return examples, []
+    validation = hold_out(labeled, aside, settings.seed)[1]
+    return [e for e in examples if not any(e is other for other in validation)], validation
+
+
 def _examples(
     labeled: Sequence[MicrographFile],
     labels: Picks,
@@ -183,6 +191,26 @@ def _examples(
     return marked, limits
 
 
+def trainable(settings: PickSettings, kind: NetworkSettings) -> TrainingSettings:
+    """Return how to train a network of this kind, but for what labels and micrographs decide.
+
+    Raises
+    ------
+    SettingsError
+        One of the settings is none that training can have.
+    """
+    return TrainingSettings(
+        network=kind if settings.dropout is None else replace(kind, dropout=settings.dropout),
+        method=settings.method,
+        slack=settings.slack,
+        autoencoder=settings.autoencoder,
+        l2=settings.l2,
+        epochs=settings.epochs,
+        epoch_size=EPOCH if settings.epoch_size is None else settings.epoch_size,
+        seed=settings.seed,
+    )
+
+
 def _training_settings(
     examples: Sequence[Example],
     guess: float,
@@ -194,19 +222,15 @@ def _training_settings(
 ) -> TrainingSettings:
     """All but pi, which is a first guess."""
     few = sum(len(e.positives) for e in examples) < FEW_LABELS
-    size = EPOCH_FROM_START if started else EPOCH
-    dropout = DROPOUT if few and not started else 0.0
-    chosen = TrainingSettings(
-        network=replace(kind, dropout=dropout if settings.dropout is None else settings.dropout),
-        method=settings.method,
+    chosen = replace(
+        trainable(settings, kind),
         pi=prior(guess, *known(examples, geometry)) if settings.pi is None else settings.pi,
-        slack=settings.slack,
         label_radius=geometry.label_radius,
-        autoencoder=settings.autoencoder,
-        l2=settings.l2,
-        epochs=settings.epochs,
-        epoch_size=size if settings.epoch_size is None else settings.epoch_size,
         start_share=START_SHARE if few else TrainingSettings.start_share,
-        seed=settings.seed,
     )
-    return chosen.from_start() if started else chosen
+    if started:
+        size = EPOCH_FROM_START if settings.epoch_size is None else settings.epoch_size
+        return replace(chosen.from_start(), epoch_size=size)
+    if few and settings.dropout is None:
+        return replace(chosen, network=replace(chosen.network, dropout=DROPOUT))
+    return chosen

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.junk.ice import crystalline_ice
-from heliodor.micrographs import FLAT, Micrograph, read_micrograph
+from heliodor.micrographs import FLAT, Micrograph, read_header, read_micrograph
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heliodor.names import MicrographFile
 
 TOLERANCE = 0.03  # of the pixel size: below, a network does not notice
@@ -21,6 +23,41 @@ def normalization_of(about: dict[str, Any]) -> str:
     Networks of Topaz and of `heliodor train` do not say; their micrographs are preprocessed, by 'gmm' as a rule.
     """
     return str(about.get("normalization", "gmm"))
+
+
+def first_of_size(files: Sequence[MicrographFile], pixel_size: float | None) -> tuple[MicrographFile, float | None]:
+    """Return the first micrograph that has a header with a pixel size, and that; what is wrong with others shows later.
+
+    Parameters
+    ----------
+    files : sequence of MicrographFile
+    pixel_size : float, optional
+        Angstrom, in the place of what headers say.
+
+    Returns
+    -------
+    file : MicrographFile
+        Where none has a pixel size: the first that can be read.
+    pixel_size : float or None
+
+    Raises
+    ------
+    MicrographError
+        None can be read.
+    """
+    readable, wrong = None, None
+    for file in files:
+        try:
+            own = read_header(file.path)[1]
+        except MicrographError as error:
+            wrong = wrong or error
+            continue
+        if pixel_size or own:
+            return file, pixel_size or own
+        readable = readable or file
+    if readable is None:
+        raise wrong or MicrographError("there is no micrograph")
+    return readable, None
 
 
 @dataclass(frozen=True)

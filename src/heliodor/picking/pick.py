@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,21 +19,23 @@ from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
 from heliodor.networks.published import model_digest, model_file
 from heliodor.networks.scorers import Machine
+from heliodor.networks.weights import weights_digest
 from heliodor.picking import calibration, density
 from heliodor.picking.cut import Cut, audited_cut, describe
+from heliodor.picking.folder import MODEL, claim_folder, star_path
 from heliodor.picking.general import general
-from heliodor.picking.geometry import Geometry, derive_geometry
+from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
-from heliodor.picking.learn import CHECKPOINT, MODEL, PRIOR, TABLE, learn
-from heliodor.picking.load import Loader
+from heliodor.picking.learn import learn, trainable
+from heliodor.picking.load import Loader, first_of_size
 from heliodor.picking.prior import check_prior
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import RUN, claim, stamp, surroundings, write_record
-from heliodor.report.write import REPORT, write_report
+from heliodor.record import RUN, stamp, surroundings, write_record
+from heliodor.report.write import write_report
 from heliodor.training.check import check_labels, resolve_labels
 
 if TYPE_CHECKING:
@@ -120,33 +121,36 @@ def pick(
     if answers is not None:
         settings = _audited(settings, Path(out), overwrite=overwrite)
     _check_start(settings, Path(out))
-    kind, given = starting_point(settings)
-    normalization = settle_normalization(settings, given, labels is not None, reporter)
+    kind, start = starting_point(settings)
+    trainable(settings, kind)  # before anything is written
+    normalization = settle_normalization(settings, start, labels is not None, reporter)
     settings = replace(settings, model=kind.model, units=kind.units, normalization=normalization)
     started = time.perf_counter()
     none = Picks([], np.empty((0, 2)))
-    labels, labeled = (none, list(micrographs[:1])) if labels is None else resolve_labels(labels, micrographs)
-    negatives = resolve_labels(negatives, micrographs)[0] if negatives is not None else none
-    shapes = {m.name: read_header(m.path)[0] for m in labeled}
+    given = none if labels is None else labels
+    labels, labeled = (none, []) if labels is None else resolve_labels(labels, micrographs)
+    negatives = resolve_labels(negatives, micrographs, "negatives")[0] if negatives is not None else none
+    first, pixel_size = first_of_size(labeled or micrographs, settings.pixel_size)
+    if pixel_size is None:
+        raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
+    shapes = {m.name: read_header(m.path)[0] for m in labeled or [first]}
     if len(labels):
-        check_labels(labels, shapes)
-    geometry = _geometry(settings, kind, _pixel_size(labeled[0].path, settings))
+        check_labels(labels, shapes, reporter)
+    geometry = _geometry(settings, kind, pixel_size)
+    check_margin(settings.margin, geometry, shapes.values())
     pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2
-    check_prior(settings, geometry, len(labels), len(labeled), round(pixels))
+    check_prior(settings, geometry, len(labels), len(shapes), round(pixels))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
-    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    claim_folder(folder, deciding, micrographs, labeled, overwrite=overwrite)
     stamps = {m.name: stamp(m.path) for m in micrographs}
     files = [{"path": str(m.path), "name": m.name, **stamps[m.name], "defocus": m.defocus} for m in micrographs]
-    for micrograph in micrographs:
-        if _star_path(folder, "candidates", micrograph).is_file():
-            Kept.read(folder, micrograph.name).check_source(folder, micrograph)
     here = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
     record = {**surroundings(), **deciding, **here, "micrographs": files}
     if answers is None:  # or else the finished run stays as it is until the answers have been understood
         write_record(folder / RUN, record)
-    labeled_count = len(labeled) if len(labels) else 0
-    reporter.note(f"{len(labels)} labels on {labeled_count} of {len(micrographs)} micrographs")
+    others = f"; {len(given) - len(labels)} more are of others" if len(given) > len(labels) else ""
+    reporter.note(f"{len(labels)} labels on {len(labeled)} of {len(micrographs)} micrographs{others}")
     reporter.note(geometry.describe())
 
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
@@ -156,13 +160,14 @@ def pick(
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
     detector = geometry.searching(settings.margin)
-    failed = _score_all(folder, network, detector, inspect, micrographs, stamps, load, machine, workers, reporter)
+    by = weights_digest(network)
+    failed = _score_all(folder, network, by, detector, inspect, micrographs, stamps, load, machine, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
     if answers is not None:
         cut, audited = audited_cut(cut, _candidates(folder, picked), answers, precision)
         reporter.note(describe(audited))
-    picks = _collect(folder, picked, cut)
+    picks = _collect(folder, picked, cut, by)
     flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
@@ -203,13 +208,6 @@ def _check_start(settings: PickSettings, folder: Path) -> None:
         )
 
 
-def _pixel_size(path: Path, settings: PickSettings) -> float:
-    size = settings.pixel_size or read_header(path)[1]
-    if size is None:
-        raise MicrographError(f"{path}: no pixel size in its header; give --angpix, in angstrom")
-    return size
-
-
 def _geometry(settings: PickSettings, kind: NetworkSettings, pixel_size: float) -> Geometry:
     from heliodor.networks import Classifier
 
@@ -234,25 +232,10 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
     return decided
 
 
-def _clear(folder: Path) -> None:
-    files = (
-        CHECKPOINT,
-        PRIOR,
-        MODEL,
-        TABLE,
-        REPORT,
-        *(f"{kind}.{x}" for kind in ("picks", "candidates") for x in ("star", "txt")),
-    )
-    for name in files:
-        (folder / name).unlink(missing_ok=True)
-    for kind in ("micrographs", "candidates"):
-        if (folder / kind).is_dir():
-            shutil.rmtree(folder / kind)
-
-
 def _score_all(
     folder: Path,
     network: Classifier,
+    by: str,
     detector: Detector,
     inspect: Inspector,
     micrographs: Sequence[MicrographFile],
@@ -264,9 +247,12 @@ def _score_all(
 ) -> dict[str, str]:
     """Find the candidates of micrographs that have none yet; return the micrographs that could not be read, and why.
 
-    `stamps` are what told each file from others before it was read, see `heliodor.record.stamp`.
+    `by` is the digest of the network's weights: what another network found, of a run that was still going on when this
+    one took the folder, is found again. `stamps` are what told each file from others before it was read, see
+    `heliodor.record.stamp`.
     """
-    todo = [m for m in micrographs if not _star_path(folder, "candidates", m).is_file()]
+    done = {m.name for m in micrographs if star_path(folder, "candidates", m.name).is_file()}
+    todo = [m for m in micrographs if m.name not in done or Kept.read(folder, m.name).network != by]
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
@@ -280,9 +266,9 @@ def _score_all(
         junk, flags = inspect(result.micrograph)
         found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
         area, source = detector.free(result.scores.shape, junk), str(micrograph.path.resolve())
-        Kept(area, flags, source, **stamps[micrograph.name]).write(folder, micrograph.name)
+        Kept(area, flags, by, source, **stamps[micrograph.name]).write(folder, micrograph.name)
         # Last, since they say that this micrograph is done.
-        write_text(_star_path(folder, "candidates", micrograph), star.to_text(found, with_names=False))
+        write_text(star_path(folder, "candidates", micrograph.name), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):
         raise MicrographError(f"no micrograph could be picked: {next(iter(failed.values()))}")
     return failed
@@ -301,30 +287,36 @@ def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Pick
     return flags
 
 
-def _star_path(folder: Path, kind: str, micrograph: MicrographFile) -> Path:
-    return folder / kind / f"{micrograph.name}.star"
-
-
 def _candidates(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
     """Read the candidates of all micrographs."""
-    tables = ((m.name, star.read(_star_path(folder, "candidates", m))) for m in micrographs)
+    tables = ((m.name, star.read(star_path(folder, "candidates", m.name))) for m in micrographs)
     return Picks.join([Picks.on(name, found.xy, found.scores) for name, found in tables])
 
 
-def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut) -> Picks:
+def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut, by: str) -> Picks:
     """Write candidates with their probabilities and, of those, the picks; return the picks.
 
-    The tables in .txt have short names, those in .star paths.
+    The tables in .txt have short names, those in .star paths. `by` is the digest of the weights that found them.
+
+    Raises
+    ------
+    SettingsError
+        Another network did.
     """
     parts, picks = [], []
     for micrograph in micrographs:
-        found = star.read(_star_path(folder, "candidates", micrograph))
-        area = Kept.read(folder, micrograph.name).area
-        candidates = cut.rate(Picks.on(micrograph.name, found.xy, found.scores), area)
+        found = star.read(star_path(folder, "candidates", micrograph.name))
+        kept = Kept.read(folder, micrograph.name)
+        if kept.network != by:
+            raise SettingsError(
+                f"{folder}: another run writes to this folder, too ({micrograph.name} is not of this one's network); "
+                "let one of them end, then start the other in a folder of its own"
+            )
+        candidates = cut.rate(Picks.on(micrograph.name, found.xy, found.scores), kept.area)
         parts.append(candidates)
         picks.append(candidates.select(cut.keeps(candidates)))
         plain = picks[-1].without_probabilities()  # as RELION writes them
-        write_text(_star_path(folder, "micrographs", micrograph), star.to_text(plain, with_names=False))
+        write_text(star_path(folder, "micrographs", micrograph.name), star.to_text(plain, with_names=False))
     paths = {m.name: str(m.path) for m in micrographs}
     tables = {"candidates": Picks.join(parts), "picks": Picks.join(picks)}
     for kind, table in tables.items():

@@ -98,6 +98,8 @@ class PickSettings:
             raise SettingsError(f"--expected-particles must be above 0. Got {self.expected_particles:g} instead.")
         if self.precision is not None and not 0 < self.precision < 1:
             raise SettingsError(f"--precision must be between 0 and 1. Got {self.precision:g} instead.")
+        if self.seed < 0:
+            raise SettingsError(f"--seed must be 0 or more. Got {self.seed} instead.")
         if not 0 <= self.held_out < 1:
             raise SettingsError(f"--held-out must be in [0, 1). Got {self.held_out} instead.")
         if not 0 <= self.margin < math.inf:

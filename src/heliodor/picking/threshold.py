@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from heliodor.picking.settings import PickSettings
     from heliodor.progress import Reporter
 
+_WRITTEN = 1e-6  # scores in files have six decimals: a threshold just beyond one must be so after rounding, too
 _ROUNDED = 1e-9  # of a mean: detections of one probability are kept together
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
 
@@ -47,9 +48,9 @@ def choose_threshold(
         kept = int(np.argmax(2 * true / (ranks + total))) + 1
         kept = min(kept, int((p >= LEAST_PROBABILITY).sum()))
     if kept >= len(p):
-        return float(np.nextafter(evidence.scores[-1], -np.inf))
+        return float(evidence.scores[-1]) - _WRITTEN
     if not kept:
-        return float(evidence.scores[0])
+        return float(evidence.scores[0]) + _WRITTEN
     return float((evidence.scores[kept - 1] + evidence.scores[kept]) / 2)
 
 

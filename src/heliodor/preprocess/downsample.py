@@ -40,7 +40,7 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
     SettingsError
         `factor` is below 1.
     MicrographError
-        `factor` leaves fewer than 16 pixels along a side.
+        `factor` leaves fewer than 16 pixels along a side, or pixels are too large for float32.
     """
     if not factor >= 1:
         raise SettingsError(f"The 'factor' parameter of downsample must be 1 or more. Got {factor} instead.")
@@ -50,7 +50,11 @@ def downsample(pixels: NDArray[np.float32], factor: float) -> tuple[NDArray[np.f
         raise MicrographError(
             f"downsampling {rows} x {columns} pixels by {factor:g} leaves {m} x {n}; use a smaller factor"
         )
-    return fourier_crop(pixels, (m, n)), (rows / m, columns / n)
+    with np.errstate(over="ignore", invalid="ignore"):
+        small = fourier_crop(pixels, (m, n))
+    if not np.isfinite(small).all():
+        raise MicrographError("some pixels are too large to be reckoned with; mend them, or leave it out")
+    return small, (rows / m, columns / n)
 
 
 def fourier_crop(pixels: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from heliodor.errors import LabelError
 from heliodor.names import match_names
+from heliodor.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,10 +17,20 @@ if TYPE_CHECKING:
     from heliodor.picks import Picks
 
 _FEW = 20  # below, labels may well lie in one corner by chance
+_SEVERAL = 3  # people label a corner of one micrograph, not the same corner of several
 
 
-def resolve_labels(labels: Picks, micrographs: Sequence[MicrographFile]) -> tuple[Picks, list[MicrographFile]]:
+def resolve_labels(
+    labels: Picks, micrographs: Sequence[MicrographFile], what: str = "labels"
+) -> tuple[Picks, list[MicrographFile]]:
     """Give labels the names of their micrographs; drop those of micrographs that were not given.
+
+    Parameters
+    ----------
+    labels : Picks
+    micrographs : sequence of MicrographFile
+    what : str
+        What they are, for people.
 
     Returns
     -------
@@ -33,14 +44,14 @@ def resolve_labels(labels: Picks, micrographs: Sequence[MicrographFile]) -> tupl
         There is no label, or none of a given micrograph.
     """
     if not len(labels):
-        raise LabelError("the labels hold no particle; label some particles on some of the micrographs")
+        raise LabelError(f"the {what} hold no particle; mark some on some of the micrographs, or leave the {what} out")
     names = match_names(labels.micrographs(), micrographs)
     known = labels.select(np.array([name in names for name in labels.names])).renamed(names)
     present = set(known.names)
     return known, [m for m in micrographs if m.name in present]
 
 
-def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]]) -> None:
+def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]], reporter: Reporter = SILENT) -> None:
     """Refuse labels that cannot be in the pixels of their micrographs.
 
     Parameters
@@ -48,6 +59,8 @@ def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]]) -> None:
     labels : Picks
     shapes : mapping
         Name -> (ny, nx) of every labelled micrograph.
+    reporter : Reporter
+        Is warned where all labels lie in one corner, but of so few micrographs that it may be so.
 
     Raises
     ------
@@ -68,11 +81,14 @@ def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]]) -> None:
         else:
             mend = f"they would fit if divided by {_factor(1 / (extent / reach).min())}"
         raise LabelError(f"{off.sum()} of {len(off)} labels lie off their micrographs ({where}): {mend}")
-    if len(labels) >= _FEW and bool((reach < 0.4 * extent).all()):
-        raise LabelError(
-            f"all {len(labels)} labels lie in one corner ({where}): they seem to be of downsampled micrographs; "
-            f"multiply them by {_factor((extent / reach).min())} (heliodor convert -x)"
-        )
+    share = (labels.xy / extent_of).max(axis=0)
+    if len(labels) < _FEW or bool((share >= 0.4).any()):
+        return
+    what = f"all {len(labels)} labels lie in one corner ({where})"
+    mend = f"multiply them by {_factor(1 / share.max())} (heliodor convert -x)"
+    if len(shapes) >= _SEVERAL:
+        raise LabelError(f"{what}: they seem to be of downsampled micrographs; {mend}")
+    reporter.warn(f"{what}; if they are of downsampled micrographs, {mend}")
 
 
 def _factor(ratio: float) -> str:

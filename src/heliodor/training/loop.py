@@ -110,8 +110,7 @@ class Trainer:
             rows.append(self._step(self.sampler.batch(self.epoch, index)))
         torch.set_rng_state(torch_state)
         self.epoch += 1
-        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        return {"epoch": self.epoch, **means, "seconds": time.perf_counter() - started}
+        return {"epoch": self.epoch, **_means(rows), "seconds": time.perf_counter() - started}
 
     def _set_rate(self, step: int) -> None:
         # One cycle (Smith & Topin 2018): linear rise over the first quarter, then a cosine to nearly nothing.
@@ -229,6 +228,15 @@ def _norms(network: torch.nn.Module) -> list[torch.nn.BatchNorm2d]:
     return [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each value; what labelled positives say, over the minibatches that have some."""
+    labeled = [row for row in rows if not math.isnan(row["recall"])] or rows
+    return {
+        key: float(np.mean([row[key] for row in (labeled if key in ("recall", "expected_precision") else rows)]))
+        for key in rows[0]
+    }
+
+
 def _measure(
     total: torch.Tensor,
     loss: Loss,
@@ -237,7 +245,7 @@ def _measure(
     marks: torch.Tensor,
     pi: float,
 ) -> dict[str, float]:
-    """Losses, and the precision and recall to expect if pi is right.
+    """Losses, and the precision and recall to expect if pi is right; NaN where there is no labelled positive.
 
     Recall is the mean probability on labelled positives. Of the probability given to unlabelled
     regions (`claimed`, its mean), pi times the recall is deserved: that share is the expected precision.
@@ -250,7 +258,7 @@ def _measure(
         "labeled_loss": float(loss.labeled.detach()),
         "unlabeled_loss": float(loss.unlabeled.detach()),
         "reconstruction": float(reconstruction.detach()),
-        "expected_precision": min(1.0, pi * recall / claimed) if claimed > 0 else 1.0,
+        "expected_precision": float(np.minimum(1.0, pi * recall / claimed)) if claimed > 0 else 1.0,
         "recall": recall,
         "claimed": claimed,
     }
