@@ -171,12 +171,19 @@ def test_command_writes_a_file_or_a_folder(dataset, tmp_path):
     folder, truth = dataset
     assert run(folder, "--diameter", 40, "-o", tmp_path / "picks.txt") == 0
     assert run(folder, "--diameter", 36, 44, "-o", tmp_path / "out", "--method", "log", "--max-picks", 12) == 0
+    paths = {name: str(folder / f"{name}.mrc") for name in truth}  # what RELION calls micrographs
     for path in (tmp_path / "picks.txt", tmp_path / "out" / "picks.star"):
         picks = read_picks(path)
-        for name, xy in truth.items():
+        for short, xy in truth.items():
+            name = short if path.suffix == ".txt" else paths[short]
             assert found_and_missed(picks.of(name).xy[: len(xy)], xy, 4.0)[1] <= 1
     assert len(read_picks(tmp_path / "out" / "picks.star")) == 48
     assert sorted(p.name for p in (tmp_path / "out" / "micrographs").iterdir()) == sorted(f"{n}.star" for n in truth)
+
+
+def test_command_refuses_a_file_that_needs_more_than_centres(dataset, tmp_path):
+    with pytest.raises(SettingsError, match=r"p\.box: picks are written to \.txt, \.star, \.csv"):
+        run(dataset[0], "--diameter", 40, "-o", tmp_path / "p.box")
 
 
 def test_command_skips_a_broken_micrograph_and_says_so(dataset, tmp_path, capsys):
@@ -184,7 +191,7 @@ def test_command_skips_a_broken_micrograph_and_says_so(dataset, tmp_path, capsys
     (tmp_path / "broken.mrc").write_bytes(b"no micrograph")
     assert run(folder / "001.mrc", tmp_path / "broken.mrc", "--diameter", 40, "-o", tmp_path / "p.star") == 1
     assert "broken.mrc" in capsys.readouterr().err
-    assert set(read_picks(tmp_path / "p.star").names) == {"001"}
+    assert set(read_picks(tmp_path / "p.star").names) == {str(folder / "001.mrc")}
     with pytest.raises(MicrographError, match="no micrograph could be used"):
         run(tmp_path / "broken.mrc", "--diameter", 40, "-o", tmp_path / "q.star")
     assert not (tmp_path / "q.star").exists()

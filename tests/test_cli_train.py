@@ -101,3 +101,25 @@ def test_negatives_on_micrographs_without_labels_count(trained, tmp_path, capsys
     write_picks(tmp_path / "negatives.txt", Picks([], np.empty((0, 2))))
     assert main([*words, str(tmp_path / "x"), "--negatives", str(tmp_path / "negatives.txt")]) == 2
     assert "the negatives hold no particle" in capsys.readouterr().err
+
+
+def test_extract_writes_what_the_extension_says(trained, tmp_path, capsys):
+    place, _ = trained
+    words = ["extract", str(place / "mics"), "-m", str(place / "models" / "model_epoch2.safetensors"), "-t", "-2"]
+    for name in ("a.txt", "a.star", "a.csv", "a.tab"):
+        assert main([*words, "-o", str(tmp_path / name)]) == 0
+    tables = [read_picks(tmp_path / name) for name in ("a.txt", "a.star", "a.csv", "a.tab")]
+    assert len(tables[0]) > 5
+    for table in tables[1:]:
+        np.testing.assert_allclose(table.xy, tables[0].xy, atol=1e-3)
+    assert tables[1].names[0] == str(place / "mics" / "m0.mrc")  # as RELION names micrographs
+    capsys.readouterr()
+    assert main([*words, "--format", "star"]) == 0
+    assert capsys.readouterr().out == (tmp_path / "a.star").read_text()
+    for more, said in (
+        (["-o", str(tmp_path / "a.box")], "picks are written to .txt, .star, .csv"),
+        (["--format", "csv"], "--format csv needs a file"),
+        (["--suffix", "_x"], "--suffix is for the files of --per-micrograph"),
+    ):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err

@@ -20,7 +20,7 @@ from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.prior import check_prior, settle_prior
 from heliodor.picking.settings import PickSettings
-from heliodor.progress import SILENT
+from heliodor.progress import SILENT, Silent
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
 
@@ -114,3 +114,23 @@ def test_impossible_numbers_are_refused(geometry, number, labels, told):
     with pytest.raises(SettingsError, match=re.escape(told)):
         check_prior(PickSettings(diameter=120.0, **number), geometry, labels, 2, 2 * 300 * 310)
     check_prior(PickSettings(diameter=120.0, expected_particles=171.0), geometry, 100, 2, 2 * 300 * 310)
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (lambda xy, shape: xy, None),
+        (lambda xy, shape: xy[:, ::-1], "x and y were swapped"),
+        (lambda xy, shape: np.stack([xy[:, 0], shape[0] - 1 - xy[:, 1]], axis=1), "y were counted from the other side"),
+        (lambda xy, shape: np.stack([shape[1] - 1 - xy[:, 0], xy[:, 1]], axis=1), "x were counted from the other side"),
+    ],
+)
+def test_labels_on_mirrored_places_are_told(labelled, geometry, start, moved, said):
+    class Heard(Silent):
+        def warn(self, message):
+            warnings.append(message)
+
+    warnings: list[str] = []
+    few = [replace(e, positives=moved(e.positives[::6], e.pixels.shape)) for e in labelled]
+    count_by_scores(few, start[0], geometry, 0, CPU, Heard())
+    assert [f"if {said};" in message for message in warnings] == ([] if said is None else [True])

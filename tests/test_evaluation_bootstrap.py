@@ -82,3 +82,13 @@ def test_no_pick_at_all():
     assert result.intervals["average_precision"] == (0.0, 0.0)
     assert np.isnan(result.intervals["rmse"]).all()
     assert result.overall.f1 == 0
+
+
+def test_resamplings_without_picks_have_no_precision():
+    """Of three labelled micrographs one was picked, and nearly all its picks are particles."""
+    picked = Ranking(np.arange(60) < 57, np.arange(60.0)[::-1], np.where(np.arange(60) < 57, 1.0, np.nan), 60)
+    others = [Ranking(np.zeros(0, bool), np.zeros(0), np.zeros(0), 60) for _ in range(2)]
+    bounds = intervals([picked, *others], 0.0, 500, 0)
+    assert bounds["precision"] == pytest.approx((0.95, 0.95))
+    assert bounds["recall"][0] == 0
+    assert all(np.isnan(intervals(others, 0.0, 500, 0)["precision"]))

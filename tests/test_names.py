@@ -97,3 +97,11 @@ def test_a_list_cannot_name_a_micrograph_out_of_the_folder_of_results(tmp_path, 
     table.write_text(f"image_name\tpath\n{name}\tx.mrc\ny\ty.mrc\n")
     with pytest.raises(MicrographError, match=r"x\.mrc: the name that a list gives it, .* leads out"):
         find_micrographs([table])
+
+
+def test_of_a_micrograph_and_its_picture_in_a_folder_the_micrograph_is_taken(tmp_path):
+    for file in ("x.png", "x.mrc", "y.png", "z.tif", "z.jpg", ".x.mrc"):
+        (tmp_path / file).touch()
+    assert [m.path.name for m in find_micrographs([tmp_path])] == ["x.mrc", "y.png", "z.tif"]
+    assert [m.name for m in find_micrographs([tmp_path])] == ["x", "y", "z"]
+    assert len(find_micrographs([str(tmp_path / "x.*")])) == 2  # who names them means them

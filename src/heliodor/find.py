@@ -13,7 +13,7 @@ import numpy as np
 from heliodor.errors import FormatError, MicrographError
 from heliodor.formats.star import NAME, numbers, read_columns
 from heliodor.micrographs import READABLE, check_there
-from heliodor.names import MicrographFile, leads_out, unique_names
+from heliodor.names import MicrographFile, leads_out, stem, unique_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,8 @@ def find_micrographs(
     Parameters
     ----------
     inputs : sequence of str or path
-        An image; a glob in quotes; a folder (every image in it); a text file with a path per line; a
+        An image; a glob in quotes; a folder (every image in it, of several that differ in their extension one: MRC
+        before TIFF before pictures); a text file with a path per line; a
         Topaz image list (tab separated image_name, path, [source]); a STAR file with
         _rlnMicrographName, perhaps _rlnDefocusU and _rlnDefocusV. Listed paths count from the working folder, the
         list's folder or one above it.
@@ -77,8 +78,9 @@ def _expand(item: str, keep: bool) -> Iterator[MicrographFile]:
     path = Path(item)
     if path.is_dir():
         with os.scandir(path) as entries:
-            for name in sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != "."):
-                yield MicrographFile(path / name, "")
+            names = sorted(e.name for e in entries if e.name.lower().endswith(READABLE) and e.name[0] != ".")
+        for name in _once(names):
+            yield MicrographFile(path / name, "")
     elif path.suffix.lower() in READABLE and (path.is_file() or not glob.has_magic(item)):
         if not keep:
             check_there(path)
@@ -91,6 +93,14 @@ def _expand(item: str, keep: bool) -> Iterator[MicrographFile]:
                 yield MicrographFile(Path(match), "")
     else:
         check_there(path)
+
+
+def _once(names: Sequence[str]) -> list[str]:
+    """Leave out pictures of micrographs that are there as well: of files that differ in their extension, one stays."""
+    best: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: next(k for k, end in enumerate(READABLE) if name.lower().endswith(end))):
+        best.setdefault(stem(name), name)
+    return [name for name in names if best[stem(name)] == name]
 
 
 def _listed(path: Path) -> Iterator[MicrographFile]:

@@ -114,7 +114,7 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
         if len(chosen) > 1:
             raise LabelError(
                 f"the name '{name}' in the table means {len(chosen)} micrographs ({chosen[0][1]}, {chosen[1][1]}...); "
-                "write it with its folder, as in 'grid1/name.mrc'"
+                "write it with its folder and its extension, as in 'grid1/name.mrc'"
             )
         if chosen:
             found[name] = chosen[0][1]

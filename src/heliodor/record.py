@@ -59,7 +59,7 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     if not path.is_file():
         return
     old = json.loads(path.read_text(encoding="utf-8"))
-    different = differences(old, json.loads(json.dumps(deciding)))
+    different = list(dict.fromkeys(differences(old, json.loads(json.dumps(deciding)))))
     if different and not overwrite:
         raise SettingsError(
             f"{path.parent}: holds a run with other settings ({'; '.join(different)}); "

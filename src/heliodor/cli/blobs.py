@@ -11,8 +11,6 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from heliodor.picks import Picks
 
 
@@ -25,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", required=True,
-        help="a file for all picks (.star .txt .csv .box), or a folder: picks.star, and micrographs/NAME.star each",
+        help="a file for all picks (.star .txt .csv), or a folder: picks.star, and micrographs/NAME.star each",
     )  # fmt: skip
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
     parser.add_argument("--method", choices=("disc", "log", "dog"), default="disc", help="what is measured")
@@ -52,19 +50,22 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from heliodor.cli.console import console_reporter
+    from heliodor.cli.options import table_format
     from heliodor.find import find_micrographs
+    from heliodor.formats import write_per_micrograph, write_picks
     from heliodor.micrographs import read_micrograph
     from heliodor.picking.blobs import pick_blobs
     from heliodor.picks import Picks
     from heliodor.stream import stream, usable
 
-    diameters = _diameters(options)
+    diameters, kind = _diameters(options), table_format(options.output)
     micrographs = find_micrographs(options.micrographs)
     reporter = console_reporter()
     parts: list[Picks] = []
+    paths: dict[str, str] = {}
     failed: dict[str, str] = {}
     read = stream(micrographs, lambda file: read_micrograph(file.path, pixel_size=options.angpix, name=file.name), 1)
-    for _, micrograph in usable(read, len(micrographs), "picking", reporter, failed):
+    for file, micrograph in usable(read, len(micrographs), "picking", reporter, failed):
         found = pick_blobs(
             micrograph,
             diameters,
@@ -74,9 +75,14 @@ def run(options: argparse.Namespace) -> int:
             threshold=getattr(options, "threshold", None),
             junk=options.junk,
         )
+        paths[file.name] = str(file.path)
         parts.append(found if options.max_picks is None else found.select(np.arange(len(found)) < options.max_picks))
     picks = Picks.join(parts)
-    _write(Path(options.output), picks)
+    if kind is not None:
+        write_picks(options.output, picks.renamed(paths) if kind == "star" else picks)  # paths, as RELION names them
+    else:
+        write_picks(Path(options.output) / "picks.star", picks.renamed(paths))
+        write_per_micrograph(Path(options.output) / "micrographs", picks, format="star", also=list(paths))
     skipped = f", skipped {len(failed)} that could not be read" if failed else ""
     sys.stderr.write(f"# {len(picks)} picks on {len(parts)} micrographs in {options.output}{skipped}\n")
     return 1 if failed else 0
@@ -92,13 +98,3 @@ def _diameters(options: argparse.Namespace) -> tuple[float, float]:
     if options.max_picks is not None and options.max_picks < 1:
         raise SettingsError(f"--max-picks must be 1 or more. Got {options.max_picks} instead.")
     return low, high
-
-
-def _write(output: Path, picks: Picks) -> None:
-    from heliodor.formats import FORMATS, write_per_micrograph, write_picks
-
-    if any(output.suffix.lower() in module.SUFFIXES for module in FORMATS.values()):
-        write_picks(output, picks)
-        return
-    write_picks(output / "picks.star", picks)
-    write_per_micrograph(output / "micrographs", picks, format="star")

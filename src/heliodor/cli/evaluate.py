@@ -127,7 +127,11 @@ def _short_names(picks: Picks, labels: Picks) -> tuple[Picks, Picks]:
     for table in (picks, labels):
         names = {name: stem(name) for name in table.micrographs()}
         if len(set(names.values())) < len(names):
-            raise LabelError("a micrograph has two names in one table, with and without extension; use one of them")
+            twice = next(name for name in names if list(names.values()).count(names[name]) > 1)
+            raise LabelError(
+                f"the micrograph '{stem(twice)}' has two names in one table, with and without extension, or with two; "
+                "use one of them"
+            )
         tables.append(names)
     short = [{name: path.rsplit("/", 1)[-1] for name, path in names.items()} for names in tables]
     if all(len(set(names.values())) == len(names) for names in short):

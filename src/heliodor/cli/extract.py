@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options (Topaz's names)."""
-    from heliodor.cli.options import add_junk_arguments, add_scoring_arguments
+    from heliodor.cli.options import TABLES, add_junk_arguments, add_scoring_arguments
 
     parser.add_argument("micrographs", nargs="+", help="preprocessed micrographs or score maps, folders or lists")
     parser.add_argument(
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=None, help="file, or folder with --per-micrograph; default stdout")
     parser.add_argument("--per-micrograph", action="store_true", help="one file for each micrograph")
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
-    parser.add_argument("--format", default="txt", help="txt, star, csv")
+    parser.add_argument("--format", choices=TABLES, default=None, help="default: by the extension of -o, else txt")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
     add_junk_arguments(parser)
     parser.add_argument(
@@ -71,14 +71,13 @@ def run(options: argparse.Namespace) -> int:
     """Extract; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
     from heliodor.cli.options import inspector_of_options
-    from heliodor.errors import MicrographError, SettingsError
+    from heliodor.errors import MicrographError
     from heliodor.find import find_micrographs
     from heliodor.picking.load import Loader
     from heliodor.picking.stream import stream_scores
     from heliodor.picks import Picks
 
-    if options.per_micrograph and options.output is None:
-        raise SettingsError("--per-micrograph needs a folder; give it with -o")
+    _check_output(options)
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
     load = Loader.of_model(
@@ -103,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
                 journal.add(file.name, picks.scaled(result.scale))
         if failed == len(micrographs):
             raise MicrographError("no micrograph could be used; see the warnings above")
-        done = [file.name for file in micrographs if file.name in journal.done]
+        done = {file.name: str(file.path) for file in micrographs if file.name in journal.done}
         found = Picks.join([journal.done[name] for name in done])
         _write(found.scaled(options.up_scale / options.down_scale), done, options)
     return 1 if failed else 0
@@ -186,20 +185,35 @@ def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | Non
     return Detector(radius, min(radius, refine_radius), threshold, margin)
 
 
-def _write(picks: Picks, micrographs: Sequence[str], options: argparse.Namespace) -> None:
-    from heliodor.formats import write_per_micrograph, write_picks
-    from heliodor.formats.txt import to_text
+def _check_output(options: argparse.Namespace) -> None:
+    """Settle the format, and refuse what cannot be written, before any work."""
+    from heliodor.cli.options import table_format
+    from heliodor.errors import SettingsError
 
+    if options.per_micrograph and options.output is None:
+        raise SettingsError("--per-micrograph needs a folder; give it with -o")
+    if options.suffix and not options.per_micrograph:
+        raise SettingsError("--suffix is for the files of --per-micrograph; give that, or leave it out")
+    if options.format is None:
+        one_file = options.output is not None and not options.per_micrograph
+        options.format = (table_format(options.output) if one_file else None) or "txt"
+    if options.format == "csv" and options.output is None:
+        raise SettingsError("--format csv needs a file; give it with -o")
+
+
+def _write(picks: Picks, paths: dict[str, str], options: argparse.Namespace) -> None:
+    """Write picks; `paths` are those of all micrographs that are done, which tables in .star name, as RELION's do."""
+    from heliodor.formats import star, txt, write_per_micrograph, write_picks
+
+    layout = {"format": options.format, "integers": options.integers}
     if options.per_micrograph:
-        write_per_micrograph(
-            options.output,
-            picks,
-            format=options.format,
-            suffix=options.suffix,
-            also=micrographs,
-            integers=options.integers,
-        )
-    elif options.output is not None:
-        write_picks(Path(options.output), picks, format=options.format, integers=options.integers)
+        write_per_micrograph(options.output, picks, suffix=options.suffix, also=list(paths), **layout)
+        return
+    if options.format == "star":
+        picks = picks.renamed(paths)
+    if options.output is not None:
+        write_picks(Path(options.output), picks, **layout)
+    elif options.format == "star":
+        sys.stdout.write(star.to_text(picks, with_names=True))
     else:
-        sys.stdout.write(to_text(picks, integers=options.integers))
+        sys.stdout.write(txt.to_text(picks, integers=options.integers))

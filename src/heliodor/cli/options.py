@@ -33,6 +33,30 @@ def add_exact_argument(parser: argparse._ActionsContainer) -> None:
     )
 
 
+TABLES = ("txt", "star", "csv")  # formats of picks that need nothing but centres and scores
+
+
+def table_format(output: str) -> str | None:
+    """Return the format of a file for picks, by its extension; None: it is that of no coordinate file.
+
+    Raises
+    ------
+    SettingsError
+        Such files hold more than there is to write.
+    """
+    from pathlib import Path
+
+    from heliodor.errors import SettingsError
+    from heliodor.formats import FORMATS
+
+    ending = Path(output).suffix.lower()
+    found = next((name for name, module in FORMATS.items() if ending in module.SUFFIXES), None)
+    if found not in (None, *TABLES):
+        known = ", ".join(f".{name}" for name in TABLES)
+        raise SettingsError(f"{output}: picks are written to {known}; give one of these, and convert it")
+    return found
+
+
 def add_junk_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the mask of junk, which is on where the model knows junk."""
     parser.add_argument(

@@ -71,7 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start from the weights that come with heliodor, where the network is one of theirs",
     )
     method.add_argument(
-        "--dropout", type=float, default=None, help="probability (default: 0.3 with fewer than 50 labels, else 0)"
+        "--dropout",
+        type=float,
+        default=None,
+        help="probability (default: 0; without pretrained weights and below 50 labels 0.3)",
     )
     method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
     method.add_argument(

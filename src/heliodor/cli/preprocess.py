@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("gmm", "gmm-dataset", "affine", "flat"),
         default="gmm",
         help="mixture of two Gaussians per micrograph, one for all with a scale each (paper), mean and sd, or without "
-        "background, as networks of `pick` see micrographs",
+        "background, as networks of `pick` see them, for those in Topaz (extract takes it off itself: give it gmm)",
     )
     parser.add_argument("--affine", action="store_const", dest="normalization", const="affine", help="mean and sd")
     parser.add_argument("--niters", type=int, default=100, help="most iterations of the fit")

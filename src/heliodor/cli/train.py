@@ -133,20 +133,21 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
     from heliodor.micrographs import read_micrograph
-    from heliodor.picks import Picks
-    from heliodor.training.check import check_labels, resolve_labels
+    from heliodor.training.check import Marked
     from heliodor.training.tiles import Example
 
-    micrographs = find_micrographs(images)
-    labels, labeled = resolve_labels(read_picks(targets), micrographs)
-    none = Picks([], np.empty((0, 2)))
-    junk, others = (none, []) if negatives is None else resolve_labels(read_picks(negatives), micrographs, "negatives")
-    used = [m for m in micrographs if m in labeled or m in others]
+    micrographs, reporter = find_micrographs(images), console_reporter()
+    labels = Marked.of(read_picks(targets), micrographs)
+    junk = Marked.of(read_picks(negatives) if negatives else None, micrographs, "negatives")
+    used = [m for m in micrographs if m in labels.micrographs or m in junk.micrographs]
     read = [read_micrograph(m.path, name=m.name) for m in used]
-    check_labels(labels, {m.name: m.pixels.shape for m in read if m.name in set(labels.names)}, console_reporter())
-    positive, negative = dict(labels.by_micrograph()), dict(junk.by_micrograph())
+    for marked in (labels, junk):
+        marked.check({m.name: m.pixels.shape for m in read}, reporter)
+    reporter.note(f"{len(micrographs)} micrographs, {labels}{f', {junk}' if negatives else ''}")
+    none = np.empty((0, 2))
+    positive, negative = ({name: p.xy for name, p in marked.picks.by_micrograph()} for marked in (labels, junk))
     examples = [
-        Example(m.name, m.pixels, positive.get(m.name, none).xy, negative.get(m.name, none).xy, file.source)
+        Example(m.name, m.pixels, positive.get(m.name, none), negative.get(m.name, none), file.source)
         for m, file in zip(read, used, strict=True)
     ]
     return examples, read[0].pixel_size

@@ -71,7 +71,8 @@ def intervals(
     -------
     dict of str to (float, float)
         precision, recall, f1, average_precision, best_f1, rmse; empty for fewer than two micrographs or `count` 0.
-        A number that no resampling has (an RMSE without matches) is NaN.
+        Resamplings that have no such number are left out (an RMSE without matches, a precision without picks); NaN
+        where none has.
     """
     if count < 1 or len(parts) < 2:
         return {}
@@ -86,7 +87,7 @@ def intervals(
     squares = drawn @ np.array([np.sum(p.distance[k & p.hit] ** 2) for k, p in zip(kept, parts, strict=True)])
     average, best = _ranked(parts, drawn, labels)
     values = {
-        "precision": hits / np.maximum(picks, 1),
+        "precision": hits[picks > 0] / picks[picks > 0],
         "recall": hits / np.maximum(labels, 1),
         "f1": 2 * hits / np.maximum(picks + labels, 1),
         "average_precision": average,

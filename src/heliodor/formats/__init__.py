@@ -49,6 +49,8 @@ def find_format(path: Path, format: str = "auto") -> ModuleType:
     for module in FORMATS.values():
         if path.suffix.lower() in module.SUFFIXES:
             return module
+    if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zip"):
+        raise FormatError(f"{path}: is compressed; unpack it first")
     raise FormatError(
         f"{path}: no coordinate format has the extension '{path.suffix}'; name one of {', '.join(FORMATS)}"
     )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor.evaluation import match
 from heliodor.picking.evidence import gather
+from heliodor.picking.label_scores import RANK_ERROR, better_placed, label_scores, ranks
 from heliodor.picking.mixture import POSSIBLY, fit_mixture
 from heliodor.progress import SILENT
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from heliodor.networks import Classifier
     from heliodor.networks.scorers import Machine
-    from heliodor.picking.evidence import Evidence, Found
+    from heliodor.picking.evidence import Evidence
     from heliodor.picking.geometry import Geometry
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
 
 LOOKED = 8  # micrographs at most, and as many decoys of them at least
-# Chance that a label scores better than a detection on a decoy, above which a network knows the particles; and what
-# chance adds or takes for one label: the standard deviation of a rank. In doubt it knows them.
-_KNOWN, _ERROR = 0.7, 0.29
+# Chance that a label scores better than a detection on a decoy, above which a network knows the particles; in doubt,
+# with few labels, it does.
+_KNOWN = 0.7
 # Standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md).
 _OFF = 0.12
 # Found with labels, at least so many: of fewer, the mean says little. And by how much a count after training is raised:
@@ -139,11 +139,19 @@ def count_by_scores(
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]
     each = -(-LOOKED // len(chosen))
     evidence = gather(scorer, images, detector, geometry.span, seed, found, masks, each=each, reporter=reporter)
-    labels = np.concatenate(
-        [label_scores(e.positives, f, geometry.match_radius) for e, f in zip(chosen, found, strict=True)]
-    )
-    below = np.searchsorted(evidence.decoys[::-1], labels) / max(len(evidence.decoys), 1)
-    if not len(labels) or not len(evidence.decoys) or below.mean() + _ERROR / math.sqrt(len(labels)) < _KNOWN:
+    radius, decoys = geometry.match_radius, evidence.decoys
+    labels = np.concatenate([label_scores(e.positives, f, radius) for e, f in zip(chosen, found, strict=True)])
+    otherwise = better_placed(chosen, found, decoys, radius)
+    if otherwise is not None:
+        reporter.warn(
+            f"by the network that training starts from, labels would lie on particles if {otherwise}; look where they "
+            "are in the report, and mend them"
+        )
+    if (
+        not len(labels)
+        or not len(decoys)
+        or ranks(labels, decoys).mean() + RANK_ERROR / math.sqrt(len(labels)) < _KNOWN
+    ):
         return None
     return Count.of_scores(evidence, Source.START)
 
@@ -184,22 +192,3 @@ def some_of(examples: Sequence[Example], count: int, seed: int) -> list[Example]
     """Draw micrographs, first of those that have a labelled particle."""
     order = np.random.default_rng([seed, 0xC0]).permutation(len(examples))
     return [examples[k] for k in sorted(order, key=lambda k: not len(examples[k].positives))[:count]]
-
-
-def label_scores(positives: NDArray[np.float64], found: Found, radius: float) -> NDArray[np.float64]:
-    """Return the score of the detection that finds each label of a micrograph (N,); -inf: none does.
-
-    Parameters
-    ----------
-    positives : (N, 2) array
-        Labels, xy.
-    found : (xy, scores)
-        Detections.
-    radius : float
-        How far a detection may be from the label that it finds.
-    """
-    xy, scores = found
-    best = np.full(len(positives), -np.inf)
-    matched = match(xy, scores, positives, radius)
-    best[matched.label[matched.hit]] = scores[matched.hit]
-    return best

@@ -52,8 +52,9 @@ def first_of_size(files: Sequence[MicrographFile], pixel_size: float | None) -> 
         except MicrographError as error:
             wrong = wrong or error
             continue
-        if pixel_size or own:
-            return file, pixel_size or own
+        size = own if pixel_size is None else pixel_size
+        if size is not None:
+            return file, size
         readable = readable or file
     if readable is None:
         raise wrong or MicrographError("there is no micrograph")

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
@@ -36,7 +34,7 @@ from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import RUN, stamp, surroundings, write_record
 from heliodor.report.write import write_report
-from heliodor.training.check import check_labels, resolve_labels
+from heliodor.training.check import Marked
 
 if TYPE_CHECKING:
     import os
@@ -126,16 +124,14 @@ def pick(
     normalization = settle_normalization(settings, start, labels is not None, reporter)
     settings = replace(settings, model=kind.model, units=kind.units, normalization=normalization)
     started = time.perf_counter()
-    none = Picks([], np.empty((0, 2)))
-    given = none if labels is None else labels
-    labels, labeled = (none, []) if labels is None else resolve_labels(labels, micrographs)
-    negatives = resolve_labels(negatives, micrographs, "negatives")[0] if negatives is not None else none
+    marked, negative = Marked.of(labels, micrographs), Marked.of(negatives, micrographs, "negatives")
+    labels, labeled, negatives = marked.picks, marked.micrographs, negative.picks
     first, pixel_size = first_of_size(labeled or micrographs, settings.pixel_size)
     if pixel_size is None:
         raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
     shapes = {m.name: read_header(m.path)[0] for m in labeled or [first]}
-    if len(labels):
-        check_labels(labels, shapes, reporter)
+    marked.check(shapes, reporter)
+    negative.check({m.name: read_header(m.path)[0] for m in negative.micrographs}, reporter)
     geometry = _geometry(settings, kind, pixel_size)
     check_margin(settings.margin, geometry, shapes.values())
     pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2
@@ -149,8 +145,7 @@ def pick(
     record = {**surroundings(), **deciding, **here, "micrographs": files}
     if answers is None:  # or else the finished run stays as it is until the answers have been understood
         write_record(folder / RUN, record)
-    others = f"; {len(given) - len(labels)} more are of others" if len(given) > len(labels) else ""
-    reporter.note(f"{len(labels)} labels on {len(labeled)} of {len(micrographs)} micrographs{others}")
+    reporter.note(f"{len(micrographs)} micrographs, {marked}{f', {negative}' if len(negatives) else ''}")
     reporter.note(geometry.describe())
 
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)

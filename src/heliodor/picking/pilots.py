@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.picking.count import Count, Source, label_scores
+from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import Evidence, fit_decoys, gather, ranked
+from heliodor.picking.label_scores import label_scores
 from heliodor.progress import SILENT, Reporter
 from heliodor.training.loop import train
 from heliodor.training.settings import TrainingSettings

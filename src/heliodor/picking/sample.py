@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import MicrographError
-from heliodor.picking.count import label_scores, some_of
+from heliodor.picking.count import some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked
+from heliodor.picking.label_scores import label_scores
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:

@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heliodor.errors import LabelError
 from heliodor.names import match_names
+from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from heliodor.names import MicrographFile
-    from heliodor.picks import Picks
 
 _FEW = 20  # below, labels may well lie in one corner by chance
 _SEVERAL = 3  # people label a corner of one micrograph, not the same corner of several
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """What a person marked on micrographs, labels or negatives, by the names that the micrographs have in the run.
+
+    Attributes
+    ----------
+    picks : Picks
+    micrographs : list of MicrographFile
+        Those with a mark, in their order.
+    dropped : int
+        Marks on micrographs that were not given.
+    what : str
+        What they are, for people.
+    """
+
+    picks: Picks
+    micrographs: list[MicrographFile]
+    dropped: int
+    what: str
+
+    @classmethod
+    def of(cls, given: Picks | None, micrographs: Sequence[MicrographFile], what: str = "labels") -> Marked:
+        """See `resolve_labels`; None are none."""
+        if given is None:
+            return cls(Picks([], np.empty((0, 2))), [], 0, what)
+        picks, marked = resolve_labels(given, micrographs, what)
+        return cls(picks, marked, len(given) - len(picks), what)
+
+    def check(self, shapes: Mapping[str, tuple[int, int]], reporter: Reporter) -> None:
+        """See `check_labels`; nothing is asked of none."""
+        if len(self.picks):
+            own = {m.name: shapes[m.name] for m in self.micrographs}
+            check_labels(self.picks, own, reporter, self.what)
+
+    def __str__(self) -> str:
+        """Say how many there are, and on how many micrographs."""
+        others = f" ({self.dropped} more are of micrographs that were not given)" if self.dropped else ""
+        return f"{len(self.picks) or 'no'} {self.what} on {len(self.micrographs) or 'any'} of them{others}"
 
 
 def resolve_labels(
@@ -51,7 +92,9 @@ def resolve_labels(
     return known, [m for m in micrographs if m.name in present]
 
 
-def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]], reporter: Reporter = SILENT) -> None:
+def check_labels(
+    labels: Picks, shapes: Mapping[str, tuple[int, int]], reporter: Reporter = SILENT, what: str = "labels"
+) -> None:
     """Refuse labels that cannot be in the pixels of their micrographs.
 
     Parameters
@@ -61,6 +104,8 @@ def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]], reporter:
         Name -> (ny, nx) of every labelled micrograph.
     reporter : Reporter
         Is warned where all labels lie in one corner, but of so few micrographs that it may be so.
+    what : str
+        What they are, for people.
 
     Raises
     ------
@@ -72,7 +117,7 @@ def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]], reporter:
     negative = np.asarray((labels.xy < -0.5).any(axis=1))
     off = np.asarray(negative | (labels.xy > extent_of - 0.5).any(axis=1))
     reach, extent = labels.xy.max(axis=0), extent_of.max(axis=0)
-    where = f"labels reach x = {reach[0]:.0f}, y = {reach[1]:.0f} on {extent[0]:.0f} x {extent[1]:.0f} pixels"
+    where = f"{what} reach x = {reach[0]:.0f}, y = {reach[1]:.0f} on {extent[0]:.0f} x {extent[1]:.0f} pixels"
     if off.mean() > 0.1:
         if bool((reach[::-1] <= extent).all()):
             mend = "x and y seem to be swapped"
@@ -80,15 +125,15 @@ def check_labels(labels: Picks, shapes: Mapping[str, tuple[int, int]], reporter:
             mend = "they are negative: corners of boxes, perhaps, or counted from the centre"
         else:
             mend = f"they would fit if divided by {_factor(1 / (extent / reach).min())}"
-        raise LabelError(f"{off.sum()} of {len(off)} labels lie off their micrographs ({where}): {mend}")
+        raise LabelError(f"{off.sum()} of {len(off)} {what} lie off their micrographs ({where}): {mend}")
     share = (labels.xy / extent_of).max(axis=0)
     if len(labels) < _FEW or bool((share >= 0.4).any()):
         return
-    what = f"all {len(labels)} labels lie in one corner ({where})"
+    said = f"all {len(labels)} {what} lie in one corner ({where})"
     mend = f"multiply them by {_factor(1 / share.max())} (heliodor convert -x)"
     if len(shapes) >= _SEVERAL:
-        raise LabelError(f"{what}: they seem to be of downsampled micrographs; {mend}")
-    reporter.warn(f"{what}; if they are of downsampled micrographs, {mend}")
+        raise LabelError(f"{said}: they seem to be of downsampled micrographs; {mend}")
+    reporter.warn(f"{said}; if they are of downsampled micrographs, {mend}")
 
 
 def _factor(ratio: float) -> str:

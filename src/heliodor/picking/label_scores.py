@@ -1,0 +1,90 @@
+"""What a network finds where labels are, and whether they lie on particles."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.evaluation import match
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from heliodor.picking.evidence import Found
+    from heliodor.training.tiles import Example
+
+# Standard deviation of the rank of one label among decoys, by chance; and by how many of the difference of two means
+# labels must score better elsewhere, so that it is said.
+RANK_ERROR, _SURE = 0.29, 3.0
+
+
+def label_scores(positives: NDArray[np.float64], found: Found, radius: float) -> NDArray[np.float64]:
+    """Return the score of the detection that finds each label of a micrograph (N,); -inf: none does.
+
+    Parameters
+    ----------
+    positives : (N, 2) array
+        Labels, xy.
+    found : (xy, scores)
+        Detections.
+    radius : float
+        How far a detection may be from the label that it finds.
+    """
+    xy, scores = found
+    best = np.full(len(positives), -np.inf)
+    matched = match(xy, scores, positives, radius)
+    best[matched.label[matched.hit]] = scores[matched.hit]
+    return best
+
+
+def ranks(labels: NDArray[np.float64], decoys: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the detections on decoys, best first, that each score of a label beats (N,)."""
+    return np.searchsorted(decoys[::-1], labels) / max(len(decoys), 1)
+
+
+def better_placed(
+    examples: Sequence[Example], found: Sequence[Found], decoys: NDArray[np.float64], radius: float
+) -> str | None:
+    """Say how labels would lie on particles if they do not, and would with other axes; None: nothing speaks for that.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Micrographs with labels.
+    found : sequence of (xy, scores)
+        Detections on each.
+    decoys : (M,) array
+        Scores of detections on decoys, best first.
+    radius : float
+        How far a detection may be from the label that it finds.
+    """
+    means: dict[str, float] = {}
+    count = sum(len(e.positives) for e in examples)
+    if not count or not len(decoys):
+        return None
+    for said in (
+        "",
+        "x and y were swapped",
+        "y were counted from the other side",
+        "x were counted from the other side",
+    ):
+        scores = [label_scores(_moved(e, said), f, radius) for e, f in zip(examples, found, strict=True)]
+        means[said] = float(ranks(np.concatenate(scores), decoys).mean())
+    best = max(means, key=lambda said: means[said])
+    return best if means[best] - means[""] > _SURE * math.sqrt(2 / count) * RANK_ERROR else None
+
+
+def _moved(example: Example, said: str) -> NDArray[np.float64]:
+    """Return the labels (N, 2) with other axes."""
+    xy, (rows, columns) = example.positives, example.pixels.shape
+    if said.startswith("x and y"):
+        return xy[:, ::-1]
+    if said.startswith("y"):
+        return np.stack([xy[:, 0], rows - 1 - xy[:, 1]], axis=1)
+    if said.startswith("x"):
+        return np.stack([columns - 1 - xy[:, 0], xy[:, 1]], axis=1)
+    return xy
