@@ -11,7 +11,7 @@ from heliodor.formats import read_picks
 from heliodor.micrographs import read_header, read_micrograph
 from heliodor.picks import Picks
 from heliodor.progress import Silent
-from heliodor.training.check import check_labels
+from heliodor.training.check import check_apart, check_labels
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
 MICROGRAPHS = sorted(EXAMPLE.glob("*.mrc"))
@@ -97,3 +97,12 @@ def test_labels_all_over_a_small_micrograph_are_in_no_corner_of_a_large_one():
     all_over = Picks.on("small", np.random.default_rng(0).uniform(0, 999, (25, 2)))
     labels = Picks.join([all_over, Picks.on("large", [[500, 500]])])
     check_labels(labels, {"small": (1000, 1000), "large": (4092, 5760), "other": (4092, 5760)})
+
+
+def test_a_negative_that_is_a_label_is_refused(labels):
+    name = labels.micrographs()[0]
+    first, second = labels.of(name).xy[:2]
+    check_apart(labels, Picks.on(name, [first + 5]))
+    check_apart(labels, Picks.on("other", [first]))
+    with pytest.raises(LabelError, match=f"{name}: the negative at .* is a label as well"):
+        check_apart(labels, Picks.on(name, [first + 5, second]))

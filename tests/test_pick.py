@@ -317,6 +317,7 @@ def test_bad_micrographs_and_settings_get_one_clear_line(run, tmp_path, capsys):
     assert "--seed must be 0 or more" in fail([*words, "--seed", "-1"], capsys)
     assert "leaves nothing of a micrograph of" in fail([*words, "--margin", "5000"], capsys)
     assert not (tmp_path / "out").exists()  # nothing that the next call would take for a run
+    assert "is a label as well" in fail([*words, "--negatives", words[words.index("--labels") + 1]], capsys)
     assert "there is no such file" in fail([words[0], str(folder / "oo1.mrc"), *words[2:]], capsys)
     assert "angstrom (not nanometre)" in fail(replaced(words, "--diameter", 4), capsys)
     blocked = tmp_path / "file"

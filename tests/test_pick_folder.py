@@ -86,3 +86,12 @@ def test_another_run_is_refused(files):
     with pytest.raises(SettingsError, match="seed was 0, is 1"):
         claim_folder(folder, {"settings": {"seed": 1}}, micrographs, (), overwrite=False)
     assert json.loads((folder / RUN).read_text())["settings"] == {"seed": 0}
+
+
+def test_a_call_that_came_to_nothing_does_not_hold_the_folder(files):
+    folder, micrographs = files
+    (folder / MODEL).unlink()
+    for micrograph in micrographs:
+        star_path(folder, "candidates", micrograph.name).unlink()
+    claim_folder(folder, {"settings": {"seed": 1}}, micrographs, (), overwrite=False)
+    assert not (folder / RUN).exists()

@@ -133,7 +133,7 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
     from heliodor.micrographs import read_micrograph
-    from heliodor.training.check import Marked
+    from heliodor.training.check import Marked, check_apart
     from heliodor.training.tiles import Example
 
     micrographs, reporter = find_micrographs(images), console_reporter()
@@ -143,6 +143,7 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
     read = [read_micrograph(m.path, name=m.name) for m in used]
     for marked in (labels, junk):
         marked.check({m.name: m.pixels.shape for m in read}, reporter)
+    check_apart(labels.picks, junk.picks)
     reporter.note(f"{len(micrographs)} micrographs, {labels}{f', {junk}' if negatives else ''}")
     none = np.empty((0, 2))
     positive, negative = ({name: p.xy for name, p in marked.picks.by_micrograph()} for marked in (labels, junk))

@@ -60,6 +60,9 @@ def claim_folder(
     old = _record(folder)
     known = [file["name"] for file in old.get("micrographs", []) if not leads_out(file["name"])]
     trained = [folder / name for name in _TRAINED if (folder / name).is_file()]
+    if old and not trained and not any(star_path(folder, "candidates", name).is_file() for name in known):
+        (folder / RUN).unlink()  # of a call that ended before it had come to anything
+        old = {}
     if trained and not old and not overwrite:
         raise SettingsError(
             f"{trained[0]}: nothing in the folder says of which run it is; choose another folder with -o, or start "

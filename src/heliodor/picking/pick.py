@@ -34,7 +34,7 @@ from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import RUN, stamp, surroundings, write_record
 from heliodor.report.write import write_report
-from heliodor.training.check import Marked
+from heliodor.training.check import Marked, check_apart
 
 if TYPE_CHECKING:
     import os
@@ -132,6 +132,7 @@ def pick(
     shapes = {m.name: read_header(m.path)[0] for m in labeled or [first]}
     marked.check(shapes, reporter)
     negative.check({m.name: read_header(m.path)[0] for m in negative.micrographs}, reporter)
+    check_apart(labels, negatives)
     geometry = _geometry(settings, kind, pixel_size)
     check_margin(settings.margin, geometry, shapes.values())
     pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2

@@ -136,6 +136,22 @@ def check_labels(
     reporter.warn(f"{said}; if they are of downsampled micrographs, {mend}")
 
 
+def check_apart(labels: Picks, negatives: Picks) -> None:
+    """Refuse negatives that are labels as well, to a pixel.
+
+    Raises
+    ------
+    LabelError
+    """
+    places = {name: set(map(tuple, np.rint(own.xy).tolist())) for name, own in labels.by_micrograph()}
+    for name, own in negatives.by_micrograph():
+        for x, y in np.rint(own.xy).tolist():
+            if (x, y) in places.get(name, set()):
+                raise LabelError(
+                    f"{name}: the negative at {x:.0f}, {y:.0f} is a label as well; leave it out of one table"
+                )
+
+
 def _factor(ratio: float) -> str:
     # Labels seldom reach the very edge: the next whole number on the safe side, or the ratio where it is small.
     return f"{ratio:.2f}" if ratio < 1.5 else f"about {round(ratio)}"
