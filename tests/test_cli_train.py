@@ -98,6 +98,8 @@ def test_negatives_on_micrographs_without_labels_count(trained, tmp_path, capsys
     assert "training on 2 micrographs" in capsys.readouterr().err
     one, two = (tmp_path / f"{name}_epoch1.safetensors" for name in ("without", "with"))
     assert one.read_bytes() != two.read_bytes()
+    assert main([*words, str(tmp_path / "y"), "--negatives", str(tmp_path / "negatives.txt"), "-k", "2"]) == 2
+    assert "--k-fold 2 needs as many labelled micrographs; there are 1" in capsys.readouterr().err
     write_picks(tmp_path / "negatives.txt", Picks([], np.empty((0, 2))))
     assert main([*words, str(tmp_path / "x"), "--negatives", str(tmp_path / "negatives.txt")]) == 2
     assert "the negatives hold no particle" in capsys.readouterr().err

@@ -302,7 +302,7 @@ def test_what_another_run_wrote_meanwhile_is_found_again(run, tmp_path, capsys):
     shutil.copytree(place / "out", tmp_path / "out")
     folder = tmp_path / "out" / "candidates"
     kept = json.loads((folder / "001.json").read_text())
-    (folder / "001.json").write_text(json.dumps({**kept, "network": "another"}))
+    (folder / "001.json").write_text(json.dumps({**kept, "run": "another"}))
     (folder / "001.star").write_text((folder / "plain.star").read_text())
     capsys.readouterr()
     assert main(replaced(words, "-o", tmp_path / "out")) == 0

@@ -9,7 +9,18 @@ import pytest
 
 from heliodor.errors import SettingsError
 from heliodor.names import MicrographFile
-from heliodor.picking.folder import CHECKPOINT, MODEL, claim_folder, star_path
+from heliodor.networks import Classifier, NetworkSettings, save_network
+from heliodor.picking.folder import (
+    CHECKPOINT,
+    MODEL,
+    PRIOR,
+    claim_folder,
+    digest,
+    given_back,
+    load_own,
+    remove_others,
+    star_path,
+)
 from heliodor.picking.kept import Kept
 from heliodor.record import RUN, stamp, write_record
 
@@ -49,14 +60,19 @@ def test_starting_afresh_removes_what_runs_write_and_nothing_else(files):
     assert all(path.read_text() == "mine" for path in own)
     left = sorted(path for path in folder.rglob("*") if path.is_file())
     assert left == sorted(own)
-    assert not (folder / "candidates").exists()
+    assert not list((folder / "candidates").rglob("*.star"))
 
 
-def test_picks_of_micrographs_that_are_not_given_any_more_are_removed(files):
+def test_picks_of_other_micrographs_are_removed_and_what_no_run_wrote_stays(files):
     folder, micrographs = files
+    own = star_path(folder, "micrographs", "mine")
+    own.write_text("mine")
     claim_folder(folder, DECIDING, micrographs[1:], micrographs[1:], overwrite=False)
+    assert all(star_path(folder, "micrographs", m.name).is_file() for m in micrographs)  # until the call has succeeded
+    remove_others(folder, [m.name for m in micrographs[1:]])
     assert [star_path(folder, "micrographs", m.name).is_file() for m in micrographs] == [False, True, True]
     assert all(star_path(folder, "candidates", m.name).is_file() for m in micrographs)
+    assert own.read_text() == "mine"
 
 
 def test_a_network_of_no_known_run_is_not_taken_for_this_one(files):
@@ -66,6 +82,20 @@ def test_a_network_of_no_known_run_is_not_taken_for_this_one(files):
         claim_folder(folder, DECIDING, micrographs, micrographs, overwrite=False)
     claim_folder(folder, DECIDING, micrographs, micrographs, overwrite=True)
     assert not (folder / MODEL).exists()
+
+
+def test_the_network_of_another_run_is_not_loaded(tmp_path):
+    assert load_own(tmp_path, "this") is None
+    save_network(tmp_path / MODEL, Classifier(NetworkSettings(units=2)), {"run": "another"})
+    assert load_own(tmp_path, "this") is None
+    assert load_own(tmp_path, "another") is not None
+
+
+def test_a_digest_is_that_of_settings_and_weights():
+    networks = [Classifier(NetworkSettings(units=2)) for _ in range(2)]
+    found = [digest(DECIDING), digest({"settings": {"seed": 1}}), *(digest(DECIDING, network) for network in networks)]
+    assert len(set(found)) == 4
+    assert digest(DECIDING, networks[0]) == found[2]
 
 
 @pytest.mark.parametrize("left", [MODEL, CHECKPOINT])
@@ -88,10 +118,11 @@ def test_another_run_is_refused(files):
     assert json.loads((folder / RUN).read_text())["settings"] == {"seed": 0}
 
 
-def test_a_call_that_came_to_nothing_does_not_hold_the_folder(files):
-    folder, micrographs = files
-    (folder / MODEL).unlink()
-    for micrograph in micrographs:
-        star_path(folder, "candidates", micrograph.name).unlink()
-    claim_folder(folder, {"settings": {"seed": 1}}, micrographs, (), overwrite=False)
-    assert not (folder / RUN).exists()
+@pytest.mark.parametrize("came", [False, True])
+def test_a_call_that_came_to_nothing_gives_the_folder_back(tmp_path, came):
+    write_record(tmp_path / RUN, DECIDING)
+    if came:
+        (tmp_path / PRIOR).write_text("{}")
+    with pytest.raises(KeyboardInterrupt), given_back(tmp_path):
+        raise KeyboardInterrupt
+    assert (tmp_path / RUN).is_file() == came

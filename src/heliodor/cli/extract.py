@@ -48,7 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=None, help="file, or folder with --per-micrograph; default stdout")
     parser.add_argument("--per-micrograph", action="store_true", help="one file for each micrograph")
     parser.add_argument("--suffix", default="", help="put behind the names of per-micrograph files")
-    parser.add_argument("--format", choices=TABLES, default=None, help="default: by the extension of -o, else txt")
+    parser.add_argument(
+        "--format",
+        choices=(*TABLES, "coord"),
+        default=None,
+        help="coord: txt (default: by the extension of -o, else txt)",
+    )
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt)")
     add_junk_arguments(parser)
     parser.add_argument(

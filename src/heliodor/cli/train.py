@@ -121,8 +121,10 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
     if options.test_images:
         return examples, _read(options.test_images, options.test_targets, None)[0], pixel_size
     if options.k_fold:
-        rows = k_fold([e.source for e in examples], options.k_fold, options.fold, options.cross_validation_seed)
-        return [examples[k] for k in rows[0]], [examples[k] for k in rows[1]], pixel_size
+        labeled = [e for e in examples if len(e.positives)]
+        rows = k_fold([e.source for e in labeled], options.k_fold, options.fold, options.cross_validation_seed)
+        held = [labeled[k] for k in rows[1]]
+        return [e for e in examples if not any(e is other for other in held)], held, pixel_size
     return examples, [], pixel_size
 
 

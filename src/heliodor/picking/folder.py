@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
-from heliodor.names import leads_out
-from heliodor.picking.kept import Kept, check_same, kept_path
+from heliodor.networks.weights import load_network, weights_digest
+from heliodor.picking.kept import Kept, check_same
 from heliodor.record import RUN, claim
 from heliodor.report.write import REPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from torch import nn
 
     from heliodor.names import MicrographFile
+    from heliodor.networks import Classifier
 
 MODEL, CHECKPOINT, PRIOR, TABLE = "model.safetensors", "checkpoint.pt", "prior.json", "training.tsv"
 _TRAINED = (MODEL, CHECKPOINT, PRIOR)  # what training leaves
@@ -28,29 +32,37 @@ def star_path(folder: Path, kind: str, name: str) -> Path:
     return folder / kind / f"{name}.star"
 
 
+def digest(deciding: dict[str, Any], network: nn.Module | None = None) -> str:
+    """Return a name made of all that decides a run, of the weights too where they are given."""
+    weights = "" if network is None else weights_digest(network)
+    return hashlib.sha256((json.dumps(deciding, sort_keys=True) + weights).encode()).hexdigest()
+
+
+def load_own(folder: Path, run: str) -> tuple[Classifier, dict[str, Any]] | None:
+    """Load the network that an earlier call of the same run left in a folder; None: there is none."""
+    found = load_network(folder / MODEL) if (folder / MODEL).is_file() else None
+    return found if found is not None and found[1].get("run") == run else None
+
+
 def claim_folder(
     folder: Path,
     deciding: dict[str, Any],
     micrographs: Sequence[MicrographFile],
-    labeled: Sequence[MicrographFile],
+    trained_on: Sequence[MicrographFile],
     *,
     overwrite: bool,
 ) -> None:
     """Make a folder this run's own, and check that what an earlier call left there is of the same files.
-
-    Picks of micrographs that are not among those given any more are removed: programs import whole folders.
 
     Parameters
     ----------
     folder : path
     deciding : dict
         See `heliodor.record.claim`.
-    micrographs : sequence of MicrographFile
-        Of the run.
-    labeled : sequence of MicrographFile
-        Those that it trains on.
+    micrographs, trained_on : sequence of MicrographFile
+        Of the run, and those among them that have labels or negatives.
     overwrite : bool
-        Remove what earlier runs left, and nothing else: the folder may be one in which people keep other files.
+        Remove what earlier runs left; the folder may be one in which people keep other files, which stay.
 
     Raises
     ------
@@ -58,27 +70,41 @@ def claim_folder(
         Another run is there, or one that saw other files.
     """
     old = _record(folder)
-    known = [file["name"] for file in old.get("micrographs", []) if not leads_out(file["name"])]
     trained = [folder / name for name in _TRAINED if (folder / name).is_file()]
-    if old and not trained and not any(star_path(folder, "candidates", name).is_file() for name in known):
-        (folder / RUN).unlink()  # of a call that ended before it had come to anything
-        old = {}
     if trained and not old and not overwrite:
         raise SettingsError(
             f"{trained[0]}: nothing in the folder says of which run it is; choose another folder with -o, or start "
             "afresh with --overwrite"
         )
-    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder, known))
+    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
     if overwrite:
-        _clear(folder, [m.name for m in micrographs])  # of a run that left no record
+        _clear(folder)  # of a run that left no record, too
         return
     if trained:
-        _check_labeled(folder, old, labeled)
+        _check_trained_on(folder, old, trained_on)
     for micrograph in micrographs:
         if star_path(folder, "candidates", micrograph.name).is_file():
             Kept.read(folder, micrograph.name).check_source(folder, micrograph)
-    given = {m.name for m in micrographs}
-    _remove(star_path(folder, "micrographs", name) for name in known if name not in given)
+
+
+@contextlib.contextmanager
+def given_back(folder: Path) -> Iterator[None]:
+    """Give a folder back where a call fails, or is interrupted, before it has come to anything.
+
+    Otherwise its record would refuse the next call, with settings that have been mended.
+    """
+    try:
+        yield
+    except BaseException:
+        if not any((folder / name).is_file() for name in _TRAINED) and not _candidates(folder):
+            (folder / RUN).unlink(missing_ok=True)
+        raise
+
+
+def remove_others(folder: Path, names: Iterable[str]) -> None:
+    """Remove picks, of runs, of micrographs other than those named: programs import whole folders."""
+    given = {star_path(folder, "candidates", name) for name in names}
+    _remove(_picks(folder, path) for path in _candidates(folder) if path not in given)
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -87,29 +113,38 @@ def _record(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _check_labeled(folder: Path, old: dict[str, Any], labeled: Sequence[MicrographFile]) -> None:
-    """Refuse labelled micrographs that are not those that training began with."""
+def _check_trained_on(folder: Path, old: dict[str, Any], micrographs: Sequence[MicrographFile]) -> None:
+    """Refuse micrographs that are not those that training began with."""
     there, files = Path(old.get("working_folder", ".")), {file["name"]: file for file in old["micrographs"]}
-    for micrograph in labeled:
+    for micrograph in micrographs:
         if micrograph.name in files:
             was = files[micrograph.name]
             check_same(folder, micrograph, str((there / was["path"]).resolve()), was["bytes"], was["modified"])
 
 
-def _clear(folder: Path, names: Sequence[str]) -> None:
-    """Remove all that runs write, and of single micrographs the files of those named."""
+def _candidates(folder: Path) -> list[Path]:
+    """Return the files of candidates that runs have left, whatever their records say."""
+    return [path.with_name(f"{path.name[:-5]}.star") for path in (folder / "candidates").rglob("*.json")]
+
+
+def _picks(folder: Path, candidates: Path) -> Path:
+    return folder / "micrographs" / candidates.relative_to(folder / "candidates")
+
+
+def _clear(folder: Path) -> None:
+    """Remove all that runs write, and of single micrographs what they have found."""
+    found = _candidates(folder)
     _remove(folder / name for name in (*_TRAINED, TABLE, REPORT, *_TABLES))
-    _remove(star_path(folder, kind, name) for kind in ("micrographs", "candidates") for name in names)
-    _remove(kept_path(folder, name) for name in names)
+    _remove(_picks(folder, path) for path in found)
+    _remove([*found, *(path.with_name(f"{path.name[:-5]}.json") for path in found)])
 
 
 def _remove(paths: Iterable[Path]) -> None:
     """Remove files, and folders that are empty then."""
     folders = set()
     for path in paths:
-        if path.is_file():
-            path.unlink()
-            folders.add(path.parent)
+        path.unlink(missing_ok=True)
+        folders.add(path.parent)
     for folder in folders:
-        with contextlib.suppress(OSError):  # it is not empty
+        with contextlib.suppress(OSError):  # it is not empty, or not there
             folder.rmdir()

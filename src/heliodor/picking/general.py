@@ -9,11 +9,11 @@ from heliodor.errors import SettingsError
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import learn_limits
-from heliodor.networks import load_network, save_network
+from heliodor.networks import save_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather, weigh
-from heliodor.picking.folder import MODEL
+from heliodor.picking.folder import MODEL, load_own
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -42,6 +42,7 @@ _SURE = 0.9  # probability of a detection that stands in for a label where the l
 
 def general(
     folder: Path,
+    run: str,
     micrographs: Sequence[MicrographFile],
     labels: Picks,
     negatives: Picks,
@@ -60,8 +61,9 @@ def general(
     SettingsError
         No pretrained network is of this kind.
     """
-    if (folder / MODEL).is_file():
-        return load_network(folder / MODEL)
+    there = load_own(folder, run)
+    if there is not None:
+        return there
     kind, start = starting_point(settings)
     if start is None or len(negatives):
         raise SettingsError(
@@ -98,6 +100,7 @@ def general(
     threshold, _, point = operating_point(evidence, expected, settings, reporter)
     reporter.note(f"{count}; picks are above score {threshold:.2f}")
     about = {
+        "run": run,
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "margin": settings.margin,

@@ -26,8 +26,8 @@ class Kept:
         Downsampled pixels on which candidates can be: within the margin, not on junk; 0: not known.
     flags : tuple of str
         What is wrong with it as a whole.
-    network : str
-        Digest of the weights that found the candidates.
+    run : str
+        See `heliodor.picking.folder.digest`: by what the candidates were found.
     source : str
         The file that was read.
     bytes, modified : int or None
@@ -36,7 +36,7 @@ class Kept:
 
     area: float = 0.0
     flags: tuple[str, ...] = ()
-    network: str = ""
+    run: str = ""
     source: str = ""
     bytes: int | None = None
     modified: int | None = None

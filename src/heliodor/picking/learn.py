@@ -13,10 +13,10 @@ from heliodor.holdout import hold_out
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
-from heliodor.networks import NetworkSettings, load_network, save_network
+from heliodor.networks import NetworkSettings, save_network
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import weigh
-from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE
+from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE, load_own
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again
@@ -51,6 +51,7 @@ EPOCH_FROM_START = 40
 
 def learn(
     folder: Path,
+    run: str,
     micrographs: Sequence[MicrographFile],
     labels: Picks,
     negatives: Picks,
@@ -66,6 +67,8 @@ def learn(
     ----------
     folder : path
         Of the results: MODEL, TABLE and, while training goes on, PRIOR and CHECKPOINT.
+    run : str
+        Digest of what decides it: what another run left in the folder is not taken for its own.
     micrographs : sequence of MicrographFile
         All of the run.
     labels, negatives : Picks
@@ -79,9 +82,10 @@ def learn(
     about : dict
         What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
-    if (folder / MODEL).is_file():
+    there = load_own(folder, run)
+    if there is not None:
         reporter.note(f"the network is trained already: {folder / MODEL}")
-        return load_network(folder / MODEL)
+        return there
     named = {*labels.names, *negatives.names}
     labeled = [m for m in micrographs if m.name in named]
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
@@ -92,13 +96,13 @@ def learn(
     start = None if given is None else given[0]
     guess = first_guess(training, settings, geometry)
     chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
-    if (folder / PRIOR).is_file():  # of an interrupted call: what training goes on with must not change by a digit
-        kept = json.loads((folder / PRIOR).read_text(encoding="utf-8"))
+    kept = json.loads((folder / PRIOR).read_text(encoding="utf-8")) if (folder / PRIOR).is_file() else {}
+    if kept.get("run") == run:  # of an interrupted call: what training goes on with must not change by a digit
         source = Source(kept["count"]["source"])
         chosen, count = replace(chosen, pi=kept["pi"]), Count(**{**kept["count"], "source": source})
     else:
         chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, machine, reporter)
-        write_text(folder / PRIOR, json.dumps({"pi": chosen.pi, "count": asdict(count)}) + "\n")
+        write_text(folder / PRIOR, json.dumps({"run": run, "pi": chosen.pi, "count": asdict(count)}) + "\n")
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
@@ -135,6 +139,7 @@ def learn(
     threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
     reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
     about = {
+        "run": run,
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
         "margin": settings.margin,

@@ -17,10 +17,9 @@ from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
 from heliodor.networks.published import model_digest, model_file
 from heliodor.networks.scorers import Machine
-from heliodor.networks.weights import weights_digest
 from heliodor.picking import calibration, density
 from heliodor.picking.cut import Cut, audited_cut, describe
-from heliodor.picking.folder import MODEL, claim_folder, star_path
+from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, remove_others, star_path
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
@@ -139,7 +138,8 @@ def pick(
     check_prior(settings, geometry, len(labels), len(shapes), round(pixels))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
-    claim_folder(folder, deciding, micrographs, labeled, overwrite=overwrite)
+    trained_on = [m for m in micrographs if m in labeled or m in negative.micrographs]
+    claim_folder(folder, deciding, micrographs, trained_on, overwrite=overwrite)
     stamps = {m.name: stamp(m.path) for m in micrographs}
     files = [{"path": str(m.path), "name": m.name, **stamps[m.name], "defocus": m.defocus} for m in micrographs]
     here = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
@@ -152,11 +152,15 @@ def pick(
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
     machine = Machine(device, settings.exact)
     prepare = learn if len(labels) else general
-    network, about = prepare(folder, micrographs, labels, negatives, settings, geometry, load, machine, reporter)
+    run = digest(deciding)
+    with given_back(folder):
+        network, about = prepare(
+            folder, run, micrographs, labels, negatives, settings, geometry, load, machine, reporter
+        )
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
     detector = geometry.searching(settings.margin)
-    by = weights_digest(network)
+    by = digest(deciding, network)
     failed = _score_all(folder, network, by, detector, inspect, micrographs, stamps, load, machine, workers, reporter)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
@@ -164,6 +168,7 @@ def pick(
         cut, audited = audited_cut(cut, _candidates(folder, picked), answers, precision)
         reporter.note(describe(audited))
     picks = _collect(folder, picked, cut, by)
+    remove_others(folder, [m.name for m in micrographs])
     flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
@@ -243,12 +248,12 @@ def _score_all(
 ) -> dict[str, str]:
     """Find the candidates of micrographs that have none yet; return the micrographs that could not be read, and why.
 
-    `by` is the digest of the network's weights: what another network found, of a run that was still going on when this
-    one took the folder, is found again. `stamps` are what told each file from others before it was read, see
+    `by` is the digest of the run: what another one found, which was still going on when this one took the folder, is
+    found again. `stamps` are what told each file from others before it was read, see
     `heliodor.record.stamp`.
     """
     done = {m.name for m in micrographs if star_path(folder, "candidates", m.name).is_file()}
-    todo = [m for m in micrographs if m.name not in done or Kept.read(folder, m.name).network != by]
+    todo = [m for m in micrographs if m.name not in done or Kept.read(folder, m.name).run != by]
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
@@ -262,6 +267,7 @@ def _score_all(
         junk, flags = inspect(result.micrograph)
         found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
         area, source = detector.free(result.scores.shape, junk), str(micrograph.path.resolve())
+        star_path(folder, "candidates", micrograph.name).unlink(missing_ok=True)  # of another run
         Kept(area, flags, by, source, **stamps[micrograph.name]).write(folder, micrograph.name)
         # Last, since they say that this micrograph is done.
         write_text(star_path(folder, "candidates", micrograph.name), star.to_text(found, with_names=False))
@@ -292,20 +298,20 @@ def _candidates(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
 def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut, by: str) -> Picks:
     """Write candidates with their probabilities and, of those, the picks; return the picks.
 
-    The tables in .txt have short names, those in .star paths. `by` is the digest of the weights that found them.
+    The tables in .txt have short names, those in .star paths. `by` is the digest of the run.
 
     Raises
     ------
     SettingsError
-        Another network did.
+        Candidates are of another run.
     """
     parts, picks = [], []
     for micrograph in micrographs:
         found = star.read(star_path(folder, "candidates", micrograph.name))
         kept = Kept.read(folder, micrograph.name)
-        if kept.network != by:
+        if kept.run != by:
             raise SettingsError(
-                f"{folder}: another run writes to this folder, too ({micrograph.name} is not of this one's network); "
+                f"{folder}: another run writes to this folder, too ({micrograph.name} is not of this one); "
                 "let one of them end, then start the other in a folder of its own"
             )
         candidates = cut.rate(Picks.on(micrograph.name, found.xy, found.scores), kept.area)
