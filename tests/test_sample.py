@@ -1,14 +1,17 @@
 """How many particles the sample for the threshold holds: beside the labelled micrographs, and after training."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from heliodor.names import MicrographFile
 from heliodor.picking.count import Count, Source
 from heliodor.picking.detect import Detector
 from heliodor.picking.recount import count_again
-from heliodor.picking.sample import Sample, _relative
+from heliodor.picking.sample import Sample, _relative, draw_sample
+from heliodor.progress import SILENT
 from mixture_helpers import labelled, simulated
 
 
@@ -99,3 +102,10 @@ def test_where_nothing_is_found_nothing_changes():
     nothing = Sample(simulated(0, 0.0, 0), 75.0, np.full(10, -np.inf))
     assert count_again(count, nothing, 1.0) == (count, 75.0, np.inf)
     assert count_again(count, with_junk(expected=0.0), 1.0) == (count, 0.0, np.inf)
+
+
+@pytest.mark.parametrize(("micrographs", "size"), [(3, 3), (20, 8), (400, 8), (1000, 20), (20000, 32)])
+def test_long_runs_look_at_more_micrographs(micrographs, size):
+    files = [MicrographFile(Path(f"{k}.mrc"), str(k)) for k in range(micrographs)]
+    drawn = draw_sample(files, 0, None, {file.name for file in files}, SILENT)
+    assert len(drawn) == size

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     Views = tuple[NDArray[np.float32], NDArray[np.bool_] | None]  # pixels as networks see them, and where junk is
 
-SAMPLE = 8  # micrographs
+# Micrographs: a fiftieth of a long run, and as little of its work; chance matters less, the more there are
+# (dev/LOG.md).
+_FEWEST, _SHARE, _LARGEST = 8, 0.02, 32
 # Of the particles on labelled micrographs: of fewer, the contrast of a micrograph would change the number, not only how
 # many particles it holds (dev/LOG.md).
 _COMPARED = 0.9
@@ -86,7 +88,7 @@ def gather_sample(
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
-    chosen = some_of(examples, SAMPLE, seed)
+    chosen = some_of(examples, sample_size(len(micrographs)), seed)
     labeled = {e.name: known[e.name] for e in chosen}
     both = {**sample, **labeled} if with_labels or judge is network else sample
     looked = reporter.track(both.items(), len(both), "looking at a sample")
@@ -125,6 +127,11 @@ def _relative(
     return min(here / (int((scores >= low).sum()) / len(labeled)), _MOST_MORE)
 
 
+def sample_size(micrographs: int) -> int:
+    """Return how many of the micrographs of a run are looked at."""
+    return min(max(_FEWEST, round(_SHARE * micrographs)), _LARGEST)
+
+
 def draw_sample(
     micrographs: Sequence[MicrographFile],
     seed: int,
@@ -132,7 +139,7 @@ def draw_sample(
     known: Container[str],
     reporter: Reporter,
 ) -> dict[str, Micrograph | None]:
-    """Return `SAMPLE` micrographs by name, drawn from all that can be read; None for `known` ones, which are not read.
+    """Return a sample of micrographs by name, of all that can be read; None for `known` ones, which are not read.
 
     Raises
     ------
@@ -142,7 +149,7 @@ def draw_sample(
     order = np.random.default_rng([seed, 0x5A]).permutation(len(micrographs))
     sample: dict[str, Micrograph | None] = {}
     for which in order:
-        if len(sample) == SAMPLE:
+        if len(sample) == sample_size(len(micrographs)):
             break
         micrograph = micrographs[which]
         if micrograph.name in known:
