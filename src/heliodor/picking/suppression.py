@@ -81,7 +81,7 @@ def _select(image: NDArray[np.floating], exclusion_radius: float, threshold: flo
     values = np.pad(image, [(side, side) for side in margin], constant_values=-np.inf).reshape(-1)
     # The loop below asks for single items, where a bytearray is twice as fast as an array; numpy erases whole discs in
     # the same memory.
-    memory = bytearray(len(values))
+    memory = bytearray(len(values))  # last pixel first, see `_keys`
     discarded = np.frombuffer(memory, dtype=np.bool_)
     free = _keys(values, np.flatnonzero(values > threshold))
     taken: list[int] = []
@@ -94,14 +94,15 @@ def _select(image: NDArray[np.floating], exclusion_radius: float, threshold: flo
                 discarded[offsets + place] = True
         free = parts[:last]
         free = free[~discarded.take(_places(free))]
-    y, x = np.divmod(np.array(taken, dtype=np.intp), max(width, 1))
+    y, x = np.divmod(len(values) - 1 - np.array(taken, dtype=np.intp), max(width, 1))
     return (y - margin[0]) * image.shape[1] + x - margin[1]
 
 
 def _keys(values: NDArray[np.floating], places: NDArray[np.intp]) -> NDArray[np.uint64]:
     """Turn pixels into one number each: larger for a better score and, among equals, for an earlier pixel.
 
-    Such numbers sort several times as fast as indices by score.
+    Such numbers sort several times as fast as indices by score. Their lower half is the place of the pixel, counted
+    from the last one.
     """
     own = values[places]
     if own.dtype == np.float32:
@@ -112,12 +113,12 @@ def _keys(values: NDArray[np.floating], places: NDArray[np.intp]) -> NDArray[np.
         ranks = np.unique(own, return_inverse=True)[1]
     keys = ranks.astype(np.uint64)
     keys <<= np.uint64(32)
-    keys |= ~places.astype(np.uint32)
+    keys |= (len(values) - 1 - places).astype(np.uint64)
     return keys
 
 
 def _places(keys: NDArray[np.uint64]) -> NDArray[np.intp]:
-    return (~keys.astype(np.uint32)).astype(np.intp)
+    return (keys & np.uint64(2**32 - 1)).view(np.int64).astype(np.intp, copy=False)
 
 
 def _disc(shape: tuple[int, ...], exclusion_radius: float) -> tuple[tuple[int, int], int, NDArray[np.intp]]:
