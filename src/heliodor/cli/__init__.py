@@ -69,12 +69,22 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults are told where there is one, and once."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = "default" in (action.help or "")
+        if told or action.required or action.nargs == 0 or action.default in (None, ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with `@file` arguments (one per line) and errors in one line."""
 
     def __init__(self, **kwargs: object) -> None:
         kwargs.setdefault("fromfile_prefix_chars", "@")
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         super().__init__(**kwargs)  # type: ignore[arg-type]
 
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--junk-mask",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="no picks on gold and lumps of ice: what is far darker than the labelled particles",
+        help="no picks on gold and lumps of ice: what is far darker than the labelled particles (default: on)",
     )
     parser.add_argument(
         "--margin", type=float, default=0.0, metavar="ANGSTROM", help="no picks so near to the border (default: 0)"
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pretrained",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="start from the weights that come with heliodor, where the network is one of theirs",
+        help="start from the weights that come with heliodor, where the network is one of theirs (default: on)",
     )
     method.add_argument(
         "--dropout",
