@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Detections below say little: they fill what room there is, whatever else there is. Bins of scores, in log-odds.
 _LOWEST, _BIN = 0.5, 0.5
 # Logarithm of how many particles there are for each that stands out from noise, as a normal distribution.
-_NUMBER, _LIKELY = math.log(1.6), 1.0
+_NUMBER, _LIKELY = math.log(1.6), 0.8
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
 # Decoys have too few of the best false detections, with few particles as with many (dev/LOG.md): score above which,
