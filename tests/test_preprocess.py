@@ -10,6 +10,7 @@ from heliodor.errors import MicrographError, SettingsError
 from heliodor.micrographs import Micrograph
 from heliodor.preprocess import (
     JointMixture,
+    credible,
     downsample,
     fit_joint_mixture,
     fit_mixture,
@@ -297,5 +298,35 @@ def test_preprocess_carries_the_achieved_pixel_size():
 def test_pixels_too_large_to_be_reckoned_with_are_refused():
     pixels = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
     pixels[5, 5] = 3e38
-    with pytest.raises(MicrographError, match="m: some pixels are too large"):
-        preprocess(Micrograph(pixels, 1.0, "m"), factor=4)
+    with pytest.raises(MicrographError, match="some pixels are too large"):
+        downsample(pixels, 4)
+
+
+@pytest.mark.parametrize("strength", [100.0, 1e4, 3e38])
+@pytest.mark.parametrize("mean", [0.0, 40.0])
+def test_faulty_pixels_do_not_ring(strength, mean):
+    """Hot and dead pixels, on a frame of Gaussian or of Poisson noise: next to nothing changes away from them."""
+    random = np.random.default_rng(0)
+    noise = random.poisson(mean, (512, 512)) if mean else random.normal(size=(512, 512))
+    pixels = noise.astype(np.float32)
+    faulty = pixels.copy()
+    places = random.integers(20, 490, (6, 2))
+    for k, (y, x) in enumerate(places):
+        faulty[y, x] = -strength if k % 2 else strength
+    clean, mended = (preprocess(Micrograph(p, 1.0, "m"), factor=8)[0].pixels for p in (pixels, faulty))
+    y, x = np.indices(clean.shape)
+    near = np.zeros(clean.shape, dtype=bool)
+    for place in places / 8:
+        near |= np.hypot(y - place[0], x - place[1]) < 3
+    assert np.abs(mended - clean)[~near].max() < 0.5
+    assert np.abs(mended).max() < 6
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.2, 3.0, 100.0]))
+@settings(max_examples=20, deadline=None)
+def test_what_a_camera_counts_is_left_as_it_is(seed, mean):
+    random = np.random.default_rng(seed)
+    pixels = random.poisson(mean, (96, 130)).astype(np.float32)
+    low, high = credible(pixels)
+    assert low <= pixels.min()
+    assert pixels.max() <= high

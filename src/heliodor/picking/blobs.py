@@ -11,7 +11,7 @@ from heliodor.errors import SettingsError
 from heliodor.picking.refinement import refine
 from heliodor.picking.suppression import non_maximum_suppression
 from heliodor.picks import Picks
-from heliodor.preprocess.downsample import downsample
+from heliodor.preprocess.downsample import credible, downsample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -173,7 +173,7 @@ def pick_blobs(
     if low == high:
         low, high = low * (1 - _SPREAD), high * (1 + _SPREAD)
     shrink = max(1.0, diameters[0] / micrograph.pixel_size / SPAN) if factor is None else factor
-    small, (factor_y, factor_x) = downsample(micrograph.pixels, shrink)
+    small, (factor_y, factor_x) = downsample(micrograph.pixels, shrink, credible(micrograph.pixels))
     mean_factor = math.sqrt(factor_x * factor_y)
     found = find_blobs(
         small,

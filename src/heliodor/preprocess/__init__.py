@@ -6,7 +6,7 @@ from typing import Any
 
 from heliodor.errors import MicrographError
 from heliodor.micrographs import FLAT, Micrograph
-from heliodor.preprocess.downsample import downsample
+from heliodor.preprocess.downsample import credible, downsample
 from heliodor.preprocess.flatten import flatten
 from heliodor.preprocess.mixture import JointMixture, Mixture, fit_joint_mixture, fit_mixture, fit_scale, histogram
 from heliodor.preprocess.normalize import METHODS, normalize
@@ -15,6 +15,7 @@ __all__ = [
     "METHODS",
     "JointMixture",
     "Mixture",
+    "credible",
     "downsample",
     "fit_joint_mixture",
     "fit_mixture",
@@ -29,7 +30,7 @@ __all__ = [
 def preprocess(
     micrograph: Micrograph, *, factor: float, normalization: str = "gmm", **options: Any
 ) -> tuple[Micrograph, dict[str, Any]]:
-    """Downsample and normalize a micrograph.
+    """Clip outliers of a micrograph, downsample and normalize it.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def preprocess(
     """
     flat = normalization == FLAT
     try:
-        pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor)
+        pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor, credible(micrograph.pixels))
         pixels, statistics = normalize(pixels, "gmm" if flat else normalization, **options)
     except MicrographError as error:
         raise MicrographError(f"{micrograph.name}: {error}") from error

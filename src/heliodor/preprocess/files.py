@@ -11,7 +11,7 @@ from heliodor.done import Done
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
 from heliodor.micrographs import FLAT, check_writable, read_micrograph, write_micrograph
-from heliodor.preprocess import JointMixture, downsample, fit_joint_mixture, histogram, preprocess
+from heliodor.preprocess import JointMixture, credible, downsample, fit_joint_mixture, histogram, preprocess
 from heliodor.preprocess.mixture import Histogram, positive_mean
 from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
@@ -137,7 +137,8 @@ def _joint(
     """Fit the data set's mixture from the histograms of its downsampled micrographs."""
 
     def work(micrograph: MicrographFile) -> Histogram:
-        found = histogram(downsample(read_micrograph(micrograph.path).pixels, settings.factor)[0])
+        pixels = read_micrograph(micrograph.path).pixels
+        found = histogram(downsample(pixels, settings.factor, credible(pixels))[0])
         positive_mean(found)
         return found
 
