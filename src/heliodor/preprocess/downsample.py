@@ -89,17 +89,18 @@ def fourier_crop(
     pixels: NDArray[np.float32], shape: tuple[int, int], limits: tuple[float, float] = (-np.inf, np.inf)
 ) -> NDArray[np.float32]:
     """Shrink an image to `shape`, no side of which is longer, as `downsample` does."""
-    clip = np.isfinite(limits).any()
+    low, high = np.float32(limits[0]), np.float32(limits[1])
+    clip = bool(np.isfinite(low) or np.isfinite(high))
     (rows, columns), (m, n) = pixels.shape, shape
     if (m, n) == (rows, columns):
-        return np.clip(pixels, *limits, dtype=np.float32) if clip else np.array(pixels, dtype=np.float32)
+        return np.clip(pixels, low, high, dtype=np.float32) if clip else np.array(pixels, dtype=np.float32)
     # Rows first, in blocks, keeping only the columns that survive: the full transform never exists. The columns are
     # stored as rows, over which the second transform is several times as fast.
     keep = n // 2 + 1
     spectrum = np.empty((keep, rows), dtype=np.complex64)
     for start in range(0, rows, _ROWS):
         block = np.asarray(pixels[start : start + _ROWS], dtype=np.float32)
-        block = np.clip(block, *np.float32(limits)) if clip else block
+        block = np.clip(block, low, high) if clip else block
         spectrum[:, start : start + _ROWS] = scipy.fft.rfft(block, axis=1)[:, :keep].T
     small = np.zeros((m, keep), dtype=np.complex64)
     positive, negative = (m + 1) // 2, (m - 1) // 2
