@@ -135,13 +135,13 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
     from heliodor.micrographs import read_micrograph
-    from heliodor.training.check import Marked, check_apart
+    from heliodor.training.check import Marked, check_apart, named_in
     from heliodor.training.tiles import Example
 
     micrographs, reporter = find_micrographs(images), console_reporter()
     labels = Marked.of(read_picks(targets), micrographs)
     junk = Marked.of(read_picks(negatives) if negatives else None, micrographs, "negatives")
-    used = [m for m in micrographs if m in labels.micrographs or m in junk.micrographs]
+    used = named_in(micrographs, labels.picks, junk.picks)
     read = [read_micrograph(m.path, name=m.name) for m in used]
     for marked in (labels, junk):
         marked.check({m.name: m.pixels.shape for m in read}, reporter)

@@ -172,16 +172,14 @@ def write_per_micrograph(
     """
     module = find_format(Path(), format)
     ending = getattr(module, "ENDING", module.SUFFIXES[0])
-    parts: dict[Path, Picks] = {}
+    parts = dict(picks.without_probabilities().by_micrograph())
+    nothing = Picks([], np.empty((0, 2)))
     names: dict[Path, str] = {}
-    plain = picks.without_probabilities()
-    found = dict(plain.by_micrograph())
-    nothing = plain.select(np.zeros(len(plain), dtype=bool))
-    for name, part in (found | {name: nothing for name in also if name not in found}).items():
+    for name in dict.fromkeys([*parts, *also]):
         path = path_in(folder, name, suffix + ending)
-        if path in parts:
+        if path in names:
             raise FormatError(f"{path}: '{name}' and '{names[path]}' would share this file; rename one")
-        parts[path], names[path] = part, name
-    for path, part in parts.items():
-        module.write(path, part, **options)
-    return list(parts)
+        names[path] = name
+    for path, name in names.items():
+        module.write(path, parts.get(name, nothing), **options)
+    return list(names)

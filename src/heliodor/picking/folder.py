@@ -70,7 +70,7 @@ def claim_folder(
         Another run is there, or one that saw other files.
     """
     old = _record(folder)
-    trained = [folder / name for name in _TRAINED if (folder / name).is_file()]
+    trained = _trained(folder)
     if trained and not old and not overwrite:
         raise SettingsError(
             f"{trained[0]}: nothing in the folder says of which run it is; choose another folder with -o, or start "
@@ -96,7 +96,7 @@ def given_back(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not any((folder / name).is_file() for name in _TRAINED) and not _candidates(folder):
+        if not _trained(folder) and not _candidates(folder):
             (folder / RUN).unlink(missing_ok=True)
         raise
 
@@ -122,9 +122,14 @@ def _check_trained_on(folder: Path, old: dict[str, Any], micrographs: Sequence[M
             check_same(folder, micrograph, str((there / was["path"]).resolve()), was["bytes"], was["modified"])
 
 
+def _trained(folder: Path) -> list[Path]:
+    """Return the files that training has left."""
+    return [folder / name for name in _TRAINED if (folder / name).is_file()]
+
+
 def _candidates(folder: Path) -> list[Path]:
     """Return the files of candidates that runs have left, whatever their records say."""
-    return [path.with_name(f"{path.name[:-5]}.star") for path in (folder / "candidates").rglob("*.json")]
+    return [path.with_suffix(".star") for path in (folder / "candidates").rglob("*.json")]
 
 
 def _picks(folder: Path, candidates: Path) -> Path:
@@ -136,7 +141,7 @@ def _clear(folder: Path) -> None:
     found = _candidates(folder)
     _remove(folder / name for name in (*_TRAINED, TABLE, REPORT, *_TABLES))
     _remove(_picks(folder, path) for path in found)
-    _remove([*found, *(path.with_name(f"{path.name[:-5]}.json") for path in found)])
+    _remove([*found, *(path.with_suffix(".json") for path in found)])
 
 
 def _remove(paths: Iterable[Path]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from heliodor.evaluation import match
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 # Standard deviation of the rank of one label among decoys, by chance; and by how many of the difference of two means
 # labels must score better elsewhere, so that it is said.
 RANK_ERROR, _SURE = 0.29, 3.0
+
+# Where labels xy (N, 2) would be on a micrograph (ny, nx) if, first of all as they are.
+_PLACES: dict[str, Callable[[NDArray[np.float64], tuple[int, ...]], NDArray[np.float64]]] = {
+    "": lambda xy, _: xy,
+    "x and y were swapped": lambda xy, _: xy[:, ::-1],
+    "y were counted from the other side": lambda xy, shape: np.stack([xy[:, 0], shape[0] - 1 - xy[:, 1]], axis=1),
+    "x were counted from the other side": lambda xy, shape: np.stack([shape[1] - 1 - xy[:, 0], xy[:, 1]], axis=1),
+}
 
 
 def label_scores(positives: NDArray[np.float64], found: Found, radius: float) -> NDArray[np.float64]:
@@ -66,25 +74,9 @@ def better_placed(
     count = sum(len(e.positives) for e in examples)
     if not count or not len(decoys):
         return None
-    for said in (
-        "",
-        "x and y were swapped",
-        "y were counted from the other side",
-        "x were counted from the other side",
-    ):
-        scores = [label_scores(_moved(e, said), f, radius) for e, f in zip(examples, found, strict=True)]
+    for said, moved in _PLACES.items():
+        places = [moved(e.positives, e.pixels.shape) for e in examples]
+        scores = [label_scores(xy, f, radius) for xy, f in zip(places, found, strict=True)]
         means[said] = float(ranks(np.concatenate(scores), decoys).mean())
     best = max(means, key=lambda said: means[said])
     return best if means[best] - means[""] > _SURE * math.sqrt(2 / count) * RANK_ERROR else None
-
-
-def _moved(example: Example, said: str) -> NDArray[np.float64]:
-    """Return the labels (N, 2) with other axes."""
-    xy, (rows, columns) = example.positives, example.pixels.shape
-    if said.startswith("x and y"):
-        return xy[:, ::-1]
-    if said.startswith("y"):
-        return np.stack([xy[:, 0], rows - 1 - xy[:, 1]], axis=1)
-    if said.startswith("x"):
-        return np.stack([columns - 1 - xy[:, 0], xy[:, 1]], axis=1)
-    return xy

@@ -24,6 +24,7 @@ from heliodor.picking.sample import gather_sample
 from heliodor.picking.start import starting_point
 from heliodor.picking.threshold import operating_point
 from heliodor.picks import Picks
+from heliodor.training.check import named_in
 from heliodor.training.fit import fit
 from heliodor.training.labels import prior
 from heliodor.training.settings import TrainingSettings
@@ -86,8 +87,7 @@ def learn(
     if there is not None:
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return there
-    named = {*labels.names, *negatives.names}
-    labeled = [m for m in micrographs if m.name in named]
+    labeled = named_in(micrographs, labels, negatives)
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
     kind, given = starting_point(settings)

@@ -33,7 +33,7 @@ from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import RUN, stamp, surroundings, write_record
 from heliodor.report.write import write_report
-from heliodor.training.check import Marked, check_apart
+from heliodor.training.check import Marked, check_apart, named_in
 
 if TYPE_CHECKING:
     import os
@@ -138,8 +138,7 @@ def pick(
     check_prior(settings, geometry, len(labels), len(shapes), round(pixels))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
-    trained_on = [m for m in micrographs if m in labeled or m in negative.micrographs]
-    claim_folder(folder, deciding, micrographs, trained_on, overwrite=overwrite)
+    claim_folder(folder, deciding, micrographs, named_in(micrographs, labels, negatives), overwrite=overwrite)
     stamps = {m.name: stamp(m.path) for m in micrographs}
     files = [{"path": str(m.path), "name": m.name, **stamps[m.name], "defocus": m.defocus} for m in micrographs]
     here = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}

@@ -88,8 +88,13 @@ def resolve_labels(
         raise LabelError(f"the {what} hold no particle; mark some on some of the micrographs, or leave the {what} out")
     names = match_names(labels.micrographs(), micrographs)
     known = labels.select(np.array([name in names for name in labels.names])).renamed(names)
-    present = set(known.names)
-    return known, [m for m in micrographs if m.name in present]
+    return known, named_in(micrographs, known)
+
+
+def named_in(micrographs: Sequence[MicrographFile], *tables: Picks) -> list[MicrographFile]:
+    """Return the micrographs, in their order, that one of the tables has a row of."""
+    names = {name for table in tables for name in table.names}
+    return [m for m in micrographs if m.name in names]
 
 
 def check_labels(
