@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from scipy.stats import skew
 
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
-from heliodor.picking.decoys import disturbed, make_decoy
+from heliodor.picking.decoys import Background, background_power, disturbed
 from heliodor.picking.density import Average
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import Evidence, gather, ranked, standing_out, weigh
@@ -260,6 +262,44 @@ def test_padding_is_not_the_measure_of_what_is_disturbed():
     assert not disturbed(np.ones((50, 50), np.float32), 20.0).any()
 
 
+def drawn(pixels, xy, junk=None, radius=12.0):
+    return Background.of_micrograph(pixels, xy, radius, junk).draw(np.random.default_rng(5))
+
+
+@pytest.mark.parametrize("particles", [0, 40])
+def test_backgrounds_have_all_of_the_power_of_noise_at_low_frequencies_too(particles):
+    random = np.random.default_rng(11)
+    white = random.normal(0, 1, (512, 512)).astype(np.float32)
+    mask = np.ones_like(white)
+    for x, y in random.uniform(12, 500, (particles, 2)).astype(int):
+        mask[y - 12 : y + 12, x - 12 : x + 12] = 0
+    power, mean = background_power(white, mask)
+    assert mean == pytest.approx(0, abs=0.02)
+    frequency = np.fft.fftfreq(len(power), 1 / len(power))
+    radius = np.rint(np.hypot(*np.meshgrid(frequency, frequency))).astype(int)
+    rings = np.bincount(radius.ravel(), power.ravel()) / np.bincount(radius.ravel())
+    assert rings[:24] == pytest.approx(1, abs=0.12)
+
+
+@pytest.mark.parametrize("blur", [0.0, 1.0])
+def test_decoys_are_as_skewed_as_the_background(blur):
+    """Of 20 electrons on each pixel, some pixels with none at all, and particles between."""
+    random = np.random.default_rng(12)
+    counted = gaussian_filter(random.poisson(20, (512, 512)).astype(np.float32), blur, mode="wrap")
+    pixels = (counted - counted.mean()) / counted.std()
+    places = random.uniform(20, 492, (30, 2))
+    for x, y in places.astype(int):
+        pixels[y - 5 : y + 5, x - 5 : x + 5] -= 1.0
+    pixels[::64, ::64] = -9
+    expected = skew(counted.ravel())
+    assert expected > 0.05
+    assert skew(drawn(pixels, places).ravel()) == pytest.approx(expected, abs=0.03)
+
+
+def test_a_decoy_of_padding_is_padding():
+    assert np.array_equal(drawn(np.full((64, 80), 0.5, np.float32), np.empty((0, 2))), np.full((64, 80), 0.5))
+
+
 def test_gold_does_not_make_decoys_stronger():
     """Two beads in every window of a spectrum are in its median, too."""
     random = np.random.default_rng(8)
@@ -269,10 +309,10 @@ def test_gold_does_not_make_decoys_stronger():
         pixels[y - 3 : y + 3, x - 3 : x + 3] = -10
     marked = disturbed(pixels, 20.0)
     nothing = np.empty((0, 2))
-    assert make_decoy(pixels, nothing, 12, np.random.default_rng(5)).std() > 1.3
-    assert make_decoy(pixels, nothing, 12, np.random.default_rng(5), marked).std() == pytest.approx(1.0, abs=0.1)
+    assert drawn(pixels, nothing).std() > 1.3
+    assert drawn(pixels, nothing, marked).std() == pytest.approx(1.0, abs=0.1)
     everything = np.ones_like(marked)  # leaves no background: then junk is taken for it, and particles still are not
-    assert make_decoy(background, nothing, 12, np.random.default_rng(5), everything).std() == pytest.approx(1, abs=0.1)
+    assert drawn(background, nothing, everything).std() == pytest.approx(1, abs=0.1)
 
 
 def test_decoys_hold_as_many_false_detections_as_noise_does():
@@ -329,19 +369,17 @@ def test_a_decoy_has_the_spectrum_of_the_background_and_no_particle():
     for px, py in places:
         pixels -= 6 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 50).astype(np.float32)
     assert pixels.std() > 1.4
-    decoy = make_decoy(pixels, places, 12, np.random.default_rng(5))
+    decoy = drawn(pixels, places)
     assert decoy.std() == pytest.approx(1.0, abs=0.1)
     assert decoy.dtype == np.float32
-    assert make_decoy(pixels, np.empty((0, 2)), 12, np.random.default_rng(5)).std() == pytest.approx(
-        pixels.std(), rel=0.1
-    )
-    assert np.array_equal(decoy, make_decoy(pixels, places, 12, np.random.default_rng(5)))
+    assert drawn(pixels, np.empty((0, 2))).std() == pytest.approx(pixels.std(), rel=0.1)
+    assert np.array_equal(decoy, drawn(pixels, places))
 
 
 def test_a_decoy_of_a_crowded_micrograph_still_finds_some_background():
     pixels = np.random.default_rng(6).normal(0, 1, (128, 128)).astype(np.float32)
     grid = np.stack(np.meshgrid(np.arange(5, 128, 10), np.arange(5, 128, 10)), axis=-1).reshape(-1, 2)
-    assert make_decoy(pixels, grid, 9, np.random.default_rng(7)).std() == pytest.approx(1.0, abs=0.2)
+    assert drawn(pixels, grid, radius=9).std() == pytest.approx(1.0, abs=0.2)
 
 
 @pytest.mark.parametrize("seed", range(6))

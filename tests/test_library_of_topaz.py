@@ -11,11 +11,11 @@ from heliodor.cli.topaz.training import budget, prior
 from heliodor.errors import LabelError, MicrographError, SettingsError
 from heliodor.evaluation.pixels import pixel_rates
 from heliodor.find import find_micrographs
-from heliodor.holdout import hold_out
 from heliodor.names import match_names
 from heliodor.particles import cut, write_stack
 from heliodor.picking.radius import best_radius
 from heliodor.picks import Picks
+from heliodor.training.splits import hold_out
 from heliodor.training.tiles import Example
 
 

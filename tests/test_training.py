@@ -21,12 +21,12 @@ from heliodor.picking.pilots import count_by_pilots
 from heliodor.picking.settings import PickSettings
 from heliodor.progress import Silent
 from heliodor.training.fit import fit
-from heliodor.training.folds import k_fold
 from heliodor.training.history import read_table
 from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
 from heliodor.training.loop import Trainer, _means, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
 from heliodor.training.settings import TrainingSettings
+from heliodor.training.splits import k_fold
 from heliodor.training.tiles import Example, TileSampler
 
 SMALL = {"network": NetworkSettings(units=8), "epochs": 3, "epoch_size": 20, "pi": 0.05}

@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], float | None]:
     from heliodor.errors import SettingsError
-    from heliodor.training.folds import k_fold
+    from heliodor.training.splits import k_fold, without
 
     examples, pixel_size = _read(options.train_images, options.train_targets, options.negatives)
     if (options.test_images is None) != (options.test_targets is None):
@@ -124,7 +124,7 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
         labeled = [e for e in examples if len(e.positives)]
         rows = k_fold([e.source for e in labeled], options.k_fold, options.fold, options.cross_validation_seed)
         held = [labeled[k] for k in rows[1]]
-        return [e for e in examples if not any(e is other for other in held)], held, pixel_size
+        return without(examples, held), held, pixel_size
     return examples, [], pixel_size
 
 

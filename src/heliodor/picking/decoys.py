@@ -9,6 +9,7 @@ whole micrograph would leave in it the power of particles, carbon and gold, and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,42 +23,74 @@ _LEAST = 0.1  # of the area must stay, or there is no background to speak of
 _EDGE = 2.0  # pixels over which the mask falls
 _SCALES, _FAR = (0.2, 0.4), 7.4  # of a diameter; median deviations, which are five standard deviations of noise
 _WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of a spectrum
+_INSIDE = 0.5  # of the mask, where a pixel counts as background
+_LEAST_KEPT = 0.1  # of skewness by the spectrum; noise with less left has nothing that could be made up for
+_FAR_OFF = 4.0  # standard deviations: pixels beyond would decide skewness alone
+_LEAST_LEFT = 0.1  # of the power at a frequency, once the mean is subtracted: what is less cannot be made up for
 
 
-def make_decoy(
-    pixels: NDArray[np.float32],
-    xy: ArrayLike,
-    radius: float,
-    random: np.random.Generator,
-    junk: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float32]:
-    """Draw noise that looks like the background of a micrograph.
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Noise between the particles of a micrograph.
 
     Parameters
     ----------
-    pixels : (ny, nx) float32 array
-        As the network sees the micrograph.
-    xy : (N, 2) array_like
-        What may be particles, the likeliest first: as many are left out as leave a tenth of the area.
-    radius : float
-        Around each, in pixels, that is left out.
-    random : Generator
-    junk : (ny, nx) bool array, optional
-        What is no background either, such as `disturbed` marks; the radius around it is left out as well.
-
-    Returns
-    -------
-    (ny, nx) float32 array
+    amplitude : (ny, nx // 2 + 1) array
+        By which the transform of white noise is multiplied, in the order of `rfft2`.
+    mean : float
+    skewness : float
+        Of that white noise.
+    shape : (int, int)
+        Rows and columns of the micrograph.
     """
-    if junk is None:
-        junk = np.zeros(pixels.shape, dtype=bool)
-    mask = _background(junk, np.asarray(xy, dtype=np.float64).reshape(-1, 2), radius)
-    power, mean = background_power(pixels, mask)
-    noise = scipy.fft.rfft2(random.standard_normal(pixels.shape, dtype=np.float32))
-    noise *= np.sqrt(_resample(power, pixels.shape))
-    decoy: NDArray[np.float32] = scipy.fft.irfft2(noise, s=pixels.shape)
-    decoy += mean
-    return decoy
+
+    amplitude: NDArray[np.float64]
+    mean: float
+    skewness: float
+    shape: tuple[int, int]
+
+    @classmethod
+    def of_micrograph(
+        cls,
+        pixels: NDArray[np.float32],
+        xy: ArrayLike,
+        radius: float,
+        junk: NDArray[np.bool_] | None = None,
+    ) -> Background:
+        """Look between particles.
+
+        Parameters
+        ----------
+        pixels : (ny, nx) float32 array
+            As the network sees the micrograph.
+        xy : (N, 2) array_like
+            What may be particles, the likeliest first: as many are left out as leave a tenth of the area.
+        radius : float
+            Around each, in pixels, that is left out.
+        junk : (ny, nx) bool array, optional
+            What is no background either, such as `disturbed` marks; the radius around it is left out as well.
+        """
+        if junk is None:
+            junk = np.zeros(pixels.shape, dtype=bool)
+        mask = _between(junk, np.asarray(xy, dtype=np.float64).reshape(-1, 2), radius)
+        power, mean = background_power(pixels, mask)
+        amplitude = np.sqrt(_resample(power, pixels.shape))
+        # A pixel of noise with this spectrum is a weighted sum of independent ones, and less skewed than they are.
+        weights = scipy.fft.irfft2(amplitude, s=pixels.shape)
+        variance = (weights**2).sum()
+        kept = (weights**3).sum() / variance**1.5 if variance > 0 else 1.0
+        skewness = float(np.clip(_skewness(pixels[mask > _INSIDE]) / max(kept, _LEAST_KEPT), -1, 1))
+        return cls(amplitude, mean, skewness, (pixels.shape[0], pixels.shape[1]))
+
+    def draw(self, random: np.random.Generator) -> NDArray[np.float32]:
+        """Draw a decoy: (ny, nx) float32 pixels."""
+        white = random.standard_normal(self.shape, dtype=np.float32)
+        white += np.float32(self.skewness / 6) * (white**2 - 1)  # Cornish & Fisher (1938)
+        noise = scipy.fft.rfft2(white)
+        noise *= self.amplitude
+        decoy: NDArray[np.float32] = scipy.fft.irfft2(noise, s=self.shape)
+        decoy += np.float32(self.mean)
+        return decoy
 
 
 def disturbed(pixels: NDArray[np.float32], span: float) -> NDArray[np.bool_]:
@@ -84,11 +117,13 @@ def disturbed(pixels: NDArray[np.float32], span: float) -> NDArray[np.bool_]:
     return marked
 
 
-def background_power(pixels: NDArray[np.float32], mask: NDArray[np.float32]) -> tuple[NDArray[np.float64], np.float32]:
+def background_power(pixels: NDArray[np.float32], mask: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
     """Estimate the power spectrum and the mean of what the mask leaves.
 
-    Of windows with a Hann taper, half over one another (Welch 1967); the median over windows is not moved by the few
-    that hold carbon, gold or ice. Powers of noise are exponentially distributed, with a mean of median / ln 2.
+    Of windows with a Hann taper, half over one another (Welch 1967), less their means, so that slow changes of the
+    micrograph do not leak into other frequencies; what that takes from low ones is made up for. The median over windows
+    is not moved by the few that hold carbon, gold or ice. Powers of noise are exponentially distributed, with a mean of
+    median / ln 2.
 
     Parameters
     ----------
@@ -109,12 +144,37 @@ def background_power(pixels: NDArray[np.float32], mask: NDArray[np.float32]) -> 
     )
     windows, weights = (view.reshape(-1, side, side) for view in views)
     weights = weights * taper
-    energy = (weights**2).sum(axis=(1, 2), dtype=np.float64)
+    energy = (weights**2).sum(axis=(1, 2))
     kept = energy >= min(_LEAST * (taper**2).sum(), energy.max())
-    windows, weights, energy = windows[kept], weights[kept], energy[kept]
-    means = (windows * weights).sum(axis=(1, 2)) / weights.sum(axis=(1, 2))
-    spectra = np.abs(scipy.fft.fft2((windows - means[:, None, None]) * weights)) ** 2 / energy[:, None, None]
-    return uniform_filter(np.median(spectra, axis=0) / np.log(2), 3, mode="wrap"), np.float32(np.median(means))
+    windows, weights, energy = windows[kept], weights[kept], energy[kept, None, None]
+    total = weights.sum(axis=(1, 2), keepdims=True)
+    means = (windows * weights).sum(axis=(1, 2), keepdims=True) / total
+    spectra = np.abs(scipy.fft.fft2((windows - means) * weights)) ** 2 / energy
+    spectra /= np.maximum(_left(weights / total, weights**2 / energy), _LEAST_LEFT)
+    power = np.median(spectra, axis=0).astype(np.float64) / np.log(2)
+    lowest = np.roll(power, 1, axis=(0, 1))[:3, :3]
+    power[0, 0] = (lowest.sum() - power[0, 0]) / (lowest.size - 1)
+    return uniform_filter(power, 3, mode="wrap"), float(np.median(means))
+
+
+def _left(weights: NDArray[np.float32], squares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return which share of the power of white noise the windows hold, by frequency, less their weighted means.
+
+    Of pixels x with weights w, normalized to a sum of 1, w (x - sum w x) is transformed; with W and V, the transforms
+    of w and of w^2 normalized likewise, the expected power is 1 - 2 Re conj(W) V + |W|^2 of what it would be: none at
+    frequency 0.
+    """
+    shape, square = scipy.fft.fft2(weights), scipy.fft.fft2(squares)
+    return np.asarray(1 - 2 * (shape.conj() * square).real + np.abs(shape) ** 2)
+
+
+def _skewness(values: NDArray[np.float32]) -> float:
+    """Return the third standardized moment, less far values."""
+    centre, spread = np.median(values), values.std()
+    if not spread > 0:
+        return 0.0
+    near = values[np.abs(values - centre) < _FAR_OFF * spread].astype(np.float64)
+    return float(((near - near.mean()) ** 3).mean() / near.std() ** 3)
 
 
 def _resample(power: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -124,7 +184,7 @@ def _resample(power: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.
     return values
 
 
-def _background(junk: NDArray[np.bool_], xy: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
+def _between(junk: NDArray[np.bool_], xy: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
     """1 between the discs and away from junk, 0 inside them, with a soft edge."""
     places = np.rint(xy[:, ::-1]).astype(int).clip(0, np.array(junk.shape) - 1)
     kept = len(places)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.picking.calibration import calibrate
-from heliodor.picking.decoys import disturbed, make_decoy
+from heliodor.picking.decoys import Background, disturbed
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
 _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and share of all above which, none is sure
 _SHARE = 0.5  # of the shift of low scores that high ones get
-_HIDDEN = 0.5  # of the area, at first
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
 _FALSE_AMONG_SURE = 0.05  # share of false detections above a score, at most, where all are surely particles
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
-_ROUNDS, _FEW = 2, 2  # of finding out what is likely a particle, and the decoys for each
+_ROUNDS, _FEW = 3, 2  # of finding out what is likely a particle, and the decoys for each
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
 _EMPTIED, _MOST_EMPTIED = 1.5, 0.3
 _LEAST_OPEN = 0.9
@@ -117,8 +116,8 @@ def gather(
     """Look for particles on decoys of micrographs, and put them beside what was found on these.
 
     What is likely a particle, or junk, must be kept out of the decoys, and nothing else: without its best places, noise
-    is fainter than it is. First the best detections are kept out that cover half of the area, which is too many; what a
-    few decoys then say of probabilities leaves fewer, and once more.
+    is fainter than it is. So first nothing is kept out, and decoys are too strong: what is likely a particle even so is
+    kept out of the next. From the other side, too much kept out makes all seem likely (dev/LOG.md).
 
     Parameters
     ----------
@@ -151,23 +150,22 @@ def gather(
     free = sum(detector.free(image.shape, mask) for image, mask in zip(images, masks, strict=True)) / len(images)
     junk = {which: disturbed(images[which], span) for which in chosen}
 
-    def look(cut: float, used: NDArray[np.int_], reporter: Reporter = SILENT) -> Evidence:
+    def look(cut: float, used: NDArray[np.int_], each: int = 1, reporter: Reporter = SILENT) -> Evidence:
         on_decoys = []
         for which in reporter.track(used, len(used), "looking at decoys"):
             xy, s = found[which]
-            decoy = make_decoy(images[which], xy[s >= cut], _AROUND * span, random, junk[which])
-            on_decoys.append(detector(scorer, decoy, masks[which])[1])
-        weight = len(images) / len(used)
-        return Evidence(scores, ranked(on_decoys), weight, len(images), len(used), claimed=claimed, area=free)
+            background = Background.of_micrograph(images[which], xy[s >= cut], _AROUND * span, junk[which])
+            on_decoys += [detector(scorer, background.draw(random), masks[which])[1] for _ in range(each)]
+        count = len(on_decoys)
+        return Evidence(scores, ranked(on_decoys), len(images) / count, len(images), count, claimed=claimed, area=free)
 
     scores = ranked([s for _, s in found])
-    rank = min(len(scores), round(_HIDDEN * area / (math.pi * (_AROUND * span) ** 2) * len(images)))
-    cut = scores[rank - 1] if rank else np.inf
+    cut = np.inf
     for _ in range(_ROUNDS):
         some = look(cut, chosen[:_FEW])
         likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
-    return look(cut, np.tile(chosen, each), reporter)
+    return look(cut, chosen, each, reporter)
 
 
 def weigh(evidence: Evidence, particles: float, most: float = math.inf) -> Evidence:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.files import write_text
-from heliodor.holdout import hold_out
 from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
@@ -28,6 +27,7 @@ from heliodor.training.check import named_in
 from heliodor.training.fit import fit
 from heliodor.training.labels import prior
 from heliodor.training.settings import TrainingSettings
+from heliodor.training.splits import hold_out, without
 from heliodor.training.tiles import Example
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Exa
     if not aside:
         return examples, []
     validation = hold_out(labeled, aside, settings.seed)[1]
-    return [e for e in examples if not any(e is other for other in validation)], validation
+    return without(examples, validation), validation
 
 
 def _examples(

@@ -12,7 +12,7 @@ from heliodor.errors import LabelError, MicrographError
 from heliodor.micrographs import read_header, read_micrograph
 from heliodor.stream import stream, usable
 from heliodor.training.check import check_labels, resolve_labels
-from heliodor.training.folds import k_fold
+from heliodor.training.splits import k_fold
 from heliodor.training.tiles import Example
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Split, and write labels and lists of both parts beside the labels."""
-    from heliodor.holdout import hold_out
     from heliodor.training.check import resolve_labels
+    from heliodor.training.splits import hold_out
 
     extension = "" if options.image_ext in ("*", ".*", "") else "." + options.image_ext.lstrip("*.")
     labels = read([options.file], options.format)
