@@ -21,14 +21,10 @@ _LOWEST, _BIN = 0.5, 0.5
 _NUMBER, _LIKELY = math.log(1.6), 0.8
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
-# Decoys have too few of the best false detections, with few particles as with many (dev/LOG.md): score above which,
-# and how fast the logarithm of the factor rises.
-_GOOD, _RISES = 1.25, 0.2
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
 _EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-4, "fatol": 1e-6}
-_TRUST = 0.5  # power of the likelihood: decoys are not quite what is false
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,8 @@ class Mixture:
 def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *, width: float = _LIKELY) -> Mixture:
     """Find the number of particles that makes scores and those on decoys go together best.
 
-    The scores of particles are taken for normally distributed, false ones for distributed nearly as on decoys, of
-    which particles leave room for fewer (`Evidence.crowding`). Where particles stand out, their number is that of high
+    The scores of particles are taken for normally distributed, false ones for distributed as on decoys, of which
+    particles leave room for fewer (`Evidence.crowding`). Where particles stand out, their number is that of high
     scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins are
     Poisson; the largest posterior is returned. Where little stands out, so that many numbers of particles with low
     scores would do, what is known beforehand decides: not many more than stand out.
@@ -143,9 +139,7 @@ class _Posterior:
         self._edges = np.append(np.arange(_LOWEST, known.highest + _BIN / 2, _BIN), np.inf)
         self._found = np.histogram(evidence.scores, self._edges)[0]
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
-        on_decoys = (np.histogram(evidence.decoys, self._edges)[0] + 0.5 / len(self._found)) / evidence.images
-        middle = np.append((self._edges[:-2] + self._edges[1:-1]) / 2, known.highest)
-        self._false = on_decoys * np.exp(_RISES * np.maximum(middle - _GOOD, 0))
+        self._false = (np.histogram(evidence.decoys, self._edges)[0] + 0.5 / len(self._found)) / evidence.images
         self.visible = standing_out(evidence)
         self._first = math.log(max(self.visible, 1.0)) + _NUMBER
 
@@ -192,7 +186,7 @@ class _Posterior:
             rates += particles * math.exp(more) * self._shares(mean - below, deviation)
             off += [(more - known.others[0]) / known.others[1], (below - known.below[0]) / known.below[1]]
         rates *= self._evidence.micrographs
-        return float(_TRUST * (rates - self._found * np.log(rates)).sum() + np.square(off).sum() / 2)
+        return float((rates - self._found * np.log(rates)).sum() + np.square(off).sum() / 2)
 
     def _shares(self, mean: float, deviation: float) -> NDArray[np.float64]:
         """Return which share of normally distributed scores falls into each bin."""
