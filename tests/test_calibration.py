@@ -300,6 +300,52 @@ def test_a_decoy_of_padding_is_padding():
     assert np.array_equal(drawn(np.full((64, 80), 0.5, np.float32), np.empty((0, 2))), np.full((64, 80), 0.5))
 
 
+def test_a_few_odd_pixels_on_padding_make_no_nan():
+    pixels = np.zeros((128, 128), np.float32)
+    pixels[5, 7] = 50
+    assert np.isfinite(drawn(pixels, np.empty((0, 2)))).all()
+
+
+@pytest.mark.parametrize("side", [95, 127])
+def test_background_at_the_border_alone_is_found(side):
+    pixels = np.random.default_rng(2).normal(0, 1, (side, side)).astype(np.float32)
+    junk = np.arange(side)[:, None].repeat(side, axis=1) < side - 24
+    assert drawn(pixels, np.empty((0, 2)), junk, radius=4.0).std() == pytest.approx(
+        1, abs=0.3
+    )  # of a strip of 20 pixels
+
+
+class Blur:
+    """Scores how dark a place is, in standard deviations of white noise: looks at low frequencies alone."""
+
+    receptive_field, batch, tile = 41, 1, 512
+
+    def __call__(self, windows):
+        margin, sigma = self.receptive_field // 2, 2.5
+        blurred = gaussian_filter(windows, (0, sigma, sigma), truncate=4.0)[:, margin:-margin, margin:-margin]
+        return (-2 * sigma * np.sqrt(np.pi) * blurred).astype(np.float32)
+
+
+@pytest.mark.parametrize("particles", [0, 10, 40])
+def test_decoys_are_like_the_noise_between_particles(particles):
+    """Found by scores that noise reaches as well: too much kept out would make the rest fainter, and so on."""
+    random, scorer, detector = np.random.default_rng(7), Blur(), Detector(9.0, -9.0)
+    y, x = np.mgrid[:400, :400]
+    images, noise, found = [], [], []
+    for _ in range(6):
+        image = random.normal(0, 1, (400, 400)).astype(np.float32)
+        noise.append(detector(scorer, image)[1])
+        for px, py in random.uniform(10, 390, (particles, 2)):
+            image -= 2 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 16).astype(np.float32)
+        images.append(image)
+        found.append(detector(scorer, image))
+    evidence = gather(scorer, images, detector, 20.0, 0, found, [None] * 6, each=2)
+    for score in (2.0, 3.0):
+        number = sum(int((s > score).sum()) for s in noise) / len(noise)
+        assert (evidence.decoys > score).sum() / evidence.images == pytest.approx(number, rel=0.25, abs=2)
+    assert 0.8 * particles <= standing_out(evidence) < 1.5 * particles + 4  # flanks of blobs are found as well
+
+
 def test_gold_does_not_make_decoys_stronger():
     """Two beads in every window of a spectrum are in its median, too."""
     random = np.random.default_rng(8)

@@ -25,6 +25,7 @@ _MIXED, _BULK = 0.5, 0.8  # false detections for each particle below which, and 
 _SHARE = 0.5  # of the shift of low scores that high ones get
 _LIKELY = 0.5  # probability above which a detection is kept out of the decoys
 _FALSE_AMONG_SURE = 0.05  # share of false detections above a score, at most, where all are surely particles
+_MOST_FALSE = 2 / 3  # of what is found above a score where particles stand out
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 3, 2  # of finding out what is likely a particle, and the decoys for each
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
@@ -210,11 +211,11 @@ def _surely(evidence: Evidence) -> float:
 
 
 def standing_out(evidence: Evidence) -> float:
-    """Return how many particles on each micrograph stand out from the noise: no more than there are.
+    """Return how many particles on each micrograph stand out from the noise: no more than there are, but for chance.
 
     Above a score are found n particles and false detections, as many as on decoys but for the area that particles keep
     clear of them: n = found - decoys exp(-n claimed). The score is taken that gives most, among those above which
-    decoys hold at most half as many.
+    decoys hold at most two thirds as many.
 
     Parameters
     ----------
@@ -223,7 +224,7 @@ def standing_out(evidence: Evidence) -> float:
     """
     found = np.arange(1, len(evidence.scores) + 1) / evidence.micrographs
     false = _above(evidence.decoys, evidence.scores) / evidence.images
-    few = false <= np.minimum(found / 2, _MOST_CLAIMED / max(evidence.claimed, 1e-12))
+    few = false <= np.minimum(_MOST_FALSE * found, _MOST_CLAIMED / max(evidence.claimed, 1e-12))
     particles = np.zeros(len(found))
     for _ in range(_STEPS):
         particles = np.maximum(found - false * np.exp(-particles * evidence.claimed), 0)

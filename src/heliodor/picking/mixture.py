@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Detections below say little: they fill what room there is, whatever else there is. Bins of scores, in log-odds.
 _LOWEST, _BIN = 0.5, 0.5
 # Logarithm of how many particles there are for each that stands out from noise, as a normal distribution.
-_NUMBER, _LIKELY = math.log(1.6), 0.8
+_NUMBER, _LIKELY = math.log(1.6), 1.2
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
@@ -61,7 +61,7 @@ class _Known:
         It scores what is labelled higher than other particles, and people label clear ones.
         """
         near = (float(scores.mean()) - 0.45, math.hypot(0.8, 1.8 / math.sqrt(len(scores))))
-        return cls(near, (math.log(1.8), 0.15), 0.0, 8.0, (math.log(0.1), 1.0), (3.0, 1.0))
+        return cls(near, (math.log(1.8), 0.05), 0.0, 8.0, (math.log(0.1), 1.0), (3.0, 1.0))
 
 
 @dataclass(frozen=True)
