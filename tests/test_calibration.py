@@ -310,9 +310,7 @@ def test_a_few_odd_pixels_on_padding_make_no_nan():
 def test_background_at_the_border_alone_is_found(side):
     pixels = np.random.default_rng(2).normal(0, 1, (side, side)).astype(np.float32)
     junk = np.arange(side)[:, None].repeat(side, axis=1) < side - 24
-    assert drawn(pixels, np.empty((0, 2)), junk, radius=4.0).std() == pytest.approx(
-        1, abs=0.3
-    )  # of a strip of 20 pixels
+    assert drawn(pixels, np.empty((0, 2)), junk, radius=4.0).std() == pytest.approx(1, abs=0.3)
 
 
 class Blur:
