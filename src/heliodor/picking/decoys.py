@@ -163,9 +163,9 @@ def _spectra(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return power spectra (N, n, n) and weighted means of windows (N, n, n), and how much weight they have."""
     energy = (weights**2).sum(axis=(1, 2), keepdims=True)
-    some = energy > 0  # a window without any weight has a spectrum of 0
-    total, size = (np.where(some, of, np.float32(1)) for of in (weights.sum(axis=(1, 2), keepdims=True), energy))
-    shares, squares = weights / total, weights**2 / size
+    tiny = np.finfo(np.float32).tiny  # a window without any weight has a spectrum of 0
+    size = np.maximum(energy, tiny)
+    shares, squares = weights / np.maximum(weights.sum(axis=(1, 2), keepdims=True), tiny), weights**2 / size
     means = (windows * shares).sum(axis=(1, 2), keepdims=True)
     spectra = np.abs(scipy.fft.fft2((windows - means) * weights)) ** 2 / size
     spectra /= _left(shares, squares)
