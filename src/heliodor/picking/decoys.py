@@ -1,10 +1,11 @@
 """Decoys: micrographs that certainly hold no particle, to learn how often the network sees one where none is.
 
 As in target-decoy searches of mass spectrometry (Elias & Gygi 2007): what is found on decoys is false, and real
-micrographs hold about as many false detections. A decoy is noise with the power spectrum of the background of its
-micrograph: the median of many windows, from which the likeliest particles are cut out. Randomizing the phases of the
-whole micrograph would leave in it the power of particles, carbon and gold, and find two to ten times too many
-(dev/LOG.md).
+micrographs hold about as many false detections. A decoy is noise with the power spectrum and the skewness of the
+background of its micrograph: the spectrum is the median of many windows, from which the likeliest particles are cut
+out. Randomizing the phases of the whole micrograph would leave in it the power of particles, carbon and gold, and find
+two to ten times too many. Counted electrons are skewed: fewer places are dark, as particles are, than in normally
+distributed noise (dev/LOG.md).
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ _SCALES, _FAR = (0.2, 0.4), 7.4  # of a diameter; median deviations, which are f
 _WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of a spectrum
 _INSIDE = 0.5  # of the mask, where a pixel counts as background
 _LEAST_KEPT = 0.1  # of skewness by the spectrum; noise with less left has nothing that could be made up for
-_LEAST_LEFT = (
-    0.1  # of the power at any other: less, in a window of which hardly anything counts, would divide by nothing
-)
+_LEAST_LEFT = 0.1  # of the power at a frequency: dividing by less, where hardly anything counts, tells nothing
 _FAR_OFF = 4.0  # standard deviations: pixels beyond would decide skewness alone
 
 
