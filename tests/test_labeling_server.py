@@ -207,13 +207,12 @@ def test_too_large_or_without_length(server):
     ],
 )
 def test_a_browser_that_goes_in_the_middle_of_a_request(server, start, capsys):
-    before = threading.active_count()
-    connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
-    connection.sendall(start.replace(b"%s", server.guard.token.encode()))
-    wait(lambda: threading.active_count() > before)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, and not ended
-    connection.close()
-    wait(lambda: threading.active_count() == before)
+    before = set(threading.enumerate())  # one of which may be ending: the number of threads would tell nothing
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
+        connection.sendall(start.replace(b"%s", server.guard.token.encode()))
+        [answering] = wait(lambda: set(threading.enumerate()) - before)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, and not ended
+    wait(lambda: not answering.is_alive())
     assert capsys.readouterr().err == ""
 
 
