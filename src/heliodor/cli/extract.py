@@ -86,7 +86,11 @@ def run(options: argparse.Namespace) -> int:
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
     load = Loader.of_model(
-        about, raw=options.raw, any_pixel_size=options.any_pixel_size, header_pixel_size=options.angpix
+        about,
+        raw=options.raw,
+        any_pixel_size=options.any_pixel_size,
+        header_pixel_size=options.angpix,
+        invert=options.invert,
     )
     cut, inspect = _cut(options, about), inspector_of_options(options, about)
     detector = _detector(options, about, cut)

@@ -22,6 +22,12 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-j", "--num-threads", type=int, default=0, help="processor threads; 0: those that are idle")
     add_exact_argument(parser)
+    parser.add_argument(
+        "--invert",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="particles are light in the micrographs (default: as in those that the model was made for)",
+    )
 
 
 def add_exact_argument(parser: argparse._ActionsContainer) -> None:

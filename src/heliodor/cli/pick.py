@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 
 from heliodor.cli.options import add_exact_argument
+
+_SHOWN = 20  # micrographs with something wrong that the last lines name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--angpix", type=float, default=None, help="angstrom per pixel, where headers are wrong")
     parser.add_argument("--overwrite", action="store_true", help="start afresh in a folder with another run")
 
+    parser.add_argument(
+        "--invert",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="particles are light in the micrographs (default: where the pretrained network sees that they are)",
+    )
     parser.add_argument(
         "--junk-mask",
         action=argparse.BooleanOptionalAction,
@@ -157,8 +166,10 @@ def run(options: argparse.Namespace) -> int:
         f"{len(result.picks)} picks on {micrographs} micrographs in {result.seconds['total']:.0f} s: "
         f"{options.output}/picks.star\n"
     )
-    for name, reasons in result.flags.items():
+    for name, reasons in itertools.islice(result.flags.items(), _SHOWN):
         sys.stdout.write(f"look at {name}: {'; '.join(reasons)}\n")
+    if len(result.flags) > _SHOWN:
+        sys.stdout.write(f"and {len(result.flags) - _SHOWN} more, see {options.output}/run.json\n")
     if result.failed:
         sys.stdout.write(f"{len(result.failed)} micrographs were skipped, see {options.output}/run.json\n")
     return 1 if result.failed else 0

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.picks import Picks
 
     scorers, about = scorers_of_options(options)
-    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size)
+    load = Loader.of_model(about, raw=options.raw, any_pixel_size=options.any_pixel_size, invert=options.invert)
     inspect = inspector_of_options(options, about)
     micrographs = find_micrographs(options.micrographs)
     folder = make_directory(options.output)

@@ -10,6 +10,7 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import learn_limits
 from heliodor.networks import save_network
+from heliodor.picking.appearance import settle_contrast
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather, weigh
@@ -71,6 +72,7 @@ def general(
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
     network, facts = start
+    load = settle_contrast(load, micrographs, labels, start, settings, geometry, machine, reporter)
     scorer = machine.scorer(network)
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
     images = [m.seen for m in sample]
@@ -89,12 +91,17 @@ def general(
         masks = [inspect.junk(m) for m in sample]
         detections = [detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
     evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, each=DECOYS, reporter=reporter)
-    most = geometry.most(sum(image.size for image in images) / len(images))
+    most = geometry.detections(sum(image.size for image in images) / len(images))
     inside = sum(detector.inside(image.shape) for image in images) / len(images)
     if settings.expected_particles is None:
         count = Count.of_scores(evidence, Source.GENERAL).scaled(1 / inside).within(0, most)
     else:
         count = Count.given(settings.expected_particles)
+    if count.low < 1:
+        reporter.warn(
+            "next to nothing surely stands out from noise: there may be no picks; look at the candidates in the "
+            "report, and label some particles, or give --threshold"
+        )
     expected = count.particles * inside
     evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings, reporter)
@@ -103,6 +110,7 @@ def general(
         "run": run,
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
+        "inverted": load.inverted,
         "margin": settings.margin,
         "training": facts.get("training"),
         "junk_limits": limits,

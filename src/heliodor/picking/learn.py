@@ -13,6 +13,7 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, save_network
+from heliodor.picking.appearance import settle_contrast
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import weigh
 from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE, load_own
@@ -88,9 +89,11 @@ def learn(
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return there
     labeled = named_in(micrographs, labels, negatives)
+    kind, given = starting_point(settings)
+    marked = named_in(micrographs, labels)
+    load = settle_contrast(load, marked or labeled, labels, given, settings, geometry, machine, reporter)
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
-    kind, given = starting_point(settings)
     if given is not None:
         reporter.note(f"training starts from {settings.start or f'the pretrained {kind.model}'}")
     start = None if given is None else given[0]
@@ -142,6 +145,7 @@ def learn(
         "run": run,
         "geometry": asdict(geometry),
         "normalization": settings.normalization,
+        "inverted": load.inverted,
         "margin": settings.margin,
         "training": asdict(chosen),
         "junk_limits": limits,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.junk.ice import crystalline_ice
 from heliodor.micrographs import FLAT, Micrograph, read_header, read_micrograph
@@ -23,6 +25,11 @@ def normalization_of(about: dict[str, Any]) -> str:
     Networks of Topaz and of `heliodor train` do not say; their micrographs are preprocessed, by 'gmm' as a rule.
     """
     return str(about.get("normalization", "gmm"))
+
+
+def inverted_of(about: dict[str, Any]) -> bool:
+    """Return whether the particles are light in the micrographs that a network is for, from the facts in its file."""
+    return bool(about.get("inverted", False))
 
 
 def first_of_size(files: Sequence[MicrographFile], pixel_size: float | None) -> tuple[MicrographFile, float | None]:
@@ -76,6 +83,8 @@ class Loader:
         people see it normalized by 'gmm'.
     header_pixel_size : float or None
         Stands in for the pixel size of the headers, where these have none or a wrong one.
+    inverted : bool
+        Turn light particles dark: networks know dark ones.
     examine : bool
         Look for crystalline ice, and note it in the flags of the micrograph.
     """
@@ -84,11 +93,18 @@ class Loader:
     factor: float = 0.0
     normalization: str = "gmm"
     header_pixel_size: float | None = None
+    inverted: bool = False
     examine: bool = False
 
     @classmethod
     def of_model(
-        cls, about: dict[str, Any], *, raw: bool, any_pixel_size: bool = False, header_pixel_size: float | None = None
+        cls,
+        about: dict[str, Any],
+        *,
+        raw: bool,
+        any_pixel_size: bool = False,
+        header_pixel_size: float | None = None,
+        invert: bool | None = None,
     ) -> Loader:
         """Make the loader that the facts in a model file ask for.
 
@@ -102,6 +118,8 @@ class Loader:
             Take files whose pixel size is not the model's.
         header_pixel_size : float, optional
             See above.
+        invert : bool, optional
+            Particles are light in the files. Default: what they were in those that the model has been made for.
 
         Raises
         ------
@@ -117,7 +135,8 @@ class Loader:
         else:
             wanted, factor = geometry["pixel_size"], geometry["factor"]
             wanted, factor = (wanted, factor) if raw else (wanted * factor, 0.0)
-        return cls(None if any_pixel_size else wanted, factor, normalization, header_pixel_size)
+        inverted = inverted_of(about) if invert is None else invert
+        return cls(None if any_pixel_size else wanted, factor, normalization, header_pixel_size, inverted)
 
     def __call__(self, file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
         """Return the micrograph as the network wants it, and its scale (x, y) to the pixels of the file.
@@ -133,6 +152,8 @@ class Loader:
                 f"{file.path}: {full.pixel_size:.4g} A per pixel, the network wants {self.pixel_size:.4g}; preprocess "
                 "it to that, pick it in a run of its own, or mend its header"
             )
+        if self.inverted:
+            np.negative(full.pixels, out=full.pixels)
         if not self.factor:
             return self._flattened(full), (1.0, 1.0)
         from heliodor.preprocess import preprocess  # scipy takes a while to import

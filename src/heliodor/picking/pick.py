@@ -24,7 +24,7 @@ from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
 from heliodor.picking.learn import learn, trainable
-from heliodor.picking.load import Loader, first_of_size
+from heliodor.picking.load import Loader, first_of_size, inverted_of
 from heliodor.picking.prior import check_prior
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import settle_normalization, starting_point
@@ -156,6 +156,7 @@ def pick(
         network, about = prepare(
             folder, run, micrographs, labels, negatives, settings, geometry, load, machine, reporter
         )
+    load = replace(load, inverted=inverted_of(about))
     trained = time.perf_counter()
     inspect = Inspector(geometry.span, about.get("junk_limits"))
     detector = geometry.searching(settings.margin)
@@ -177,6 +178,7 @@ def pick(
         "picks": len(picks),
         "failed": failed,
         "flags": flags,
+        "inverted": load.inverted,
         "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
         **{key: about[key] for key in (calibration.KEY, density.KEY) if key in about},

@@ -85,7 +85,7 @@ def settle_prior(
         count = replace(count, particles=guess)
     if np.isnan(count.high):
         count = replace(count, low=count.particles, high=count.particles)
-    count = count.within(facts[0] / len(examples), most)
+    count = count.within(facts[0] / len(examples), geometry.detections(_pixels(examples)))
     reporter.note(str(count))
     # Too small a pi costs far more than too large a one (dev/LOG.md): pi takes the upper end of the interval, which
     # is wide where little is known. The threshold takes the middle.

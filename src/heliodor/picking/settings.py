@@ -26,6 +26,8 @@ class PickSettings:
         Picks have a score (log-odds) above it. Default: see `heliodor.picking.evidence`.
     precision : float, optional
         The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
+    invert : bool, optional
+        Particles are light in the micrographs. Default: see `heliodor.picking.appearance`.
     junk_mask : bool
         No picks on gold, ice lumps and carbon; see `heliodor.junk.mask`.
     margin : float
@@ -65,6 +67,7 @@ class PickSettings:
     expected_particles: float | None = None
     threshold: float | None = None
     precision: float | None = None
+    invert: bool | None = None
     junk_mask: bool = True
     margin: float = 0.0
     normalization: str | None = None

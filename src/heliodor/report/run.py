@@ -17,7 +17,7 @@ from heliodor.names import MicrographFile, match_names
 from heliodor.picking.cut import Cut
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.kept import Kept
-from heliodor.picking.load import Loader
+from heliodor.picking.load import Loader, inverted_of
 from heliodor.picks import Picks
 from heliodor.record import RUN
 from heliodor.training.history import read_table
@@ -136,7 +136,8 @@ class Run:
     def load(self) -> Loader:
         """Reads micrographs as the network saw them."""
         settings, geometry = self.record["settings"], self.geometry
-        return Loader(geometry.pixel_size, geometry.factor, settings["normalization"], settings["pixel_size"])
+        inverted = inverted_of(self.result)
+        return Loader(geometry.pixel_size, geometry.factor, settings["normalization"], settings["pixel_size"], inverted)
 
 
 def read_run(folder: Path, micrographs: Sequence[MicrographFile] = ()) -> Run:
