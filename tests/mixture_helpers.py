@@ -15,7 +15,7 @@ def simulated(particles, mean, seed, deviation=1.6, claimed=0.001, images=MICROG
     def false(number, room=1.0):
         return random.gumbel(-1.5, 0.7, random.poisson(FALSE * number * room))
 
-    room = np.exp(-min(particles * claimed * 1.5**2, 0.3))
+    room = np.exp(-particles * claimed * 1.5**2)
     true = random.normal(mean, deviation, random.poisson(particles * images))
     more = random.normal(others[1], deviation, random.poisson(others[0] * images))
     scores = np.concatenate([true, more, false(images, room)])

@@ -26,6 +26,13 @@ def test_faint_particles_are_counted_where_few_stand_out():
     assert all(50 < count < 200 for count in counts)
 
 
+@pytest.mark.parametrize("mean", [0.0, 0.5, 1.0])
+def test_a_crowd_leaves_little_room_for_false_detections(mean):
+    """As crowded as apoferritin, two thirds of the false detections that decoys show are not there."""
+    crowd = [simulated(170, mean, seed, claimed=0.0027) for seed in range(4)]
+    assert np.mean([fit_mixture(one).particles for one in crowd]) == pytest.approx(170, rel=0.1)
+
+
 def test_scores_with_another_spread_are_counted_where_they_are_far_from_noise():
     assert fit_mixture(simulated(170, 8.5, 1, deviation=3.5)).particles == pytest.approx(170, rel=0.1)
 

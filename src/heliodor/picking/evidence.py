@@ -28,7 +28,8 @@ _FALSE_AMONG_SURE = 0.05  # share of false detections above a score, at most, wh
 _MOST_FALSE = 2 / 3  # of what is found above a score where particles stand out
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 3, 2  # of finding out what is likely a particle, and the decoys for each
-# Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm.
+# Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm
+# where one micrograph is judged by it.
 _EMPTIED, _MOST_EMPTIED = 1.5, 0.3
 _LEAST_OPEN = 0.9
 _AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
@@ -81,12 +82,14 @@ class Evidence:
         return max(math.exp(-self.particles * self.claimed), _LEAST_OPEN)
 
     @property
-    def crowding(self) -> float:
-        """Logarithm of how many more false detections with a good score there would be without the particles.
+    def emptied(self) -> float:
+        """Logarithm of how many more false detections with a good score there would be without the particles."""
+        return self.particles * self.claimed * _EMPTIED**2
 
-        Bounded: where particles hardly differ from false detections, so many more of these would explain everything.
-        """
-        return min(self.particles * self.claimed * _EMPTIED**2, _MOST_EMPTIED)
+    @property
+    def crowding(self) -> float:
+        """The same, bounded: on a micrograph with fewer particles, so many more false ones would explain everything."""
+        return min(self.emptied, _MOST_EMPTIED)
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""

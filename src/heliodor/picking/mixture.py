@@ -92,7 +92,7 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     """Find the number of particles that makes scores and those on decoys go together best.
 
     The scores of particles are taken for normally distributed, false ones for distributed as on decoys, of which
-    particles leave room for fewer (`Evidence.crowding`). Where particles stand out, their number is that of high
+    particles leave room for fewer (`Evidence.emptied`). Where particles stand out, their number is that of high
     scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins are
     Poisson; the largest posterior is returned. Where little stands out, so that many numbers of particles with low
     scores would do, what is known beforehand decides: not many more than stand out.
@@ -173,7 +173,7 @@ class _Posterior:
     def _surprise(self, number: float, mean: float, spread: float, *others: float) -> float:
         """Return the negative logarithm of the posterior, up to a constant."""
         known, particles, deviation = self._known, math.exp(number), math.exp(spread)
-        room = math.exp(-replace(self._evidence, particles=particles).crowding)
+        room = math.exp(-replace(self._evidence, particles=particles).emptied)
         rates = self._false * room + particles * self._shares(mean, deviation)
         usual = known.deviation[0] - known.falls * max(mean - _CLEAR, 0.0)
         off = [
