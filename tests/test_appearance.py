@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from heliodor.micrographs import Micrograph, read_micrograph, write_micrograph
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
-from heliodor.picking.appearance import settle_contrast
+from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
@@ -38,12 +39,12 @@ class Listener(Silent):
         self.warnings.append(message)
 
 
-def write_noise(path, random, beads=()):
+def write_noise(path, random, beads=(), radius=5):
     """Write 400 x 400 pixels of ice, with dark beads."""
     pixels = gaussian_filter(random.normal(0, 1, (400, 400)), 0.7)
     y, x = np.indices(pixels.shape)
     for cx, cy in beads:
-        pixels -= 5.0 * ((x - cx) ** 2 + (y - cy) ** 2 < 5.0**2)
+        pixels -= 5.0 * ((x - cx) ** 2 + (y - cy) ** 2 < radius**2)
     write_micrograph(path, Micrograph(pixels.astype(np.float32), 3.0, path.stem))
 
 
@@ -76,7 +77,7 @@ def settle(folder, labels, diameter=120.0, start="own", **chosen):
     start = load_pretrained(NetworkSettings()) if start == "own" else start
     said = Listener()
     micrographs = find_micrographs([folder])
-    done = settle_contrast(load, micrographs, labels, start, settings, geometry, Machine("cpu"), said)
+    done = settle_appearance(load, micrographs, labels, start, settings, geometry, Machine("cpu"), said)
     assert done == replace(load, inverted=done.inverted)
     return done.inverted, said.warnings
 
@@ -89,12 +90,13 @@ def test_the_network_sees_whether_particles_are_light(folders, labels, kind, lab
 
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize("kind", ["dark", "light"])
-@pytest.mark.parametrize(("diameter", "seen"), [(85.0, "113 A"), (160.0, "120 A")])
-def test_a_diameter_that_is_wrong_by_a_third_is_doubted(folders, labels, kind, labelled, diameter, seen):
+@pytest.mark.parametrize(("diameter", "seen"), [(60.0, "120 A"), (85.0, "113 A"), (160.0, "120 A"), (240.0, "")])
+def test_a_diameter_that_is_wrong_is_doubted(folders, labels, kind, labelled, diameter, seen):
+    """The radius, too little or too much by a third, and twice as much; a hollow shell half as wide looks light."""
     inverted, [warning] = settle(folders[kind], labels if labelled else NONE, diameter)
     assert inverted == (kind == "light")
-    assert seen in warning
-    assert f"not {diameter:g} A" in warning
+    assert f"more like {seen}" in warning
+    assert f"than {diameter:g} A" in warning
 
 
 @pytest.mark.parametrize("diameter", [105.0, 135.0])
@@ -117,14 +119,31 @@ def test_a_network_of_the_user_is_not_asked(folders, labels):
     assert settle(folders["light"], labels, start=None) == (False, [])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_noise_and_gold_are_not_light_particles(tmp_path, seed):
-    """Dark beads are light ones upside down: few, and the noise looks the same from both sides."""
-    random = np.random.default_rng(seed)
-    for name in "abc":
-        write_noise(tmp_path / f"{name}.mrc", random, random.uniform(0, 400, (4, 2)))
+@pytest.mark.parametrize("radius", [5, 17, 20, 22])
+def test_noise_and_gold_are_not_light_particles(tmp_path, radius):
+    """Dark beads are light ones upside down, but few; particles are some 40 pixels wide."""
+    random = np.random.default_rng(radius)
+    for name in "abcd":
+        write_noise(tmp_path / f"{name}.mrc", random, random.uniform(0, 400, (3, 2)), radius)
     inverted, _ = settle(tmp_path, NONE)
     assert not inverted
+
+
+def test_labels_anywhere_say_nothing(folders):
+    """Wherever the network is asked, particles are not more light than dark."""
+    names, random = read_picks(EXAMPLE / "human.txt").micrographs()[:2], np.random.default_rng(0)
+    for number in (5, 300):
+        anywhere = Picks.join([Picks.on(name, random.uniform(0, 400, (number, 2))) for name in names])
+        assert not settle(folders["dark"], anywhere)[0]
+
+
+def test_labels_at_the_border_and_beyond(folders, labels):
+    """A tenth of the labels may lie off their micrographs."""
+    [first, *_] = labels.micrographs()
+    border = Picks.on(first, [[399.4, 200], [200, 399.4], [0, 0], [430, 430], [-30, 50]])
+    for kind in ("dark", "light"):
+        assert settle(folders[kind], Picks.join([labels, border])) == (kind == "light", [])
+        settle(folders[kind], Picks.on(first, [[-30, 50]]))  # one that says nothing is no reason to fail
 
 
 def test_micrographs_that_cannot_be_read_say_nothing(tmp_path, folders, labels):
@@ -151,9 +170,9 @@ def test_picks_of_light_particles_are_those_of_dark_ones(folders, tmp_path, caps
     assert len(picks["dark"]) > 50
     np.testing.assert_array_equal(picks["light"].xy, picks["dark"].xy)
     np.testing.assert_array_equal(picks["light"].scores, picks["dark"].scores)
-    # The pictures of the report, for the network saw dark particles, are the same as well.
-    embedded = [(tmp_path / kind / "report.html").read_text().count("data:image") for kind in folders]
-    assert embedded[0] == embedded[1] > 0
+    # The pictures of the report show what the network saw: dark particles.
+    shown = [re.findall(r"data:image[^\"')]+", (tmp_path / kind / "report.html").read_text()) for kind in folders]
+    assert shown[0] == shown[1] != []
     model = str(tmp_path / "light" / "model.safetensors")
     again = tmp_path / "again.txt"
     words = ["extract", str(folders["light"]), "--raw", "-m", model, "-o", str(again)]

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from heliodor.errors import SettingsError
+from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.settings import PickSettings
 
 
@@ -28,3 +29,9 @@ from heliodor.picking.settings import PickSettings
 def test_settings_that_make_no_sense_are_refused_with_the_reason(given, reason):
     with pytest.raises(SettingsError, match=reason):
         PickSettings(diameter=120.0, **given)
+
+
+def test_maxima_that_exclude_nothing_are_a_pixel_apart():
+    geometry = derive_geometry(120.0, 3.0, exclusion_radius=0.0)
+    assert geometry.detections(1000.0) == derive_geometry(120.0, 3.0, exclusion_radius=1.0).detections(1000.0)
+    assert 1000.0 < geometry.detections(1000.0) < 1500.0

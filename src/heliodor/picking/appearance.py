@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks.scorers import Machine, Scorer
     from heliodor.picking.detect import Detector
@@ -30,20 +29,24 @@ if TYPE_CHECKING:
     from heliodor.picks import Picks
     from heliodor.progress import Reporter
 
-    Measure = Callable[[Micrograph, tuple[float, float]], "T"]  # of what a loader returns
+    Measure = Callable[[MicrographFile, NDArray[np.float32], NDArray[np.float64]], "T"]  # what is seen, and its scale
 
 T = TypeVar("T")
 _LOOKED = 4  # micrographs
+_LABELS = 50  # of each
 _SIDE = 256  # of the middle of a micrograph that is enough where there are no labels, in downsampled pixels
-_WIDTHS = (1.0, 0.75, 4 / 3)  # of particles, over the diameter that the user gives
-# How sure the difference of the mean score of labels must be, in standard deviations, which are taken for at least so
-# many log-odds for each label; and how large, for another width: a person who says a fifth too much is not bothered.
-_SURE, _LEAST_SPREAD, _TELLING = 3.0, 1.0, 2.0
-# Without labels: scores above this are those of clear particles, of which another view must show so many times as much;
-# of detections that are likely to be particles, so many times as many.
-_CLEAR, _TIMES, _LIKELY, _MORE = 2.0, 2.5, 0.5, 1.25
-# What must be there to say so of light particles, and of another width: noise shows some more in one than in another.
-_FAINT, _PLENTY = 1.0, 20.0
+# Of particles, over the diameter that the user gives: the radius and its double are given in its place, too.
+_WIDTHS = (1.0, 0.75, 4 / 3, 2.0, 0.5)
+# By labels: how sure the difference of their mean score must be, in standard deviations, which are taken for at least
+# so many log-odds for each label; and how large, for light particles and for another width: a person who says a fifth
+# too much is not bothered.
+_SURE, _LEAST_SPREAD, _TURNED, _TELLING = 3.0, 1.0, 1.0, 2.0
+# Without labels: what scores above the first of these is clear. Another view must show so many times as much of it,
+# bounded for each detection where it is inverted (beads of gold that are as wide as particles look very much like light
+# ones), and so many times as many detections that are likely to be particles.
+_CLEAR, _CLEAREST, _TIMES, _LIKELY, _MORE = 2.0, 3.0, 2.5, 0.5, 1.25
+# What a micrograph must show, to say so of light particles and of another width: chance shows some, in any view.
+_SOME, _PLENTY = 5.0, 20.0
 
 
 class View(NamedTuple):
@@ -54,18 +57,17 @@ class View(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """What a view shows of a micrograph: scores above `_CLEAR`, less that, in all; detections that are likely."""
+    """What a view shows of a micrograph.
+
+    How clear detections are in all, without a bound for each and with one; how many are likely to be particles.
+    """
 
     clear: float
+    bounded: float
     likely: float
 
 
-def _mean(shown: Sequence[_Shown]) -> _Shown:
-    clear, likely = np.mean(shown, axis=0)
-    return _Shown(float(clear), float(likely))
-
-
-def settle_contrast(
+def settle_appearance(
     load: Loader,
     micrographs: Sequence[MicrographFile],
     labels: Picks,
@@ -93,55 +95,60 @@ def settle_contrast(
     facts = {} if start is None else start[1]
     if settings.invert is not None or start is None or "pretrained_on" not in facts:
         return replace(load, inverted=inverted_of(facts) if settings.invert is None else settings.invert)
+    random = np.random.default_rng([settings.seed, 0xC7])
     scorer, own = machine.scorer(start[0]), dict(labels.by_micrograph())
-    chosen = _chosen(micrographs, {name: len(picks) for name, picks in own.items()}, settings.seed)
+    counts = {name: len(picks) for name, picks in own.items()}
+    drawn = [micrographs[k] for k in random.permutation(len(micrographs))]
+    chosen = sorted((m for m in drawn if m.name in own or not own), key=lambda m: -counts.get(m.name, 0))[:_LOOKED]
     looked = reporter.track(chosen, len(chosen), "looking whether particles are dark")
+    view = View(False, 1.0)
     if own:
+        some = {name: picks.xy[random.permutation(len(picks))[:_LABELS]] for name, picks in own.items()}
 
-        def at_labels(micrograph: Micrograph, scale: tuple[float, float]) -> NDArray[np.float32]:
-            positives = own[micrograph.name].xy / scale
-            return _at_labels(scorer, micrograph.seen, positives, round(geometry.label_radius))
+        def at_labels(file: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> Any:
+            return _at_labels(scorer, pixels, some[file.name] / scale, round(geometry.label_radius))
 
-        scores = {view: np.concatenate(parts) for view, parts in _look(load, looked, at_labels).items()}
-        view = _by_labels(scores) if scores else View(False, 1.0)
+        scores = {view: np.concatenate(parts) for view, parts in _look(load, looked, _WIDTHS, at_labels).items()}
+        view = _by_labels(scores) if scores else view
     else:
         probability = Calibration.of_model(facts)
 
-        def in_the_middle(micrograph: Micrograph, scale: tuple[float, float]) -> _Shown:
+        def in_the_middle(_: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> Any:
             half = round(_SIDE / 2 * load.factor / scale[0])
-            return _in_the_middle(scorer, micrograph.seen, half, geometry.detector, probability)
+            return _in_the_middle(scorer, pixels, half, geometry.detector, probability)
 
-        means = {view: _mean(parts) for view, parts in _look(load, looked, in_the_middle).items()}
-        view = _by_detections(means) if means else View(False, 1.0)
+        # Twice as many pixels for each side would take longer than all else.
+        widths = [width for width in _WIDTHS if width > 0.5]
+        means = {view: _mean(parts) for view, parts in _look(load, looked, widths, in_the_middle).items()}
+        view = _by_detections(means) if means else view
     if view.inverted:
         reporter.note("particles are light: micrographs are inverted for the network (or else give --no-invert)")
     if view.width != 1:
         reporter.warn(
-            f"to the pretrained network, particles look some {view.width * settings.diameter:.0f} A wide, not "
+            f"to the pretrained network, particles look more like {view.width * settings.diameter:.0f} A wide than "
             f"{settings.diameter:g} A; check --diameter and --angpix"
         )
     return replace(load, inverted=view.inverted)
 
 
-def _chosen(micrographs: Sequence[MicrographFile], labels: dict[str, int], seed: int) -> list[MicrographFile]:
-    """Draw micrographs, first of those that have most labels."""
-    order = np.random.default_rng([seed, 0xC7]).permutation(len(micrographs))
-    return sorted((micrographs[k] for k in order), key=lambda m: -labels.get(m.name, 0))[:_LOOKED]
-
-
-def _look(load: Loader, micrographs: Iterable[MicrographFile], measure: Measure[T]) -> dict[View, list[T]]:
+def _look(
+    load: Loader, micrographs: Iterable[MicrographFile], widths: Iterable[float], measure: Measure[T]
+) -> dict[View, list[T]]:
     """Measure micrographs in all views; those that cannot be read are left out, and named where they are wanted.
 
-    Where all are, there is no view.
+    So are widths that not all can be had in. Where no micrograph can be read, there is no view.
     """
-    views = [View(inverted, width) for width in _WIDTHS if load.factor * width >= 1 for inverted in (False, True)]
-    loaders = [replace(load, factor=load.factor * width, inverted=inverted, examine=False) for inverted, width in views]
-    seen: dict[View, list[T]] = {}
+    widths = [width for width in widths if load.factor * width >= 1]
+    seen: dict[View, list[T]] = {View(inverted, width): [] for width in widths for inverted in (False, True)}
     for micrograph in micrographs:
-        with contextlib.suppress(MicrographError):
-            for view, measured in zip(views, [measure(*loader(micrograph)) for loader in loaders], strict=True):
-                seen.setdefault(view, []).append(measured)
-    return seen
+        for width in widths:
+            with contextlib.suppress(MicrographError):
+                small, scale = replace(load, factor=load.factor * width, examine=False)(micrograph)
+                for sign, inverted in ((1, False), (-1, True)):
+                    measured = measure(micrograph, sign * small.seen, np.array(scale))
+                    seen[View(inverted, width)].append(measured)
+    most = len(seen[View(False, 1.0)])
+    return {view: parts for view, parts in seen.items() if len(parts) == most > 0}
 
 
 def _at_labels(
@@ -150,7 +157,7 @@ def _at_labels(
     """Return the highest score near each label (N,): no more than their surroundings is scored."""
     reach = radius + scorer.receptive_field // 2
     padded, side = np.pad(pixels, reach), 2 * reach + 1
-    corners = np.rint(positives).astype(int)
+    corners = np.clip(np.rint(positives).astype(int), 0, np.array(pixels.shape[::-1]) - 1)
     windows = np.stack([padded[y : y + side, x : x + side] for x, y in corners])
     return np.asarray(scorer(windows).max(axis=(1, 2)))
 
@@ -162,7 +169,13 @@ def _in_the_middle(
     rows, columns = pixels.shape
     middle = pixels[max(rows // 2 - half, 0) : rows // 2 + half, max(columns // 2 - half, 0) : columns // 2 + half]
     scores = detector.maxima(score_map(scorer, middle))[1]
-    return _Shown(float(np.maximum(scores - _CLEAR, 0).sum()), float((probability(scores) > _LIKELY).sum()))
+    clear = np.maximum(scores - _CLEAR, 0)
+    likely = (probability(scores) > _LIKELY).sum()
+    return _Shown(float(clear.sum()), float(np.minimum(clear, _CLEAREST).sum()), float(likely))
+
+
+def _mean(shown: Sequence[_Shown]) -> _Shown:
+    return _Shown(*np.mean(shown, axis=0).tolist())
 
 
 def _by_labels(scores: dict[View, NDArray[np.float32]]) -> View:
@@ -171,16 +184,15 @@ def _by_labels(scores: dict[View, NDArray[np.float32]]) -> View:
     def best(views: Iterable[View]) -> View:
         return max(views, key=lambda view: scores[view].mean())
 
-    def surely(one: View, other: View) -> bool:
+    def better(one: View, other: View, least: float) -> bool:
         differences = scores[one] - scores[other]
-        spread = max(float(differences.std()), _LEAST_SPREAD)
-        return float(differences.mean()) > _SURE * spread / math.sqrt(len(differences))
+        error = max(float(differences.std()), _LEAST_SPREAD) / math.sqrt(len(differences))
+        return float(differences.mean()) > max(_SURE * error, least)
 
     top, upright = best(scores), best(view for view in scores if not view.inverted)
-    top = top if top.inverted and surely(top, upright) else upright
+    top = top if top.inverted and better(top, upright, _TURNED) else upright
     plain = View(top.inverted, 1.0)
-    telling = scores[top].mean() - scores[plain].mean() > _TELLING and surely(top, plain)
-    return top if telling else plain
+    return top if better(top, plain, _TELLING) else plain
 
 
 def _by_detections(shown: dict[View, _Shown]) -> View:
@@ -195,6 +207,6 @@ def _by_detections(shown: dict[View, _Shown]) -> View:
 
     top = best(shown)
     one, other = shown[top], shown[top._replace(inverted=not top.inverted)]
-    inverted = top.inverted and one.clear > _TIMES * max(other.clear, _FAINT) and one.likely > _MORE * other.likely
+    inverted = top.inverted and one.bounded > _TIMES * max(other.bounded, _SOME) and one.likely > _MORE * other.likely
     top, plain = best(view for view in shown if view.inverted == inverted), View(inverted, 1.0)
     return top if shown[top].clear > _TIMES * max(shown[plain].clear, _PLENTY) else plain

@@ -10,7 +10,7 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import learn_limits
 from heliodor.networks import save_network
-from heliodor.picking.appearance import settle_contrast
+from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather, weigh
@@ -72,7 +72,7 @@ def general(
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
     network, facts = start
-    load = settle_contrast(load, micrographs, labels, start, settings, geometry, machine, reporter)
+    load = settle_appearance(load, micrographs, labels, start, settings, geometry, machine, reporter)
     scorer = machine.scorer(network)
     sample = [m for m in draw_sample(micrographs, settings.seed, load, (), reporter).values() if m]
     images = [m.seen for m in sample]
@@ -97,7 +97,7 @@ def general(
         count = Count.of_scores(evidence, Source.GENERAL).scaled(1 / inside).within(0, most)
     else:
         count = Count.given(settings.expected_particles)
-    if count.low < 1:
+    if count.low < 1 and settings.threshold is None and settings.expected_particles is None:
         reporter.warn(
             "next to nothing surely stands out from noise: there may be no picks; look at the candidates in the "
             "report, and label some particles, or give --threshold"

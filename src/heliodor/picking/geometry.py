@@ -70,7 +70,8 @@ class Geometry:
 
     def detections(self, pixels: float) -> float:
         """Return how many detections there can be on so many downsampled pixels, however particles overlap."""
-        return _PACKING * pixels / (math.pi / 4 * self.exclusion_radius**2)
+        apart = max(self.exclusion_radius, 1.0)  # two maxima of a score map, at least
+        return _PACKING * pixels / (math.pi / 4 * apart**2)
 
     def typical(self, pixels: float) -> float:
         """Guess the number of particles before anything has been scored: a quarter of what would fit."""

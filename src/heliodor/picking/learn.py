@@ -13,7 +13,7 @@ from heliodor.junk.depth import standardize
 from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings, save_network
-from heliodor.picking.appearance import settle_contrast
+from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import weigh
 from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE, load_own
@@ -91,7 +91,7 @@ def learn(
     labeled = named_in(micrographs, labels, negatives)
     kind, given = starting_point(settings)
     marked = named_in(micrographs, labels)
-    load = settle_contrast(load, marked or labeled, labels, given, settings, geometry, machine, reporter)
+    load = settle_appearance(load, marked, labels, given, settings, geometry, machine, reporter)
     examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
     training, validation = _hold_out(examples, settings)
     if given is not None:
