@@ -140,9 +140,9 @@ def test_labels_anywhere_say_nothing(folders):
 def test_labels_at_the_border_and_beyond(folders, labels):
     """A tenth of the labels may lie off their micrographs."""
     [first, *_] = labels.micrographs()
-    border = Picks.on(first, [[399.4, 200], [200, 399.4], [0, 0], [430, 430], [-30, 50]])
     for kind in ("dark", "light"):
-        assert settle(folders[kind], Picks.join([labels, border])) == (kind == "light", [])
+        for border in ([[399.4, 200], [430, 430]], [[200, 399.4], [-30, 50]]):
+            assert settle(folders[kind], Picks.join([labels, Picks.on(first, border)])) == (kind == "light", [])
         settle(folders[kind], Picks.on(first, [[-30, 50]]))  # one that says nothing is no reason to fail
 
 

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOKED = 4  # micrographs
-_LABELS = 50  # of each
+_LABELS, _ELSEWHERE = 50, 16  # of each, and places drawn at random, which labels must be better than
 _SIDE = 256  # of the middle of a micrograph that is enough where there are no labels, in downsampled pixels
 # Of particles, over the diameter that the user gives: the radius and its double are given in its place, too.
 _WIDTHS = (1.0, 0.75, 4 / 3, 2.0, 0.5)
-# By labels: how sure the difference of their mean score must be, in standard deviations, which are taken for at least
-# so many log-odds for each label; and how large, for light particles and for another width: a person who says a fifth
-# too much is not bothered.
+# By labels: how sure the difference of their mean score, over that of other places, must be, in standard deviations,
+# which are taken for at least so many log-odds for each label; and how large, for light particles and for another
+# width: a person who says a fifth too much is not bothered.
 _SURE, _LEAST_SPREAD, _TURNED, _TELLING = 3.0, 1.0, 1.0, 2.0
 # Without labels: what scores above the first of these is clear. Another view must show so many times as much of it,
 # bounded for each detection where it is inverted (beads of gold that are as wide as particles look very much like light
@@ -104,9 +104,12 @@ def settle_appearance(
     view = View(False, 1.0)
     if own:
         some = {name: picks.xy[random.permutation(len(picks))[:_LABELS]] for name, picks in own.items()}
+        anywhere = random.random((_ELSEWHERE, 2))
 
         def at_labels(file: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> Any:
-            return _at_labels(scorer, pixels, some[file.name] / scale, round(geometry.label_radius))
+            places = np.concatenate([some[file.name] / scale, anywhere * pixels.shape[::-1]])
+            best = _highest(scorer, pixels, places, round(geometry.label_radius))
+            return best[:-_ELSEWHERE] - best[-_ELSEWHERE:].mean()
 
         scores = {view: np.concatenate(parts) for view, parts in _look(load, looked, _WIDTHS, at_labels).items()}
         view = _by_labels(scores) if scores else view
@@ -138,26 +141,33 @@ def _look(
 
     So are widths that not all can be had in. Where no micrograph can be read, there is no view.
     """
+    from heliodor.preprocess import preprocess  # scipy takes a while to import
+
     widths = [width for width in widths if load.factor * width >= 1]
+    finest = load.factor * min(widths)
     seen: dict[View, list[T]] = {View(inverted, width): [] for width in widths for inverted in (False, True)}
     for micrograph in micrographs:
-        for width in widths:
-            with contextlib.suppress(MicrographError):
-                small, scale = replace(load, factor=load.factor * width, examine=False)(micrograph)
+        with contextlib.suppress(MicrographError):
+            full = load.read(micrograph)
+            # Large ones are read and downsampled once: all other widths follow from the finest.
+            fine = preprocess(full, factor=finest, normalization="affine")[0]
+            once = np.array(full.pixels.shape[::-1]) / fine.pixels.shape[::-1]
+            for width in widths:
+                small, scale = replace(load, factor=load.factor * width / finest, examine=False).prepare(fine)
                 for sign, inverted in ((1, False), (-1, True)):
-                    measured = measure(micrograph, sign * small.seen, np.array(scale))
+                    measured = measure(micrograph, sign * small.seen, once * scale)
                     seen[View(inverted, width)].append(measured)
     most = len(seen[View(False, 1.0)])
     return {view: parts for view, parts in seen.items() if len(parts) == most > 0}
 
 
-def _at_labels(
-    scorer: Scorer, pixels: NDArray[np.float32], positives: NDArray[np.float64], radius: int
+def _highest(
+    scorer: Scorer, pixels: NDArray[np.float32], places: NDArray[np.float64], radius: int
 ) -> NDArray[np.float32]:
-    """Return the highest score near each label (N,): no more than their surroundings is scored."""
+    """Return the highest score near each place (N, 2): no more than their surroundings is scored."""
     reach = radius + scorer.receptive_field // 2
     padded, side = np.pad(pixels, reach), 2 * reach + 1
-    corners = np.clip(np.rint(positives).astype(int), 0, np.array(pixels.shape[::-1]) - 1)
+    corners = np.clip(np.rint(places).astype(int), 0, np.array(pixels.shape[::-1]) - 1)
     windows = np.stack([padded[y : y + side, x : x + side] for x, y in corners])
     return np.asarray(scorer(windows).max(axis=(1, 2)))
 
@@ -179,7 +189,7 @@ def _mean(shown: Sequence[_Shown]) -> _Shown:
 
 
 def _by_labels(scores: dict[View, NDArray[np.float32]]) -> View:
-    """Return the view in which labels score best, or a plain one where they do not by much."""
+    """Return the view in which labels are best, by scores over those of other places; a plain one if not by much."""
 
     def best(views: Iterable[View]) -> View:
         return max(views, key=lambda view: scores[view].mean())

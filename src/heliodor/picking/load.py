@@ -146,6 +146,10 @@ class Loader:
         MicrographError
             It cannot be read, or its pixel size is not the one wanted.
         """
+        return self.prepare(self.read(file))
+
+    def read(self, file: MicrographFile) -> Micrograph:
+        """Return the micrograph as it is in its file, but with dark particles; errors are those of a call."""
         full = read_micrograph(file.path, pixel_size=self.header_pixel_size, name=file.name)
         if self.pixel_size and full.pixel_size and abs(full.pixel_size / self.pixel_size - 1) > TOLERANCE:
             raise MicrographError(
@@ -154,6 +158,16 @@ class Loader:
             )
         if self.inverted:
             np.negative(full.pixels, out=full.pixels)
+        return full
+
+    def prepare(self, full: Micrograph) -> tuple[Micrograph, tuple[float, float]]:
+        """Return a micrograph that has been read as the network wants it, and its scale (x, y).
+
+        Raises
+        ------
+        MicrographError
+            It is too small, or cannot be normalized.
+        """
         if not self.factor:
             return self._flattened(full), (1.0, 1.0)
         from heliodor.preprocess import preprocess  # scipy takes a while to import
