@@ -15,6 +15,8 @@ from heliodor.micrographs import read_micrograph
 from heliodor.picking.answers import OPEN, YES, Answers, write_answers
 from heliodor.picking.audit import draw_sample
 from heliodor.picking.detect import MASKED
+from heliodor.picking.geometry import derive_geometry
+from heliodor.picking.pick import PickResult
 from heliodor.picks import Picks
 from report_helpers import Page
 
@@ -329,3 +331,14 @@ def test_bad_micrographs_and_settings_get_one_clear_line(run, tmp_path, capsys):
         mrc.set_data(np.random.default_rng(0).normal(size=(3, 200, 200)).astype(np.float32))
         mrc.voxel_size = 2.0
     assert "stack or volume" in fail([words[0], str(stack), *words[2:]], capsys)
+
+
+def test_the_last_lines_are_no_more_than_a_person_reads(dataset, tmp_path, monkeypatch, capsys):
+    flags = {f"m{number}": ["empty: no picks"] for number in range(30)}
+    result = PickResult(Picks.on("m31", [[1, 2]]), {}, derive_geometry(120.0, 3.0), 0.0, flags, {"total": 5.0})
+    monkeypatch.setattr("heliodor.picking.pick.pick", lambda *_, **__: result)
+    assert main(["pick", str(dataset[0]), "--diameter", "40", "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 22
+    assert said[1] == "look at m0: empty: no picks"
+    assert said[-1] == f"and 10 more, see {tmp_path}/run.json"
