@@ -1,11 +1,22 @@
-"""Simulated, normalized micrographs for tests of training."""
+"""Simulated, normalized micrographs for tests of training, and what users are warned of."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from heliodor.progress import Silent
 from heliodor.training.tiles import Example
+
+
+class Listener(Silent):
+    """Keeps what users are warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def disc_examples(count: int, particles: int = 12) -> list[Example]:

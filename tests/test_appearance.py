@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from conftest_helpers import Listener
 from heliodor.cli import main
 from heliodor.find import find_micrographs
 from heliodor.formats import read_picks, write_picks
@@ -23,20 +24,9 @@ from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.settings import PickSettings
 from heliodor.picks import Picks
-from heliodor.progress import Silent
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
 NONE = Picks([], np.empty((0, 2)))
-
-
-class Listener(Silent):
-    """Keeps what users are warned of."""
-
-    def __init__(self):
-        self.warnings = []
-
-    def warn(self, message):
-        self.warnings.append(message)
 
 
 def write_noise(path, random, beads=(), radius=5):

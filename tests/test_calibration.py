@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from scipy.stats import skew
 
+from conftest_helpers import Listener
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
@@ -22,7 +23,6 @@ from heliodor.picking.evidence import Evidence, gather, ranked, standing_out, we
 from heliodor.picking.scoring import score_map
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.threshold import choose_threshold, operating_point
-from heliodor.progress import Silent
 
 
 def detections(seed, true=400, false=4000, apart=3.0):
@@ -100,21 +100,16 @@ def test_few_clear_particles_are_as_sure_as_their_number_says(micrographs, preci
 
 def test_a_precision_that_nothing_reaches_is_told_and_the_surest_are_kept():
     scores, _, evidence = detections(2, apart=1.0)
-    evidence, told = weigh(evidence, 100), []
-
-    class Told(Silent):
-        def warn(self, message):
-            told.append(message)
-
+    evidence, listener = weigh(evidence, 100), Listener()
     asked = PickSettings(diameter=100.0, precision=0.999)
-    threshold, calibration, _ = operating_point(evidence, 100.0, asked, Told())
+    threshold, calibration, _ = operating_point(evidence, 100.0, asked, listener)
     kept = scores > threshold
     surest = calibration(scores) == calibration(scores).max()
     assert np.array_equal(kept, surest)
     assert surest.sum() > 5
-    assert "no threshold has a precision of 0.999" in told[0]
-    operating_point(evidence, 100.0, PickSettings(diameter=100.0), Told())
-    assert len(told) == 1
+    assert "no threshold has a precision of 0.999" in listener.warnings[0]
+    operating_point(evidence, 100.0, PickSettings(diameter=100.0), listener)
+    assert len(listener.warnings) == 1
 
 
 @given(st.floats(0.2, 1.0), st.integers(0, 99))

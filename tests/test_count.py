@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest_helpers import Listener
 from heliodor.errors import SettingsError
 from heliodor.find import find_micrographs
 from heliodor.formats import read_picks
@@ -20,7 +21,7 @@ from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.prior import check_prior, settle_prior
 from heliodor.picking.settings import PickSettings
-from heliodor.progress import SILENT, Silent
+from heliodor.progress import SILENT
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
 
@@ -126,11 +127,7 @@ def test_impossible_numbers_are_refused(geometry, number, labels, told):
     ],
 )
 def test_labels_on_mirrored_places_are_told(labelled, geometry, start, moved, said):
-    class Heard(Silent):
-        def warn(self, message):
-            warnings.append(message)
-
-    warnings: list[str] = []
+    listener = Listener()
     few = [replace(e, positives=moved(e.positives[::6], e.pixels.shape)) for e in labelled]
-    count_by_scores(few, start[0], geometry, 0, CPU, Heard())
-    assert [f"if {said};" in message for message in warnings] == ([] if said is None else [True])
+    count_by_scores(few, start[0], geometry, 0, CPU, listener)
+    assert [f"if {said};" in message for message in listener.warnings] == ([] if said is None else [True])

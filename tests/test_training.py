@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest_helpers import disc_examples
+from conftest_helpers import Listener, disc_examples
 from heliodor.devices import device_of
 from heliodor.errors import LabelError, SettingsError
 from heliodor.evaluation import match
@@ -19,7 +19,6 @@ from heliodor.picking.detect import Detector
 from heliodor.picking.learn import _hold_out
 from heliodor.picking.pilots import count_by_pilots
 from heliodor.picking.settings import PickSettings
-from heliodor.progress import Silent
 from heliodor.training.fit import fit
 from heliodor.training.history import read_table
 from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
@@ -219,7 +218,7 @@ def test_interrupted_training_ends_like_uninterrupted(tmp_path):
 
 @pytest.mark.parametrize("change", ["pi", "labels", "network"])
 def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, change):
-    examples, noted = disc_examples(1), []
+    examples, listener = disc_examples(1), Listener()
     other = {"pi": 0.1, "labels": 0.05, "network": 0.05}[change]
     settings = TrainingSettings(**{**SMALL, "epochs": 2, "pi": other})
     if change == "network":
@@ -231,21 +230,17 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_with(tmp_path, change):
         if epoch == 2:
             raise KeyboardInterrupt
 
-    class Notes(Silent):
-        def warn(self, message):
-            noted.append(message)
-
     places = {"detector": Detector(7.0, 3.0), "match_radius": 5.0}
     with pytest.raises(KeyboardInterrupt):
         first = TrainingSettings(**{**SMALL, "epochs": 2})
         fit(examples, first, checkpoint=checkpoint, on_epoch=epoch_one, **places)
     fresh = fit(shown, settings, **places)
-    again = fit(shown, settings, checkpoint=checkpoint, reporter=Notes(), **places)
+    again = fit(shown, settings, checkpoint=checkpoint, reporter=listener, **places)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in fresh.state_dict().items())
     said = {"pi": "pi was 0.05, is 0.1", "labels": "the labels differ", "network": "units was 8, is 4"}[change]
-    assert len(noted) == 1
-    assert said in noted[0]
-    assert "starts afresh" in noted[0]
+    assert len(listener.warnings) == 1
+    assert said in listener.warnings[0]
+    assert "starts afresh" in listener.warnings[0]
 
 
 def test_of_several_devices_training_takes_the_first():

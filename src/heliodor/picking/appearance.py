@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from heliodor.errors import MicrographError
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.load import inverted_of
 from heliodor.picking.scoring import score_map
+from heliodor.picking.windows import windows_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,7 +107,9 @@ def settle_appearance(
         some = {name: picks.xy[random.permutation(len(picks))[:_LABELS]] for name, picks in own.items()}
         anywhere = random.random((_ELSEWHERE, 2))
 
-        def at_labels(file: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> Any:
+        def at_labels(
+            file: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]
+        ) -> NDArray[np.float32]:
             places = np.concatenate([some[file.name] / scale, anywhere * pixels.shape[::-1]])
             best = _highest(scorer, pixels, places, round(geometry.label_radius))
             return best[:-_ELSEWHERE] - best[-_ELSEWHERE:].mean()
@@ -116,7 +119,7 @@ def settle_appearance(
     else:
         probability = Calibration.of_model(facts)
 
-        def in_the_middle(_: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> Any:
+        def in_the_middle(_: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> _Shown:
             half = round(_SIDE / 2 * load.factor / scale[0])
             return _in_the_middle(scorer, pixels, half, geometry.detector, probability)
 
@@ -165,11 +168,8 @@ def _highest(
     scorer: Scorer, pixels: NDArray[np.float32], places: NDArray[np.float64], radius: int
 ) -> NDArray[np.float32]:
     """Return the highest score near each place (N, 2): no more than their surroundings is scored."""
-    reach = radius + scorer.receptive_field // 2
-    padded, side = np.pad(pixels, reach), 2 * reach + 1
-    corners = np.clip(np.rint(places).astype(int), 0, np.array(pixels.shape[::-1]) - 1)
-    windows = np.stack([padded[y : y + side, x : x + side] for x, y in corners])
-    return np.asarray(scorer(windows).max(axis=(1, 2)))
+    windows, rows, columns = windows_around(pixels, places, radius + scorer.receptive_field // 2)
+    return np.asarray(scorer(windows[rows, columns]).max(axis=(1, 2)))
 
 
 def _in_the_middle(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from heliodor.errors import MicrographError
+from heliodor.picking.windows import windows_around
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,7 @@ def window_features(network: Classifier, pixels: NDArray[np.float32], xy: NDArra
     """
     import torch
 
-    half = network.receptive_field // 2
-    windows = sliding_window_view(np.pad(pixels, half), (network.receptive_field,) * 2)
-    limit = np.array(pixels.shape[::-1]) - 1
-    x, y = np.clip(np.rint(np.asarray(xy, dtype=np.float64).reshape(-1, 2)), 0, limit).astype(np.intp).T
+    windows, y, x = windows_around(pixels, xy, network.receptive_field // 2)
     device = next(network.parameters()).device
     parts = [np.empty((0, network.latent), dtype=np.float32)]
     with torch.inference_mode():
