@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOKED = 4  # micrographs
-_LABELS, _ELSEWHERE = 50, 16  # of each, and places drawn at random, which labels must be better than
+_LABELS, _ELSEWHERE = 25, 16  # of each, and places drawn at random, which labels must be better than
 _SIDE = 256  # of the middle of a micrograph that is enough where there are no labels, in downsampled pixels
 # Of particles, over the diameter that the user gives: the radius and its double are given in its place, too.
 _WIDTHS = (1.0, 0.75, 4 / 3, 2.0, 0.5)
@@ -55,6 +55,9 @@ class View(NamedTuple):
 
     inverted: bool
     width: float
+
+
+PLAIN = View(inverted=False, width=1.0)
 
 
 class _Shown(NamedTuple):
@@ -97,36 +100,16 @@ def settle_appearance(
     if settings.invert is not None or start is None or "pretrained_on" not in facts:
         return replace(load, inverted=inverted_of(facts) if settings.invert is None else settings.invert)
     random = np.random.default_rng([settings.seed, 0xC7])
-    scorer, own = machine.scorer(start[0]), dict(labels.by_micrograph())
-    counts = {name: len(picks) for name, picks in own.items()}
     drawn = [micrographs[k] for k in random.permutation(len(micrographs))]
-    chosen = sorted((m for m in drawn if m.name in own or not own), key=lambda m: -counts.get(m.name, 0))[:_LOOKED]
+    of_name = {name: picks.xy for name, picks in labels.by_micrograph()}
+    if of_name:
+        drawn = sorted((m for m in drawn if m.name in of_name), key=lambda m: -len(of_name[m.name]))
+    chosen, scorer = drawn[:_LOOKED], machine.scorer(start[0])
     looked = reporter.track(chosen, len(chosen), "looking whether particles are dark")
-    view = View(False, 1.0)
-    if own:
-        some = {name: picks.xy[random.permutation(len(picks))[:_LABELS]] for name, picks in own.items()}
-        anywhere = random.random((_ELSEWHERE, 2))
-
-        def at_labels(
-            file: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]
-        ) -> NDArray[np.float32]:
-            places = np.concatenate([some[file.name] / scale, anywhere * pixels.shape[::-1]])
-            best = _highest(scorer, pixels, places, round(geometry.label_radius))
-            return best[:-_ELSEWHERE] - best[-_ELSEWHERE:].mean()
-
-        scores = {view: np.concatenate(parts) for view, parts in _look(load, looked, _WIDTHS, at_labels).items()}
-        view = _by_labels(scores) if scores else view
+    if of_name:
+        view = _by_labels(_look_at_labels(load, looked, of_name, scorer, round(geometry.label_radius), random))
     else:
-        probability = Calibration.of_model(facts)
-
-        def in_the_middle(_: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> _Shown:
-            half = round(_SIDE / 2 * load.factor / scale[0])
-            return _in_the_middle(scorer, pixels, half, geometry.detector, probability)
-
-        # Twice as many pixels for each side would take longer than all else.
-        widths = [width for width in _WIDTHS if width > 0.5]
-        means = {view: _mean(parts) for view, parts in _look(load, looked, widths, in_the_middle).items()}
-        view = _by_detections(means) if means else view
+        view = _by_detections(_look_around(load, looked, scorer, geometry.detector, Calibration.of_model(facts)))
     if view.inverted:
         reporter.note("particles are light: micrographs are inverted for the network (or else give --no-invert)")
     if view.width != 1:
@@ -135,6 +118,47 @@ def settle_appearance(
             f"{settings.diameter:g} A; check --diameter and --angpix"
         )
     return replace(load, inverted=view.inverted)
+
+
+def _look_at_labels(
+    load: Loader,
+    micrographs: Iterable[MicrographFile],
+    labels: dict[str, NDArray[np.float64]],
+    scorer: Scorer,
+    radius: int,
+    random: np.random.Generator,
+) -> dict[View, NDArray[np.float32]]:
+    """Return the score near each of some labels, over that of other places of its micrograph, in all views."""
+    some = {name: xy[random.permutation(len(xy))[:_LABELS]] for name, xy in labels.items()}
+    anywhere = random.random((_ELSEWHERE, 2))
+
+    def measure(file: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> NDArray[np.float32]:
+        places = np.concatenate([some[file.name] / scale, anywhere * pixels.shape[::-1]])
+        best = _highest(scorer, pixels, places, radius)
+        return best[:-_ELSEWHERE] - best[-_ELSEWHERE:].mean()
+
+    return {view: np.concatenate(parts) for view, parts in _look(load, micrographs, _WIDTHS, measure).items()}
+
+
+def _look_around(
+    load: Loader, micrographs: Iterable[MicrographFile], scorer: Scorer, detector: Detector, probability: Calibration
+) -> dict[View, _Shown]:
+    """Return what the middle of a micrograph shows, in the mean, in all views but the narrowest.
+
+    Twice as many pixels for each side would take longer than all else.
+    """
+
+    def measure(_: MicrographFile, pixels: NDArray[np.float32], scale: NDArray[np.float64]) -> _Shown:
+        half = round(_SIDE / 2 * load.factor / scale[0])
+        rows, columns = pixels.shape
+        middle = pixels[max(rows // 2 - half, 0) : rows // 2 + half, max(columns // 2 - half, 0) : columns // 2 + half]
+        scores = detector.maxima(score_map(scorer, middle))[1]
+        clear = np.maximum(scores - _CLEAR, 0)
+        likely = (probability(scores) > _LIKELY).sum()
+        return _Shown(float(clear.sum()), float(np.minimum(clear, _CLEAREST).sum()), float(likely))
+
+    seen = _look(load, micrographs, [width for width in _WIDTHS if width != min(_WIDTHS)], measure)
+    return {view: _Shown(*np.mean(parts, axis=0).tolist()) for view, parts in seen.items()}
 
 
 def _look(
@@ -160,7 +184,7 @@ def _look(
                 for sign, inverted in ((1, False), (-1, True)):
                     measured = measure(micrograph, sign * small.seen, once * scale)
                     seen[View(inverted, width)].append(measured)
-    most = len(seen[View(False, 1.0)])
+    most = len(seen[PLAIN])
     return {view: parts for view, parts in seen.items() if len(parts) == most > 0}
 
 
@@ -172,24 +196,10 @@ def _highest(
     return np.asarray(scorer(windows[rows, columns]).max(axis=(1, 2)))
 
 
-def _in_the_middle(
-    scorer: Scorer, pixels: NDArray[np.float32], half: int, detector: Detector, probability: Calibration
-) -> _Shown:
-    """Look at the middle of a micrograph, `half` pixels to each side."""
-    rows, columns = pixels.shape
-    middle = pixels[max(rows // 2 - half, 0) : rows // 2 + half, max(columns // 2 - half, 0) : columns // 2 + half]
-    scores = detector.maxima(score_map(scorer, middle))[1]
-    clear = np.maximum(scores - _CLEAR, 0)
-    likely = (probability(scores) > _LIKELY).sum()
-    return _Shown(float(clear.sum()), float(np.minimum(clear, _CLEAREST).sum()), float(likely))
-
-
-def _mean(shown: Sequence[_Shown]) -> _Shown:
-    return _Shown(*np.mean(shown, axis=0).tolist())
-
-
 def _by_labels(scores: dict[View, NDArray[np.float32]]) -> View:
     """Return the view in which labels are best, by scores over those of other places; a plain one if not by much."""
+    if not scores:
+        return PLAIN
 
     def best(views: Iterable[View]) -> View:
         return max(views, key=lambda view: scores[view].mean())
@@ -211,6 +221,8 @@ def _by_detections(shown: dict[View, _Shown]) -> View:
     Gold and lumps of ice, inverted, are like clear particles, but they are few; doubtful detections of noise are many
     in any view, and the more, the narrower particles are taken to be.
     """
+    if not shown:
+        return PLAIN
 
     def best(views: Iterable[View]) -> View:
         return max(views, key=lambda view: shown[view].clear)
