@@ -52,6 +52,27 @@ def test_noise_is_as_strong_where_ice_grows_thicker():
     assert ice_noise(flatten(pixels)) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("steepness", [0.2, 0.5])
+@pytest.mark.parametrize("turned", [False, True])
+def test_noise_that_grows_across_a_micrograph_is_as_strong_everywhere(steepness, turned):
+    """As at the edge of the beam: with a steep ramp beneath, and a bead of gold."""
+    along = np.linspace(-1, 1, SIDE, dtype=np.float32)
+    plain = noise(3)
+    plain[100:108, 200:208] -= 40
+    pixels = plain * np.exp(steepness * along) + 6 * along
+    flat = flatten(pixels.T if turned else pixels)
+    columns = (flat.T if turned else flat)[120:].reshape(SIDE - 120, 8, 48)
+    assert np.allclose(columns.std(axis=(0, 2)), 1, atol=0.08)
+    assert np.abs(columns[:, 1:-1].mean(axis=(0, 2))).max() < 0.15
+
+
+def test_what_is_nearly_even_is_left_even():
+    """Where ice is thicker, electrons make less noise and the ice makes more: what is left of both is no guide."""
+    pixels = noise(4) * np.linspace(0.95, 1.05, SIDE, dtype=np.float32)
+    flat = flatten(pixels)
+    assert flat[:, -100:].std() / flat[:, :100].std() == pytest.approx(1.08, abs=0.03)
+
+
 def test_a_gradient_goes_and_particles_stay():
     y, x = np.mgrid[:SIDE, :SIDE]
     spots = np.zeros((SIDE, SIDE), np.float32)

@@ -33,6 +33,13 @@ def test_a_crowd_leaves_little_room_for_false_detections(mean):
     assert np.mean([fit_mixture(one).particles for one in crowd]) == pytest.approx(170, rel=0.1)
 
 
+@pytest.mark.parametrize("clears", [0.5, 1.0, 2.7])
+def test_particles_may_leave_more_room_or_less(clears):
+    """Where half of the false detections are missing that decoys show, that is no crowd of faint particles."""
+    clear = [simulated(85, 3.5, seed, claimed=0.0016, clears=clears, noise=(-0.5, 1.1)) for seed in range(4)]
+    assert np.mean([fit_mixture(one).particles for one in clear]) == pytest.approx(85, rel=0.12)
+
+
 def test_scores_with_another_spread_are_counted_where_they_are_far_from_noise():
     assert fit_mixture(simulated(170, 8.5, 1, deviation=3.5)).particles == pytest.approx(170, rel=0.1)
 

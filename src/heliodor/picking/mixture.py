@@ -21,6 +21,9 @@ _LOWEST, _BIN = 0.5, 0.5
 _NUMBER, _LIKELY = math.log(1.6), 1.2
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
+# Standard deviation of the logarithm of how far around them particles keep clear of false detections: as far as the
+# network looks, which differs with noise and defocus (dev/LOG.md).
+_AROUND = 0.4
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
@@ -92,9 +95,9 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     """Find the number of particles that makes scores and those on decoys go together best.
 
     The scores of particles are taken for normally distributed, false ones for distributed as on decoys, of which
-    particles leave room for fewer (`Evidence.emptied`). Where particles stand out, their number is that of high
-    scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins are
-    Poisson; the largest posterior is returned. Where little stands out, so that many numbers of particles with low
+    particles leave room for fewer, by about `Evidence.emptied`. Where particles stand out, their number is that of
+    high scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins
+    are Poisson; the largest posterior is returned. Where little stands out, so that many numbers of particles with low
     scores would do, what is known beforehand decides: not many more than stand out.
 
     Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
@@ -125,8 +128,9 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
 class _Posterior:
     """How well values go together with scores.
 
-    They are: logarithm of the number of particles, mean, logarithm of the deviation; where there are other things,
-    logarithm of how many for each particle, and how far below.
+    They are: logarithm of the number of particles, mean, logarithm of the deviation, logarithm of how much more room
+    than usual a particle takes from false detections; where there are other things, logarithm of how many for each
+    particle, and how far below.
 
     Attributes
     ----------
@@ -148,7 +152,7 @@ class _Posterior:
         known = self._known
         others = [] if known.others is None else [known.others[0], known.below[0]]
         means = {-1.0, 3.0, known.mean[0]}
-        return [np.array([self._first, mean, known.deviation[0], *others]) for mean in sorted(means)]
+        return [np.array([self._first, mean, known.deviation[0], 0.0, *others]) for mean in sorted(means)]
 
     def best(self, start: NDArray[np.float64], particles: float | None = None) -> tuple[NDArray[np.float64], float]:
         """Return the least surprising values, and the surprise; with the logarithm of the number given or free."""
@@ -166,20 +170,21 @@ class _Posterior:
         """Return the probability that each of the scores (N,) is that of a particle, and not of another thing."""
         from scipy.special import expit
 
-        _, mean, spread, more, below = values
+        _, mean, spread, _, more, below = values
         off, apart = (scores - mean) / math.exp(spread), below / math.exp(spread)
         return np.asarray(expit(apart * (off + apart / 2) - more))
 
-    def _surprise(self, number: float, mean: float, spread: float, *others: float) -> float:
+    def _surprise(self, number: float, mean: float, spread: float, wider: float, *others: float) -> float:
         """Return the negative logarithm of the posterior, up to a constant."""
         known, particles, deviation = self._known, math.exp(number), math.exp(spread)
-        room = math.exp(-replace(self._evidence, particles=particles).emptied)
+        room = math.exp(-replace(self._evidence, particles=particles).emptied * math.exp(wider))
         rates = self._false * room + particles * self._shares(mean, deviation)
         usual = known.deviation[0] - known.falls * max(mean - _CLEAR, 0.0)
         off = [
             (number - self._first) / self._width,
             (mean - known.mean[0]) / known.mean[1],
             (spread - usual) / known.deviation[1],
+            wider / _AROUND,
         ]
         if known.others is not None:
             more, below = others
