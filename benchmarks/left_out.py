@@ -111,15 +111,10 @@ def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace
     return {chosen.noise[0]: chosen.noise[1], "junk": chosen.junk, **row}
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_run_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add where things are and how much is run, and read the command line."""
     parser.add_argument("--out", type=Path, required=True, help="folder for networks, sets, runs and results")
     parser.add_argument("--models", type=Path, required=True, help="folder with models and densities; see README.md")
-    parser.add_argument(
-        "--sets", nargs="+", choices=sorted(DIAMETERS), default=sorted(DIAMETERS), help="proteins; default: all"
-    )
-    parser.add_argument("--series", type=int, default=0, help="of conditions: another number, other sets")
     parser.add_argument("--heliodor", default=str(Path(sys.executable).with_name("heliodor")), help="program")
     parser.add_argument("--labels", type=int, nargs="+", default=[0, 10], help="numbers of labels; 0: none")
     parser.add_argument("--draws", type=int, default=1, help="of test micrographs and labels")
@@ -128,6 +123,16 @@ def parse_arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.out, options.models = options.out.resolve(), options.models.resolve()
     return options
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--sets", nargs="+", choices=sorted(DIAMETERS), default=sorted(DIAMETERS), help="proteins; default: all"
+    )
+    parser.add_argument("--series", type=int, default=0, help="of conditions: another number, other sets")
+    return add_run_arguments(parser)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import accuracy_tables
 import ceiling
 import junk
 import left_out
+import other_simulator
 import pretrain
 import pu
 import pu_tables
@@ -108,6 +109,29 @@ def test_each_protein_of_the_pretraining_is_left_out_of_one_network():
     assert len(known | {chosen.seed for chosen in drawn}) == len(known) + len(drawn)
     assert {chosen.junk for chosen in drawn} == {True, False}
     assert all(left_out.SNR[0] <= chosen.noise[1] <= left_out.SNR[1] for chosen in drawn)
+
+
+@pytest.mark.parametrize("noise", ["white", "bare", "ice", "cloudy", "ramp", "slope"])
+def test_the_other_simulator_puts_particles_where_it_says(noise):
+    chosen = other_simulator.Plain("none", 160, noise, 0.2, 20, 0)
+    atoms = np.random.default_rng(0).normal(0, 20, (500, 3))
+    pixels, xy = other_simulator.draw(chosen, atoms, np.random.default_rng(1), empty=False)
+    alone, none = other_simulator.draw(chosen, atoms, np.random.default_rng(1), empty=True)
+    assert len(none) == 0
+    assert 14 <= len(xy) <= 26
+    difference = (pixels - alone) / other_simulator.STRENGTH  # the same noise
+    inside = difference[tuple(np.rint(xy).astype(int)[:, ::-1].T)]
+    assert (inside < -2 * difference.std()).all()  # dark
+    if noise in ("white", "bare", "ice", "cloudy"):
+        assert alone.std() == pytest.approx(other_simulator.STRENGTH)
+        assert difference.var() == pytest.approx(0.2 * 20 / 60, rel=1e-3)
+    if noise in ("white", "bare", "ramp"):
+        assert alone[:, -90:].std() / alone[:, :90].std() == pytest.approx(1.26 / 0.74 if noise == "ramp" else 1, 0.03)
+
+
+def test_sets_of_the_other_simulator_have_a_network_that_has_not_seen_them():
+    for name, chosen in other_simulator.SETS.items():
+        assert sum(chosen.protein in group for group in left_out.GROUPS) == 1, name
 
 
 def test_labelled_examples_hide_the_other_particles():
