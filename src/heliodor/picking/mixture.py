@@ -21,9 +21,11 @@ _LOWEST, _BIN = 0.5, 0.5
 _NUMBER, _LIKELY = math.log(1.6), 1.2
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
-# Standard deviation of the logarithm of how far around them particles keep clear of false detections: as far as the
-# network looks, which differs with noise and defocus (dev/LOG.md).
-_AROUND = 0.4
+# Standard deviation of the logarithm of how much more room than usual particles take from false detections, which
+# differs with noise and defocus; nothing but the fit asks for it (dev/LOG.md).
+_WIDER = 0.4
+# First steps of the search: number, mean, deviation, room; others and how far below.
+_FIRST_STEPS = (0.3, 0.5, 0.1, 0.1, 0.3, 0.3)
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
@@ -163,7 +165,9 @@ class _Posterior:
         def surprise(free: NDArray[np.float64]) -> float:
             return self._surprise(*fixed, *free)
 
-        end = minimize(surprise, start[len(fixed) :], method="Nelder-Mead", options=_EXACT)
+        first = start[len(fixed) :]
+        simplex = np.vstack([first, first + np.diag(_FIRST_STEPS[len(fixed) : len(start)])])
+        end = minimize(surprise, first, method="Nelder-Mead", options={**_EXACT, "initial_simplex": simplex})
         return np.array([*fixed, *end.x]), float(end.fun)
 
     def particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,7 +188,7 @@ class _Posterior:
             (number - self._first) / self._width,
             (mean - known.mean[0]) / known.mean[1],
             (spread - usual) / known.deviation[1],
-            wider / _AROUND,
+            wider / _WIDER,
         ]
         if known.others is not None:
             more, below = others
