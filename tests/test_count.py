@@ -16,7 +16,7 @@ from heliodor.formats import read_picks
 from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
-from heliodor.picking.count import Count, count_by_scores
+from heliodor.picking.count import Count, Source, count_by_scores
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.prior import check_prior, settle_prior
@@ -28,6 +28,23 @@ from heliodor.training.tiles import Example
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
 NONE = np.empty((0, 2))
 CPU = Machine("cpu")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "source", "told"),
+    [
+        (0.5, 40.0, Source.GENERAL, "next to nothing surely stands out"),
+        (0.5, 40.0, Source.TYPICAL, "(0 to 40 per micrograph)"),
+        (3.0, 68.0, Source.GENERAL, "(3 to 68 per micrograph)"),
+        (41.0, 911.0, Source.START, "is hardly known (41 to 911 per micrograph)"),
+        (20.0, 97.0, Source.TRAINED, None),
+        (0.5, 4.0, Source.PILOTS, None),
+        (100.0, 100.0, Source.USER, None),
+    ],
+)
+def test_a_number_that_is_hardly_known_is_told(low, high, source, told):
+    doubt = Count(low, low, high, source).doubt
+    assert doubt is None if told is None else told in doubt
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ _OFF = 0.12
 # Found with labels, at least so many: of fewer, the mean says little. And by how much a count after training is raised:
 # where it falls short, picks of clear particles are lost, which costs more than some junk (dev/LOG.md).
 _FEWEST_FOUND, _RAISED = 3, 1.1
+_WIDE = 10.0  # times its lower end is the upper end of the interval of a number that is hardly known
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
 
@@ -96,6 +97,17 @@ class Count:
         return (
             f"about {self.particles:.0f} particles per micrograph ({self.low:.0f} to {self.high:.0f}), by {self.source}"
         )
+
+    @property
+    def doubt(self) -> str | None:
+        """What people should be told about a number that is hardly known; None: it is known."""
+        mend = "look at the candidates in the report, and label more particles, or give --expected-particles"
+        if self.low < 1 and self.source in (Source.GENERAL, Source.START):
+            return f"next to nothing surely stands out from noise: there may be no picks; {mend}"
+        if self.high > _WIDE * max(self.low, 1.0):
+            many = f"{self.low:.0f} to {self.high:.0f} per micrograph"
+            return f"how many particles there are is hardly known ({many}): picks may be far too few or too many; {mend}"
+        return None
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON-able facts, for the record of a run."""

@@ -97,11 +97,8 @@ def general(
         count = Count.of_scores(evidence, Source.GENERAL).scaled(1 / inside).within(0, most)
     else:
         count = Count.given(settings.expected_particles)
-    if count.low < 1 and settings.threshold is None and settings.expected_particles is None:
-        reporter.warn(
-            "next to nothing surely stands out from noise: there may be no picks; look at the candidates in the "
-            "report, and label some particles, or give --threshold"
-        )
+    if count.doubt and settings.threshold is None and settings.expected_particles is None:
+        reporter.warn(count.doubt)
     expected = count.particles * inside
     evidence = weigh(evidence, expected)
     threshold, _, point = operating_point(evidence, expected, settings, reporter)

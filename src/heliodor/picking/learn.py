@@ -138,6 +138,8 @@ def learn(
     count, here, most = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
+    if count.doubt and settings.threshold is None and settings.expected_particles is None:
+        reporter.warn(count.doubt)
     evidence = weigh(sample.evidence, here, most)
     threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
     reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
