@@ -105,8 +105,10 @@ class Count:
         if self.low < 1 and self.source in (Source.GENERAL, Source.START):
             return f"next to nothing surely stands out from noise: there may be no picks; {mend}"
         if self.high > _WIDE * max(self.low, 1.0):
-            many = f"{self.low:.0f} to {self.high:.0f} per micrograph"
-            return f"how many particles there are is hardly known ({many}): picks may be far too few or too many; {mend}"
+            return (
+                f"how many particles there are is hardly known ({self.low:.0f} to {self.high:.0f} per micrograph): "
+                f"picks may be far too few or too many; {mend}"
+            )
         return None
 
     def facts(self) -> dict[str, Any]:
