@@ -13,7 +13,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,6 +92,14 @@ def pretrain(group: tuple[str, ...], options: argparse.Namespace) -> Path:
     return network
 
 
+def networks_of(proteins: Iterable[str], options: argparse.Namespace) -> dict[str, Path]:
+    """Return, for each of the proteins and its kin, the network that has not seen it."""
+    groups = [group for group in GROUPS if set(group) & set(proteins)]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        networks = list(pool.map(lambda group: pretrain(group, options), groups))
+    return {name: network for group, network in zip(groups, networks, strict=True) for name in group}
+
+
 def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -> Iterator[Task]:
     """All runs, draw by draw."""
     for draw in range(options.draws):
@@ -103,12 +111,19 @@ def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -
 
 def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace) -> Row:
     """Pick one set, in a folder of its own."""
-    chosen = chosen_conditions(options)[task["set"]]
     folder = options.out / "work" / "-".join(str(task[key]) for key in ("set", "labels", "draw"))
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
-    row = run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
-    return {chosen.noise[0]: chosen.noise[1], "junk": chosen.junk, **row}
+    return run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
+
+
+def run_all(name: str, work: Callable[[Task], Row], sets: dict[str, DataSet], options: argparse.Namespace) -> None:
+    """Do what is missing from the rows of a benchmark, write its tables, and end; exit code 1 where a run failed."""
+    rows = Rows(options.out / f"{name}.jsonl", KEYS)
+    todo = tasks(sets, version_of(options.heliodor), options)
+    failed = spread(rows, todo, work, ThreadPoolExecutor(options.jobs), tell)
+    write_report(rows, report, options.out / f"{name}.md")
+    sys.exit(1 if failed else 0)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -139,28 +154,22 @@ def main() -> None:
     """Train and run what is missing, then write the tables; exit code 1 where a run failed."""
     options = parse_arguments()
     options.out.mkdir(parents=True, exist_ok=True)
+    conditions_of = chosen_conditions(options)
     try:
-        groups = [group for group in GROUPS if set(group) & set(options.sets)]
-        with ThreadPoolExecutor(options.jobs) as pool:
-            networks = list(pool.map(lambda group: pretrain(group, options), groups))
-        of_protein = {name: network for group, network in zip(groups, networks, strict=True) for name in group}
-        starts = {set_name(protein, options.series): of_protein[protein] for protein in options.sets}
+        networks = networks_of(options.sets, options)
         sets = {
             name: simulate(name, chosen, options.models, options.out / "sets", options.heliodor)
-            for name, chosen in chosen_conditions(options).items()
+            for name, chosen in conditions_of.items()
         }
     except (FileNotFoundError, RuntimeError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))
-    rows = Rows(options.out / "left-out.jsonl", KEYS)
-    failed = spread(
-        rows,
-        tasks(sets, version_of(options.heliodor), options),
-        lambda task: run_task(task, sets[task["set"]], starts[task["set"]], options),
-        ThreadPoolExecutor(options.jobs),
-        tell,
-    )
-    write_report(rows, report, options.out / "left-out.md")
-    sys.exit(1 if failed else 0)
+
+    def work(task: Task) -> Row:
+        chosen, data = conditions_of[task["set"]], sets[task["set"]]
+        row = run_task(task, data, networks[chosen.model], options)
+        return {chosen.noise[0]: chosen.noise[1], "junk": chosen.junk, **row}
+
+    run_all("left-out", work, sets, options)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +23,10 @@ import scipy.fft
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from accuracy import KEYS, tell
-from accuracy_tables import report
 from datasets import DataSet, model_file
-from left_out import GROUPS, add_run_arguments, pretrain
-from programs import Job, Particle, version_of
-from rows import Row, Rows, Task, spread, write_report
-from runs import run_and_score
+from left_out import add_run_arguments, networks_of, run_all, run_task
+from programs import Particle
+from rows import Row, Task
 from splits import read_labels
 
 if TYPE_CHECKING:
@@ -190,40 +184,21 @@ def make(name: str, chosen: Plain, models: Path, folder: Path) -> DataSet:
     return DataSet(name, place, files, read_labels(table), particle, FOLDS, empty)
 
 
-def tasks(options: argparse.Namespace, version: str) -> Iterator[Task]:
-    """All runs, draw by draw."""
-    for drawn in range(options.draws):
-        for count in options.labels:
-            for name in options.sets:
-                program = "heliodor" if count else "general"
-                yield dict(zip(KEYS, (program, version, "protein left out", name, count, drawn), strict=True))
-
-
-def run_task(task: Task, sets: dict[str, DataSet], networks: dict[str, Path], options: argparse.Namespace) -> Row:
-    """Pick one set, in a folder of its own."""
-    data, start = sets[task["set"]], networks[SETS[task["set"]].protein]
-    folder = options.out / "work" / "-".join(str(task[key]) for key in ("set", "labels", "draw"))
-    split = data.split(task["draw"], task["labels"])
-    place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
-    return run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
-
-
 def main() -> None:
     """Train, make and run what is missing, then write the tables; exit code 1 where a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="default: all")
     options = add_run_arguments(parser)
     try:
-        groups = [g for g in GROUPS if {SETS[name].protein for name in options.sets} & set(g)]
-        networks = {protein: network for g in groups for network in [pretrain(g, options)] for protein in g}
+        networks = networks_of([SETS[name].protein for name in options.sets], options)
         sets = {name: make(name, SETS[name], options.models, options.out / "sets") for name in options.sets}
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))
-    rows = Rows(options.out / "other.jsonl", KEYS)
-    work = partial(run_task, sets=sets, networks=networks, options=options)
-    failed = spread(rows, tasks(options, version_of(options.heliodor)), work, ThreadPoolExecutor(options.jobs), tell)
-    write_report(rows, report, options.out / "other.md")
-    sys.exit(1 if failed else 0)
+
+    def work(task: Task) -> Row:
+        return run_task(task, sets[task["set"]], networks[SETS[task["set"]].protein], options)
+
+    run_all("other", work, sets, options)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def general(
         count = Count.of_scores(evidence, Source.GENERAL).scaled(1 / inside).within(0, most)
     else:
         count = Count.given(settings.expected_particles)
-    if count.doubt and settings.threshold is None and settings.expected_particles is None:
+    if count.doubt and settings.threshold is None:
         reporter.warn(count.doubt)
     expected = count.particles * inside
     evidence = weigh(evidence, expected)

@@ -138,7 +138,7 @@ def learn(
     count, here, most = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
-    if count.doubt and settings.threshold is None and settings.expected_particles is None:
+    if count.doubt and settings.threshold is None:
         reporter.warn(count.doubt)
     evidence = weigh(sample.evidence, here, most)
     threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
