@@ -22,6 +22,7 @@ from heliodor.networks.scorers import Machine
 from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
+from heliodor.picking.run import Run
 from heliodor.picking.settings import PickSettings
 from heliodor.picks import Picks
 
@@ -67,9 +68,10 @@ def settle(folder, labels, diameter=120.0, start="own", **chosen):
     start = load_pretrained(NetworkSettings()) if start == "own" else start
     said = Listener()
     micrographs = find_micrographs([folder])
-    done = settle_appearance(load, micrographs, labels, start, settings, geometry, Machine("cpu"), said)
-    assert done == replace(load, inverted=done.inverted)
-    return done.inverted, said.warnings
+    run = Run(folder, "", settings, geometry, load, Machine("cpu"), said)
+    done = settle_appearance(run, micrographs, labels, start)
+    assert done == replace(run, load=replace(load, inverted=done.load.inverted))
+    return done.load.inverted, said.warnings
 
 
 @pytest.mark.parametrize("labelled", [True, False])

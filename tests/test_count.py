@@ -20,8 +20,8 @@ from heliodor.picking.count import Count, Source, count_by_scores
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.prior import check_prior, settle_prior
+from heliodor.picking.run import Run
 from heliodor.picking.settings import PickSettings
-from heliodor.progress import SILENT
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Example
 
@@ -79,6 +79,10 @@ def start():
     return found
 
 
+def run(settings, geometry):
+    return Run(Path(), "", settings, geometry, Loader(1.5, geometry.factor, "flat"), CPU)
+
+
 def some(examples, which):
     return [replace(e, positives=e.positives[which(e)]) for e in examples]
 
@@ -106,7 +110,7 @@ def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geom
     assert count_by_scores(odd, start[0], geometry, 0, CPU) is None
     chosen, settings = TrainingSettings(pi=0.1), PickSettings(diameter=120.0)
     few = [replace(e, positives=e.positives[:3]) for e in odd]  # too few for pilots: the guess stays
-    same, count = settle_prior(few, chosen, 55.0, start, settings, geometry, CPU, SILENT)
+    same, count = settle_prior(run(settings, geometry), few, chosen, 55.0, start)
     assert (same, count.particles) == (chosen, 55.0)
     assert count.low < 10 < 150 < count.high
 
@@ -114,7 +118,7 @@ def test_labels_that_the_network_does_not_know_are_left_to_pilots(labelled, geom
 def test_what_a_person_says_is_not_counted_again(labelled, geometry, start):
     chosen = TrainingSettings(pi=0.1)
     settings = PickSettings(diameter=120.0, expected_particles=200.0)
-    found = settle_prior(labelled, chosen, 200.0, start, settings, geometry, CPU, SILENT)
+    found = settle_prior(run(settings, geometry), labelled, chosen, 200.0, start)
     assert found == (chosen, Count.given(200.0))
 
 

@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.names import MicrographFile
-    from heliodor.networks.scorers import Machine, Scorer
+    from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
-    from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
-    from heliodor.picking.settings import PickSettings
+    from heliodor.picking.run import Run
     from heliodor.picking.start import Start
     from heliodor.picks import Picks
-    from heliodor.progress import Reporter
 
     Measure = Callable[[MicrographFile, NDArray[np.float32], NDArray[np.float64]], "T"]  # what is seen, and its scale
 
@@ -71,53 +69,46 @@ class _Shown(NamedTuple):
     likely: float
 
 
-def settle_appearance(
-    load: Loader,
-    micrographs: Sequence[MicrographFile],
-    labels: Picks,
-    start: Start | None,
-    settings: PickSettings,
-    geometry: Geometry,
-    machine: Machine,
-    reporter: Reporter,
-) -> Loader:
-    """Return the loader that makes particles dark, and warn where they look much wider or narrower than the user says.
+def settle_appearance(run: Run, micrographs: Sequence[MicrographFile], labels: Picks, start: Start | None) -> Run:
+    """Return the run in which particles are dark, and warn where they look much wider or narrower than the user says.
 
     Parameters
     ----------
-    load : Loader
-        For micrographs as they are.
+    run : Run
+        With a loader for micrographs as they are.
     micrographs : sequence of MicrographFile
         Those with labels, if there are any.
     labels : Picks
         In full-size pixels; empty: the network must see particles by itself.
     start : (Classifier, dict), optional
         The network that the run starts from. Only that which comes with heliodor is asked: it knows no light ones.
-    settings, geometry, machine, reporter
-        Of the run.
     """
-    facts = {} if start is None else start[1]
+    facts, settings, geometry = {} if start is None else start[1], run.settings, run.geometry
     if settings.invert is not None or start is None or "pretrained_on" not in facts:
-        return replace(load, inverted=inverted_of(facts) if settings.invert is None else settings.invert)
+        return _turned(run, inverted_of(facts) if settings.invert is None else settings.invert)
     random = np.random.default_rng([settings.seed, 0xC7])
     drawn = [micrographs[k] for k in random.permutation(len(micrographs))]
     of_name = {name: picks.xy for name, picks in labels.by_micrograph()}
     if of_name:
         drawn = sorted((m for m in drawn if m.name in of_name), key=lambda m: -len(of_name[m.name]))
-    chosen, scorer = drawn[:_LOOKED], machine.scorer(start[0])
-    looked = reporter.track(chosen, len(chosen), "looking whether particles are dark")
+    chosen, scorer = drawn[:_LOOKED], run.machine.scorer(start[0])
+    looked = run.reporter.track(chosen, len(chosen), "looking whether particles are dark")
     if of_name:
-        view = _by_labels(_look_at_labels(load, looked, of_name, scorer, round(geometry.label_radius), random))
+        view = _by_labels(_look_at_labels(run.load, looked, of_name, scorer, round(geometry.label_radius), random))
     else:
-        view = _by_detections(_look_around(load, looked, scorer, geometry.detector, Calibration.of_model(facts)))
+        view = _by_detections(_look_around(run.load, looked, scorer, geometry.detector, Calibration.of_model(facts)))
     if view.inverted:
-        reporter.note("particles are light: micrographs are inverted for the network (or else give --no-invert)")
+        run.reporter.note("particles are light: micrographs are inverted for the network (or else give --no-invert)")
     if view.width != 1:
-        reporter.warn(
+        run.reporter.warn(
             f"to the pretrained network, particles look more like {view.width * settings.diameter:.0f} A wide than "
             f"{settings.diameter:g} A; check --diameter and --angpix"
         )
-    return replace(load, inverted=view.inverted)
+    return _turned(run, view.inverted)
+
+
+def _turned(run: Run, inverted: bool) -> Run:
+    return replace(run, load=replace(run.load, inverted=inverted))
 
 
 def _look_at_labels(

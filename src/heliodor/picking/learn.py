@@ -10,19 +10,16 @@ import numpy as np
 
 from heliodor.files import write_text
 from heliodor.junk.depth import standardize
-from heliodor.junk.inspect import Inspector
 from heliodor.junk.mask import junk_mask, learn_limits
-from heliodor.networks import NetworkSettings, save_network
+from heliodor.networks import NetworkSettings
 from heliodor.picking.appearance import settle_appearance
+from heliodor.picking.conclude import conclude
 from heliodor.picking.count import Count, Source
-from heliodor.picking.evidence import weigh
 from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE, load_own
-from heliodor.picking.geometry import Geometry
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again
 from heliodor.picking.sample import gather_sample
 from heliodor.picking.start import starting_point
-from heliodor.picking.threshold import operating_point
 from heliodor.picks import Picks
 from heliodor.training.check import named_in
 from heliodor.training.fit import fit
@@ -33,15 +30,13 @@ from heliodor.training.tiles import Example
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from heliodor.junk.mask import Limits
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
-    from heliodor.networks.scorers import Machine
-    from heliodor.picking.load import Loader
+    from heliodor.picking.geometry import Geometry
+    from heliodor.picking.run import Run
     from heliodor.picking.settings import PickSettings
-    from heliodor.progress import Reporter
 
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
@@ -52,31 +47,18 @@ EPOCH_FROM_START = 40
 
 
 def learn(
-    folder: Path,
-    run: str,
-    micrographs: Sequence[MicrographFile],
-    labels: Picks,
-    negatives: Picks,
-    settings: PickSettings,
-    geometry: Geometry,
-    load: Loader,
-    machine: Machine,
-    reporter: Reporter,
+    run: Run, micrographs: Sequence[MicrographFile], labels: Picks, negatives: Picks
 ) -> tuple[Classifier, dict[str, Any]]:
     """Train the network of a run, or load it where an earlier call has trained it.
 
     Parameters
     ----------
-    folder : path
-        Of the results: MODEL, TABLE and, while training goes on, PRIOR and CHECKPOINT.
-    run : str
-        Digest of what decides it: what another run left in the folder is not taken for its own.
+    run : Run
+        Its folder gets MODEL, TABLE and, while training goes on, PRIOR and CHECKPOINT.
     micrographs : sequence of MicrographFile
         All of the run.
     labels, negatives : Picks
         In full-size pixels.
-    settings, geometry, load, machine, reporter
-        Of the run.
 
     Returns
     -------
@@ -84,82 +66,55 @@ def learn(
     about : dict
         What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
-    there = load_own(folder, run)
+    folder, reporter = run.folder, run.reporter
+    there = load_own(folder, run.digest)
     if there is not None:
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return there
-    labeled = named_in(micrographs, labels, negatives)
-    kind, given = starting_point(settings)
-    marked = named_in(micrographs, labels)
-    load = settle_appearance(load, marked, labels, given, settings, geometry, machine, reporter)
-    examples, limits = _examples(labeled, labels, negatives, settings, geometry, load, reporter)
-    training, validation = _hold_out(examples, settings)
+    kind, given = starting_point(run.settings)
+    run = settle_appearance(run, named_in(micrographs, labels), labels, given)
+    examples, limits = _examples(run, named_in(micrographs, labels, negatives), labels, negatives)
+    training, validation = _hold_out(examples, run.settings)
     if given is not None:
-        reporter.note(f"training starts from {settings.start or f'the pretrained {kind.model}'}")
+        reporter.note(f"training starts from {run.settings.start or f'the pretrained {kind.model}'}")
     start = None if given is None else given[0]
-    guess = first_guess(training, settings, geometry)
-    chosen = _training_settings(training, guess, settings, geometry, kind, started=start is not None)
+    guess = first_guess(training, run.settings, run.geometry)
+    chosen = _training_settings(training, guess, run.settings, run.geometry, kind, started=start is not None)
     kept = json.loads((folder / PRIOR).read_text(encoding="utf-8")) if (folder / PRIOR).is_file() else {}
-    if kept.get("run") == run:  # of an interrupted call: what training goes on with must not change by a digit
+    if kept.get("run") == run.digest:  # of an interrupted call: what training goes on with must not change by a digit
         source = Source(kept["count"]["source"])
         chosen, count = replace(chosen, pi=kept["pi"]), Count(**{**kept["count"], "source": source})
     else:
-        chosen, count = settle_prior(training, chosen, guess, given, settings, geometry, machine, reporter)
-        write_text(folder / PRIOR, json.dumps({"run": run, "pi": chosen.pi, "count": asdict(count)}) + "\n")
+        chosen, count = settle_prior(run, training, chosen, guess, given)
+        write_text(folder / PRIOR, json.dumps({"run": run.digest, "pi": chosen.pi, "count": asdict(count)}) + "\n")
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
         chosen,
         validation=validation,
-        detector=geometry.detector,
-        match_radius=geometry.match_radius,
+        detector=run.geometry.detector,
+        match_radius=run.geometry.match_radius,
         table=folder / TABLE,
         checkpoint=folder / CHECKPOINT,
         start=start,
-        device=machine.device,
+        device=run.machine.device,
         reporter=reporter,
     )
     sample = gather_sample(
+        run,
         network,
         network if start is None else start,
         training,
         micrographs,
         count.particles,
-        settings.seed,
-        geometry,
-        settings.margin,
-        Inspector(geometry.span, limits),
-        load,
-        machine,
-        reporter,
+        limits,
         # Training teaches nothing about what somebody knows, and pilots have been trained.
         with_labels=count.source is Source.START,
     )
     count, here, most = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
-    if count.doubt and settings.threshold is None:
-        reporter.warn(count.doubt)
-    evidence = weigh(sample.evidence, here, most)
-    threshold, calibration, facts = operating_point(evidence, here, settings, reporter)
-    reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
-    about = {
-        "run": run,
-        "geometry": asdict(geometry),
-        "normalization": settings.normalization,
-        "inverted": load.inverted,
-        "margin": settings.margin,
-        "training": asdict(chosen),
-        "junk_limits": limits,
-        "estimates": {
-            "pi": chosen.pi,
-            **count.facts(),
-            "particles_in_sample": here,
-            "threshold": threshold,
-        },
-        **facts,
-    }
-    save_network(folder / MODEL, network, about)
+    about = conclude(run, network, count, sample.evidence, here, most, limits, asdict(chosen), pi=chosen.pi)
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)
     return network, about
@@ -176,29 +131,23 @@ def _hold_out(examples: list[Example], settings: PickSettings) -> tuple[list[Exa
 
 
 def _examples(
-    labeled: Sequence[MicrographFile],
-    labels: Picks,
-    negatives: Picks,
-    settings: PickSettings,
-    geometry: Geometry,
-    load: Loader,
-    reporter: Reporter,
+    run: Run, labeled: Sequence[MicrographFile], labels: Picks, negatives: Picks
 ) -> tuple[list[Example], Limits | None]:
     """Read the labelled micrographs; learn from them what is junk, and mark it."""
     own, others = dict(labels.by_micrograph()), dict(negatives.by_micrograph())
     examples, standards, none = [], [], Picks([], np.empty((0, 2)))
-    for micrograph in reporter.track(labeled, len(labeled), "reading labelled micrographs"):
-        small, scale = load(micrograph)
+    for micrograph in run.reporter.track(labeled, len(labeled), "reading labelled micrographs"):
+        small, scale = run.load(micrograph)
         positive, negative = (table.get(micrograph.name, none).xy / scale for table in (own, others))
         examples.append(Example(micrograph.name, small.seen, positive, negative, micrograph.source))
-        if settings.junk_mask:
-            standards.append(standardize(small.seen, geometry.span))
-    if not settings.junk_mask:
+        if run.settings.junk_mask:
+            standards.append(standardize(small.seen, run.geometry.span))
+    if not run.settings.junk_mask:
         return examples, None
     limits = learn_limits(zip(standards, (e.positives for e in examples), strict=True))
     marked = [replace(e, junk=junk_mask(s, limits)) for e, s in zip(examples, standards, strict=True)]
     share = sum(e.area for e in marked) / sum(e.pixels.size for e in marked)
-    reporter.note(f"junk (gold, lumps of ice) covers {1 - share:.1%} of the labelled micrographs")
+    run.reporter.note(f"junk (gold, lumps of ice) covers {1 - share:.1%} of the labelled micrographs")
     return marked, limits
 
 

@@ -26,6 +26,7 @@ from heliodor.picking.kept import Kept
 from heliodor.picking.learn import learn, trainable
 from heliodor.picking.load import Loader, first_of_size, inverted_of
 from heliodor.picking.prior import check_prior
+from heliodor.picking.run import Run
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from heliodor.networks import Classifier, NetworkSettings
     from heliodor.picking.answers import Answers
-    from heliodor.picking.detect import Detector
 
 
 @dataclass(frozen=True)
@@ -149,25 +149,21 @@ def pick(
     reporter.note(geometry.describe())
 
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
-    machine = Machine(device, settings.exact)
+    run = Run(folder, digest(deciding), settings, geometry, load, Machine(device, settings.exact), reporter)
     prepare = learn if len(labels) else general
-    run = digest(deciding)
     with given_back(folder):
-        network, about = prepare(
-            folder, run, micrographs, labels, negatives, settings, geometry, load, machine, reporter
-        )
+        network, about = prepare(run, micrographs, labels, negatives)
     load = replace(load, inverted=inverted_of(about))
     trained = time.perf_counter()
-    inspect = Inspector(geometry.span, about.get("junk_limits"))
-    detector = geometry.searching(settings.margin)
-    by = digest(deciding, network)
-    failed = _score_all(folder, network, by, detector, inspect, micrographs, stamps, load, machine, workers, reporter)
+    # Candidates depend on the weights as well, which another processor may train otherwise.
+    run = replace(run, load=load, digest=digest(deciding, network))
+    failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
     if answers is not None:
         cut, audited = audited_cut(cut, _candidates(folder, picked), answers, precision)
         reporter.note(describe(audited))
-    picks = _collect(folder, picked, cut, by)
+    picks = _collect(run, picked, cut)
     remove_others(folder, [m.name for m in micrographs])
     flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
@@ -235,31 +231,26 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
 
 
 def _score_all(
-    folder: Path,
+    run: Run,
     network: Classifier,
-    by: str,
-    detector: Detector,
     inspect: Inspector,
     micrographs: Sequence[MicrographFile],
     stamps: Mapping[str, Mapping[str, int | None]],
-    load: Loader,
-    machine: Machine,
     workers: int,
-    reporter: Reporter,
 ) -> dict[str, str]:
     """Find the candidates of micrographs that have none yet; return the micrographs that could not be read, and why.
 
-    `by` is the digest of the run: what another one found, which was still going on when this one took the folder, is
-    found again. `stamps` are what told each file from others before it was read, see
-    `heliodor.record.stamp`.
+    What another run found, which was still going on when this one took the folder, is found again. `stamps` are what
+    told each file from others before it was read, see `heliodor.record.stamp`.
     """
+    folder, reporter, detector = run.folder, run.reporter, run.geometry.searching(run.settings.margin)
     done = {m.name for m in micrographs if star_path(folder, "candidates", m.name).is_file()}
-    todo = [m for m in micrographs if m.name not in done or Kept.read(folder, m.name).run != by]
+    todo = [m for m in micrographs if m.name not in done or Kept.read(folder, m.name).run != run.digest]
     if len(todo) < len(micrographs):
         reporter.note(f"{len(micrographs) - len(todo)} micrographs are picked already")
     failed: dict[str, str] = {}
-    scorers = machine.scorers(network) if todo else []  # compiling takes a while
-    scored = stream_scores(todo, load, scorers, workers)
+    scorers = run.machine.scorers(network) if todo else []  # compiling takes a while
+    scored = stream_scores(todo, run.load, scorers, workers)
     for micrograph, result in reporter.track(scored, len(todo), "picking micrographs"):
         if isinstance(result, MicrographError):
             failed[str(micrograph.path)] = str(result)
@@ -269,7 +260,7 @@ def _score_all(
         found = Picks.on(micrograph.name, *detector.maxima(result.scores, junk)).scaled(result.scale)
         area, source = detector.free(result.scores.shape, junk), str(micrograph.path.resolve())
         star_path(folder, "candidates", micrograph.name).unlink(missing_ok=True)  # of another run
-        Kept(area, flags, by, source, **stamps[micrograph.name]).write(folder, micrograph.name)
+        Kept(area, flags, run.digest, source, **stamps[micrograph.name]).write(folder, micrograph.name)
         # Last, since they say that this micrograph is done.
         write_text(star_path(folder, "candidates", micrograph.name), star.to_text(found, with_names=False))
     if len(failed) == len(micrographs):
@@ -296,21 +287,22 @@ def _candidates(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
     return Picks.join([Picks.on(name, found.xy, found.scores) for name, found in tables])
 
 
-def _collect(folder: Path, micrographs: Sequence[MicrographFile], cut: Cut, by: str) -> Picks:
+def _collect(run: Run, micrographs: Sequence[MicrographFile], cut: Cut) -> Picks:
     """Write candidates with their probabilities and, of those, the picks; return the picks.
 
-    The tables in .txt have short names, those in .star paths. `by` is the digest of the run.
+    The tables in .txt have short names, those in .star paths.
 
     Raises
     ------
     SettingsError
         Candidates are of another run.
     """
+    folder = run.folder
     parts, picks = [], []
     for micrograph in micrographs:
         found = star.read(star_path(folder, "candidates", micrograph.name))
         kept = Kept.read(folder, micrograph.name)
-        if kept.run != by:
+        if kept.run != run.digest:
             raise SettingsError(
                 f"{folder}: another run writes to this folder, too ({micrograph.name} is not of this one); "
                 "let one of them end, then start the other in a folder of its own"

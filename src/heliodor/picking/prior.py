@@ -15,11 +15,10 @@ from heliodor.training.labels import expected_particles, prior
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heliodor.networks.scorers import Machine
     from heliodor.picking.geometry import Geometry
+    from heliodor.picking.run import Run
     from heliodor.picking.settings import PickSettings
     from heliodor.picking.start import Start
-    from heliodor.progress import Reporter
     from heliodor.training.settings import TrainingSettings
     from heliodor.training.tiles import Example
 
@@ -39,19 +38,13 @@ def first_guess(examples: Sequence[Example], settings: PickSettings, geometry: G
 
 
 def settle_prior(
-    examples: Sequence[Example],
-    chosen: TrainingSettings,
-    guess: float,
-    start: Start | None,
-    settings: PickSettings,
-    geometry: Geometry,
-    machine: Machine,
-    reporter: Reporter,
+    run: Run, examples: Sequence[Example], chosen: TrainingSettings, guess: float, start: Start | None
 ) -> tuple[TrainingSettings, Count]:
     """Settle pi and the number of particles per micrograph: given, or estimated, by pilot runs where nothing better is.
 
     Parameters
     ----------
+    run : Run
     examples : sequence of Example
     chosen : TrainingSettings
         With a first guess of pi.
@@ -59,9 +52,8 @@ def settle_prior(
         Particles per micrograph.
     start : (Classifier, dict), optional
         What training starts from.
-    settings, geometry, machine, reporter
-        Of the run.
     """
+    settings, geometry, machine, reporter = run.settings, run.geometry, run.machine, run.reporter
     facts, most = known(examples, geometry), geometry.most(_pixels(examples))
     if settings.pi is not None:
         expected = expected_particles(settings.pi, *facts)

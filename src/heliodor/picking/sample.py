@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import MicrographError
+from heliodor.junk.inspect import Inspector
 from heliodor.picking.count import some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.picking.label_scores import label_scores
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from heliodor.junk.inspect import Inspector
+    from heliodor.junk.mask import Limits
     from heliodor.micrographs import Micrograph
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
-    from heliodor.networks.scorers import Machine, Scorer
+    from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
-    from heliodor.picking.geometry import Geometry
     from heliodor.picking.load import Loader
+    from heliodor.picking.run import Run
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
 
@@ -60,33 +61,30 @@ class Sample:
 
 
 def gather_sample(
+    run: Run,
     network: Classifier,
     judge: Classifier,
     examples: Sequence[Example],
     micrographs: Sequence[MicrographFile],
     expected: float,
-    seed: int,
-    geometry: Geometry,
-    margin: float,
-    inspect: Inspector,
-    load: Loader,
-    machine: Machine,
-    reporter: Reporter,
+    limits: Limits | None,
     *,
     with_labels: bool,
 ) -> Sample:
     """Look at a sample of all micrographs, at decoys of them, and at labelled ones.
 
-    What is nearer to the border than `margin`, in angstrom, is left out, so that the latter are fewer.
+    What is nearer to the border than the margin of the run is left out, so that particles are fewer than `expected`.
 
     People label crowded micrographs: the sample may hold fewer. Nearly as many of the best detections on the labelled
     ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
     on the labelled ones finds more on them: `judge` should be one that has not.
     """
-    scorer, detector = machine.scorer(network), geometry.searching(margin)
+    geometry, seed, reporter = run.geometry, run.settings.seed, run.reporter
+    scorer, detector = run.machine.scorer(network), geometry.searching(run.settings.margin)
+    inspect = Inspector(geometry.span, limits)
     expected *= float(np.mean([detector.inside(e.pixels.shape) for e in examples]))
     known = {e.name: (e.pixels, e.junk) for e in examples}
-    drawn = draw_sample(micrographs, seed, load, known, reporter)
+    drawn = draw_sample(micrographs, seed, run.load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
     chosen = some_of(examples, sample_size(len(micrographs)), seed)
     labeled = {e.name: known[e.name] for e in chosen}
@@ -94,7 +92,7 @@ def gather_sample(
     looked = reporter.track(both.items(), len(both), "looking at a sample")
     found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
-    expected *= _relative(machine.scorer(judge), detector, sample, labeled, expected, seen, reporter)
+    expected *= _relative(run.machine.scorer(judge), detector, sample, labeled, expected, seen, reporter)
     images, masks = zip(*sample.values(), strict=True)
     detections = [found[name] for name in sample]
     evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)
