@@ -98,6 +98,10 @@ def test_a_digest_is_that_of_settings_and_weights():
     assert digest(DECIDING, networks[0]) == found[2]
 
 
+def test_a_setting_that_a_later_version_has_and_nobody_has_made_is_no_other_run():
+    assert digest({"settings": {"seed": 0, "new": None}, "start": None}) == digest({"settings": {"seed": 0}})
+
+
 @pytest.mark.parametrize("left", [MODEL, CHECKPOINT])
 def test_training_does_not_go_on_with_a_micrograph_that_has_changed(files, left):
     folder, micrographs = files

@@ -183,8 +183,11 @@ def test_a_second_run_goes_on_or_refuses(model, tmp_path, capsys):
     assert "holds 3 micrographs" in capsys.readouterr().err
     assert main([*words, "-n", "1", "--seed", "1"]) == 2
     assert "seed was 0, is 1" in capsys.readouterr().err
+    own = paths[0].with_name("mine.mrc")
+    own.touch()
     assert main([*words, "-n", "1", "--seed", "1", "--overwrite"]) == 0
     assert not paths[1].exists()
+    assert own.exists()
 
 
 def test_what_is_written_can_be_read_by_the_other_commands(model, tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from heliodor.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _MENDS = {
     errno.ENOSPC: "free some space, or choose another folder, and run again",
@@ -130,3 +130,14 @@ def write_bytes(path: str | os.PathLike[str], content: bytes | memoryview) -> No
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files that are there, and the folders that are empty then."""
+    folders = set()
+    for path in paths:
+        path.unlink(missing_ok=True)
+        folders.add(path.parent)
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it is not empty, or not there
+            folder.rmdir()

@@ -49,25 +49,26 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     overwrite : bool
         Start afresh rather than refuse or go on.
     clear : callable
-        Removes old results; the record goes last, so that what is left of them is never taken for another run's.
+        Removes old results, of a run that left no record as well; the record goes last, so that what is left of them is
+        never taken for another run's.
 
     Raises
     ------
     SettingsError
         Another run is there: the message says what differs.
     """
+    if overwrite:
+        clear()
+        path.unlink(missing_ok=True)
     if not path.is_file():
         return
     old = json.loads(path.read_text(encoding="utf-8"))
     different = list(dict.fromkeys(differences(old, json.loads(json.dumps(deciding)))))
-    if different and not overwrite:
+    if different:
         raise SettingsError(
             f"{path.parent}: holds a run with other settings ({'; '.join(different)}); "
             "choose another folder with -o, or start afresh with --overwrite"
         )
-    if overwrite:
-        clear()
-        path.unlink()
 
 
 def stamp(path: Path) -> dict[str, int | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
+from heliodor.files import remove_files
 from heliodor.networks.weights import load_network, weights_digest
 from heliodor.picking.kept import Kept, check_same
 from heliodor.record import RUN, claim
@@ -33,9 +34,17 @@ def star_path(folder: Path, kind: str, name: str) -> Path:
 
 
 def digest(deciding: dict[str, Any], network: nn.Module | None = None) -> str:
-    """Return a name made of all that decides a run, of the weights too where they are given."""
+    """Return a name made of all that decides a run, of the weights too where they are given.
+
+    Of settings that nobody has made there is no word, so that a version that has more of them knows the runs of others.
+    """
     weights = "" if network is None else weights_digest(network)
-    return hashlib.sha256((json.dumps(deciding, sort_keys=True) + weights).encode()).hexdigest()
+    return hashlib.sha256((json.dumps(_made(deciding), sort_keys=True) + weights).encode()).hexdigest()
+
+
+def _made(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out None, in nested values too."""
+    return {k: _made(v) if isinstance(v, dict) else v for k, v in values.items() if v is not None}
 
 
 def load_own(folder: Path, run: str) -> tuple[Classifier, dict[str, Any]] | None:
@@ -69,17 +78,13 @@ def claim_folder(
     SettingsError
         Another run is there, or one that saw other files.
     """
-    old = _record(folder)
-    trained = _trained(folder)
-    if trained and not old and not overwrite:
+    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    old, trained = _record(folder), _trained(folder)
+    if trained and not old:
         raise SettingsError(
             f"{trained[0]}: nothing in the folder says of which run it is; choose another folder with -o, or start "
             "afresh with --overwrite"
         )
-    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    if overwrite:
-        _clear(folder)  # of a run that left no record, too
-        return
     if trained:
         _check_trained_on(folder, old, trained_on)
     for micrograph in micrographs:
@@ -104,7 +109,7 @@ def given_back(folder: Path) -> Iterator[None]:
 def remove_others(folder: Path, names: Iterable[str]) -> None:
     """Remove picks, of runs, of micrographs other than those named: programs import whole folders."""
     given = {star_path(folder, "candidates", name) for name in names}
-    _remove(_picks(folder, path) for path in _candidates(folder) if path not in given)
+    remove_files(_picks(folder, path) for path in _candidates(folder) if path not in given)
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -139,17 +144,6 @@ def _picks(folder: Path, candidates: Path) -> Path:
 def _clear(folder: Path) -> None:
     """Remove all that runs write, and of single micrographs what they have found."""
     found = _candidates(folder)
-    _remove(folder / name for name in (*_TRAINED, TABLE, REPORT, *_TABLES))
-    _remove(_picks(folder, path) for path in found)
-    _remove([*found, *(path.with_suffix(".json") for path in found)])
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    """Remove files, and folders that are empty then."""
-    folders = set()
-    for path in paths:
-        path.unlink(missing_ok=True)
-        folders.add(path.parent)
-    for folder in folders:
-        with contextlib.suppress(OSError):  # it is not empty, or not there
-            folder.rmdir()
+    remove_files(folder / name for name in (*_TRAINED, TABLE, REPORT, *_TABLES))
+    remove_files(_picks(folder, path) for path in found)
+    remove_files([*found, *(path.with_suffix(".json") for path in found)])

@@ -6,14 +6,13 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
-from heliodor.files import atomic_path, make_directory, write_text
+from heliodor.files import atomic_path, make_directory, remove_files, write_text
 from heliodor.formats import write_picks
 from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.names import stem
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from heliodor.simulation.settings import SimulationSettings
 
 RECORD = "simulate.json"
-_OUTPUTS = ("micrographs", "junk", "particles.star", "particles.txt", "junk.star", "micrographs.star")
+_TABLES = ("particles.star", "particles.txt", "junk.star", "micrographs.star")
 
 
 def simulate_files(
@@ -98,19 +97,19 @@ def simulate_files(
     write_record(folder / RECORD, record)
     reporter.note(f"{Path(model).name}: {projector.diameter:.0f} A across")
 
+    names = _names(prefix, count)
+
     def work(index: int) -> Scene:
-        scene = plan(settings, projector.diameter, index)
-        name = f"{prefix}_{index + 1:04d}"
+        scene, name = plan(settings, projector.diameter, index), names[index]
         path = folder / path_of(name)
         if not path.is_file():
             pixels, kinds = render(scene, projector, settings, index)
             if kinds.any():
-                _write_kinds(folder / "junk" / f"{name}.png", kinds)
+                _write_kinds(_kinds_path(folder, name), kinds)
             write_micrograph(path, Micrograph(pixels, settings.pixel_size, name))
         return scene
 
     with ThreadPoolExecutor(threads_of(workers)) as pool:
-        names = (f"{prefix}_{index + 1:04d}" for index in range(count))
         done = zip(names, pool.map(work, range(count)), strict=True)
         scenes = dict(reporter.track(done, count, "simulating"))
     _write_truth(folder, scenes, settings.pixel_size)
@@ -169,12 +168,22 @@ def _claim(folder: Path, deciding: dict[str, Any], count: int, overwrite: bool) 
 
 
 def _clear(folder: Path) -> None:
-    for name in _OUTPUTS:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    """Remove what the run that left a record wrote; people may keep files of their own beside it."""
+    path = folder / RECORD
+    if path.is_file():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        names = _names(old["model"]["prefix"], old["micrographs"])
+        remove_files(folder / path_of(name) for name in names)
+        remove_files(_kinds_path(folder, name) for name in names)
+        remove_files(folder / name for name in _TABLES)
+
+
+def _names(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}_{index + 1:04d}" for index in range(count)]
+
+
+def _kinds_path(folder: Path, name: str) -> Path:
+    return folder / "junk" / f"{name}.png"
 
 
 def _write_kinds(path: Path, kinds: NDArray[np.uint8]) -> None:
