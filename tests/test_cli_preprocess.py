@@ -169,6 +169,17 @@ def test_a_file_that_is_replaced_while_it_is_read_is_done_again(dataset, tmp_pat
     assert not np.array_equal(mrcfile.read(result), first)
 
 
+def test_a_mixture_for_a_data_set_is_not_that_of_another(dataset, tmp_path, capsys):
+    words = ["--normalization", "gmm-dataset", "-s", "4", "-o", str(tmp_path / "out")]
+    files = sorted(str(path) for path in dataset[0].glob("*.mrc"))
+    assert main(["preprocess", *files[:2], *words]) == 0
+    assert main(["preprocess", *files[:2], *words]) == 0
+    assert "2 micrographs are done already" in capsys.readouterr().err
+    assert main(["preprocess", *files, *words]) == 2
+    assert "is of other settings (the micrographs of the data set differ)" in capsys.readouterr().err
+    assert main(["preprocess", *files, *words, "--overwrite"]) == 0
+
+
 def test_what_the_mixture_of_a_data_set_cannot_scale_is_skipped_by_name(dataset, tmp_path, capsys):
     centred = np.random.default_rng(0).normal(-0.5, 1, (128, 128)).astype(np.float32)
     write_micrograph(tmp_path / "centred.mrc", Micrograph(centred, 2.0, "centred"))

@@ -71,10 +71,12 @@ def naive(picks, labels, radius):
             hits.append(bool(near))
             scores.append(part.scores[row])
     ap, true, best = 0.0, 0, 0.0
-    for k, row in enumerate(np.argsort(-np.array(scores), kind="stable"), 1):
+    order = np.argsort(-np.array(scores), kind="stable").tolist()
+    for k, row in enumerate(order, 1):
         true += hits[row]
         ap += hits[row] * true / k / len(labels)
-        best = max(best, 2 * true / (k + len(labels)))
+        if k == len(order) or scores[order[k]] < scores[row]:  # a threshold takes all picks of a score
+            best = max(best, 2 * true / (k + len(labels)))
     return ap, best
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliodor.errors import LabelError
 from heliodor.evaluation import evaluate
 from heliodor.picks import Picks
 
@@ -49,6 +50,14 @@ def test_only_the_order_of_scores_and_the_ratio_of_lengths_count(seed, scale):
     two = evaluate(scaled, labels.scaled(scale), 8.0 * scale, bootstrap=0).overall
     assert two.average_precision == pytest.approx(one.average_precision)
     assert two.rmse == pytest.approx(one.rmse * scale)
+
+
+def test_picks_without_scores_have_one_threshold_only():
+    labels, picks = Picks(["m"], [[0, 0]]), Picks(["m", "m"], [[0, 0], [50, 50]])
+    result = evaluate(picks, labels, 4.0, bootstrap=0)
+    assert result.best_f1 == result.overall.f1 == pytest.approx(2 / 3)
+    with pytest.raises(LabelError, match="no scores"):
+        evaluate(picks, labels, 4.0, threshold=0.5)
 
 
 def test_the_macro_mean_counts_each_micrograph_once():

@@ -115,6 +115,15 @@ def test_training_does_not_go_on_with_a_micrograph_that_has_changed(files, left)
     claim_folder(folder, DECIDING, micrographs, micrographs[2:], overwrite=False)  # nothing has been trained
 
 
+def test_a_damaged_record_is_told_and_can_be_overwritten(files):
+    folder, micrographs = files
+    (folder / RUN).write_text('{"settings": ')
+    with pytest.raises(SettingsError, match=r"run\.json: is damaged .*--overwrite"):
+        claim_folder(folder, DECIDING, micrographs, micrographs, overwrite=False)
+    claim_folder(folder, DECIDING, micrographs, micrographs, overwrite=True)
+    assert not (folder / RUN).exists()
+
+
 def test_another_run_is_refused(files):
     folder, micrographs = files
     with pytest.raises(SettingsError, match="seed was 0, is 1"):

@@ -36,6 +36,26 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a run; empty where there is none.
+
+    Raises
+    ------
+    SettingsError
+        It is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsError(
+            f"{path}: is damaged ({error}); choose another folder with -o, or remove it and start afresh with "
+            "--overwrite"
+        ) from error
+    return dict(record)
+
+
 def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Callable[[], None]) -> None:
     """Make a results folder this run's own.
 
@@ -55,14 +75,14 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     Raises
     ------
     SettingsError
-        Another run is there: the message says what differs.
+        Another run is there: the message says what differs. Or the record is damaged.
     """
     if overwrite:
         clear()
         path.unlink(missing_ok=True)
     if not path.is_file():
         return
-    old = json.loads(path.read_text(encoding="utf-8"))
+    old = read_record(path)
     different = list(dict.fromkeys(differences(old, json.loads(json.dumps(deciding)))))
     if different:
         raise SettingsError(

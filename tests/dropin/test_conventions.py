@@ -15,10 +15,12 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+import torch
 
 from heliodor.cli import Parser
 from heliodor.cli.topaz import GROUPS, MODULES, conflict, examples, main
 from heliodor.formats import read_picks
+from heliodor.networks import load_network
 from heliodor.preprocess import downsample
 from topaz_helpers import NAMES, PROGRAM, SHORT, environment, records, table, topaz
 
@@ -464,6 +466,36 @@ def test_columns_of_the_curve(work, capsys, more, columns):
     assert lines[0].split("\t") == columns.split()
     assert len(lines) == 2  # no test micrographs: no row of a test
     assert all(lines[1].split("\t"))
+
+
+def test_training_from_random_weights_is_training_from_nothing(work):
+    """Batch normalization learns, and nothing of the first weights is kept."""
+    topaz(f"{TRAIN} {SHORT} --num-epochs 1 --epoch-size 9 --no-pretrained --save-prefix a/m -o a/c.txt")
+    norms = [m for m in load_network("a/m_epoch1.sav")[0].modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms
+    assert all((norm.running_mean != 0).any() for norm in norms)
+
+
+def test_a_bad_extension_in_a_list_is_told(work, capsys):
+    Path("list").write_text(f"small/{NAMES[0]}.mrc\nsmall/movie.eer\n")
+    assert main(["extract", "list", "-m", "none", "-r", "5", "-d", "-1", "-o", "o.txt"]) == 1
+    assert ".eer" in capsys.readouterr().err
+
+
+def test_labels_of_unreadable_micrographs_only(work, capsys):
+    shutil.copytree("small", "mine")
+    with open(f"mine/{NAMES[0]}.mrc", "r+b") as file:
+        file.truncate(5000)
+    rows = Path("small.txt").read_text().splitlines()
+    Path("one.txt").write_text("\n".join([rows[0], *(r for r in rows[1:] if r.startswith(NAMES[0]))]) + "\n")
+    assert main(f"train --train-images mine --train-targets one.txt -n 170 -r 2 -d -1 {SHORT} -o c.txt".split()) == 2
+    assert "one.txt: no micrograph that has labels can be read" in capsys.readouterr().err
+
+
+def test_boxes_have_the_radius_that_was_found(work, model):
+    topaz("extract small/{n}.mrc -m {m} --targets small.txt --min-radius 6 --max-radius 6 -t -4 -d -1 "
+          "--per-micrograph --format box -o s", n=NAMES[0], m=model)  # fmt: skip
+    assert Path(f"s/{NAMES[0]}.box").read_text().split()[2:4] == ["12", "12"]
 
 
 def test_epochs_of_two_digits_are_padded_and_training_goes_on_from_a_file(work, capsys):

@@ -76,9 +76,10 @@ def add_junk_arguments(parser: argparse.ArgumentParser) -> None:
 def inspector_of_options(options: argparse.Namespace, about: dict[str, Any]) -> Inspector | None:
     """Return what looks for junk; None where the options, or the model, do not ask for it."""
     from heliodor.junk.inspect import Inspector
+    from heliodor.networks.pretrained import GENERAL
 
     wanted = about.get("junk_limits") is not None if options.junk_mask is None else options.junk_mask
-    model = options.model or "the network that comes with heliodor"
+    model = "the network that comes with heliodor" if options.model == str(GENERAL) else options.model
     return Inspector.of_model(about, model) if wanted else None
 
 

@@ -54,7 +54,7 @@ class Evaluation:
     threshold : float
         Where precision, recall and F1 are taken.
     best_threshold : float
-        Where F1 is highest on these labels: an optimistic choice.
+        Where F1 is highest on these labels: an optimistic choice. It takes all picks of a score, or none.
     best_f1 : float
     without_picks : list of str
         Labelled micrographs on which there is no pick at all: all their labels count as missed.
@@ -105,7 +105,7 @@ def evaluate(
     Parameters
     ----------
     picks, labels : Picks
-        With the same names and in the same pixels. Picks of which none has a score rank as equal.
+        With the same names and in the same pixels. Picks of one score, or without any, rank in their order.
     match_radius : float
         In those pixels; see `match`.
     method : {'greedy', 'optimal'}
@@ -118,26 +118,30 @@ def evaluate(
     Raises
     ------
     LabelError
-        There is no label, no micrograph has both labels and picks, or some picks only have a score.
+        There is no label, no micrograph has both labels and picks, some picks only have a score, or none has and a
+        threshold is given.
     """
     # Sorted, so that equal scores on different micrographs rank the same whatever the order of the labels.
     names = sorted(labels.micrographs())
     _check_names(names, picks.micrographs())
+    if threshold is not None and len(picks) and not picks.has_scores:
+        raise LabelError("picks have no scores that could be above a threshold; leave it out")
     picks = _with_scores(picks)
     found, wanted, none = dict(picks.by_micrograph()), dict(labels.by_micrograph()), Picks.join([])
     parts = {name: _rank(found.get(name, none), wanted[name], match_radius, method) for name in names}
     cut = -np.inf if threshold is None else threshold
     pooled = Ranking.pool(list(parts.values()))
     curve = precision_recall(pooled.hit, pooled.scores, pooled.labels)
-    best = int(np.argmax(curve.f1)) if len(curve.f1) else -1
+    steps = curve.distinct()
+    best = int(np.argmax(steps.f1)) if len(steps.f1) else -1
     return Evaluation(
         overall=_measure(pooled, cut),
         per_micrograph={name: _measure(part, cut) for name, part in parts.items()},
         intervals=intervals(list(parts.values()), cut, bootstrap, seed),
         curve=curve,
         threshold=cut,
-        best_threshold=float(curve.threshold[best]) if best >= 0 else float("nan"),
-        best_f1=float(curve.f1[best]) if best >= 0 else 0.0,
+        best_threshold=float(steps.threshold[best]) if best >= 0 else float("nan"),
+        best_f1=float(steps.f1[best]) if best >= 0 else 0.0,
         without_picks=[name for name, part in parts.items() if not len(part.hit)],
         ignored_picks=len(picks) - len(pooled.hit),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.checks import check_choice
 from heliodor.errors import LabelError
 from heliodor.evaluation.curves import Curve, precision_recall
 from heliodor.evaluation.matching import match
@@ -45,13 +46,16 @@ def topaz_curve(picks: Picks, labels: Picks, match_radius: float, images: str = 
     match_radius : float
         In pixels, exclusive.
     images : {'target', 'predicted', 'union'}
-        'target': picks on micrographs without labels are ignored; otherwise they are false.
+        Whose micrographs count. 'target': picks on micrographs without labels are ignored; otherwise they are false.
 
     Raises
     ------
     LabelError
         There is no label, or a pick without a score.
+    SettingsError
+        There are no such `images`.
     """
+    check_choice("images", images, IMAGES)
     if not len(labels):
         raise LabelError("there is no label to compare with; give --targets with labels")
     if np.isnan(picks.scores).any():

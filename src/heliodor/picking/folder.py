@@ -12,7 +12,7 @@ from heliodor.errors import SettingsError
 from heliodor.files import remove_files
 from heliodor.networks.weights import load_network, weights_digest
 from heliodor.picking.kept import Kept, check_same
-from heliodor.record import RUN, claim
+from heliodor.record import RUN, claim, read_record
 from heliodor.report.write import REPORT
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def claim_folder(
         Another run is there, or one that saw other files.
     """
     claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    old, trained = _record(folder), _trained(folder)
+    old, trained = read_record(folder / RUN), _trained(folder)
     if trained and not old:
         raise SettingsError(
             f"{trained[0]}: nothing in the folder says of which run it is; choose another folder with -o, or start "
@@ -110,12 +110,6 @@ def remove_others(folder: Path, names: Iterable[str]) -> None:
     """Remove picks, of runs, of micrographs other than those named: programs import whole folders."""
     given = {star_path(folder, "candidates", name) for name in names}
     remove_files(_picks(folder, path) for path in _candidates(folder) if path not in given)
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    """Return the record of the run in a folder; empty where there is none."""
-    path = folder / RUN
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _check_trained_on(folder: Path, old: dict[str, Any], micrographs: Sequence[MicrographFile]) -> None:

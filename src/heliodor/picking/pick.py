@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -32,7 +31,7 @@ from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import RUN, stamp, surroundings, write_record
+from heliodor.record import RUN, read_record, stamp, surroundings, write_record
 from heliodor.report.write import write_report
 from heliodor.training.check import Marked, check_apart, named_in
 
@@ -191,7 +190,7 @@ def _audited(settings: PickSettings, folder: Path, *, overwrite: bool) -> PickSe
         raise SettingsError("--audit is about the picks that are there, and --overwrite removes them; give one of them")
     if settings.threshold is not None:
         raise SettingsError("--audit and --threshold both say where to cut; give one of them")
-    old = json.loads((folder / RUN).read_text(encoding="utf-8")) if (folder / RUN).is_file() else {}
+    old = read_record(folder / RUN)
     if "result" not in old:
         raise SettingsError(f"{folder}: holds no finished run that could have been audited; pick without --audit first")
     kept = {name: old["settings"].get(name) for name in ("threshold", "precision", "normalization")}

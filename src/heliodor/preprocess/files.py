@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from heliodor.preprocess import JointMixture, credible, downsample, fit_joint_mi
 from heliodor.preprocess.mixture import Histogram, positive_mean
 from heliodor.preprocess.normalize import METHODS
 from heliodor.progress import SILENT, Reporter
+from heliodor.record import stamp
 from heliodor.stream import stream, usable
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from heliodor.names import MicrographFile
 
+DATASET = "gmm-dataset"
 RECORD = ".preprocess.jsonl"  # hidden: programs take every file of the folder for a micrograph
 
 
@@ -101,11 +104,11 @@ def preprocess_files(
                 f"{micrograph.path}: would be replaced by its own result; choose another folder with -o"
             )
     endings = [*formats, *(["metadata.json"] if metadata else [])]
-    done = Done(folder / RECORD, asdict(settings), lambda m: [folder / f"{m.name}.{end}" for end in endings])
-    todo = done.missing(micrographs, overwrite=overwrite, reporter=reporter)
-    joint = (
-        _joint(micrographs, settings, workers, reporter) if todo and settings.normalization == "gmm-dataset" else None
+    done = Done(
+        folder / RECORD, _deciding(settings, micrographs), lambda m: [folder / f"{m.name}.{end}" for end in endings]
     )
+    todo = done.missing(micrographs, overwrite=overwrite, reporter=reporter)
+    joint = _joint(micrographs, settings, workers, reporter) if todo and settings.normalization == DATASET else None
 
     def work(micrograph: MicrographFile) -> None:
         line = done.begin(micrograph)
@@ -125,6 +128,15 @@ def preprocess_files(
         if verbose:
             reporter.note(f"processed: {micrograph.name}")
     return failed
+
+
+def _deciding(settings: PreprocessSettings, micrographs: Sequence[MicrographFile]) -> dict[str, Any]:
+    """Return what decides a result: of a mixture for the whole data set, all micrographs do."""
+    if settings.normalization != DATASET:
+        return asdict(settings)
+    stamps = sorted([m.name, *stamp(m.path).values()] for m in micrographs)
+    digest = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+    return {**asdict(settings), "lists": {"micrographs of the data set": digest}}
 
 
 def _fit(settings: PreprocessSettings) -> dict[str, Any]:

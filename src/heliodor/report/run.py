@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from heliodor.picking.geometry import Geometry
 from heliodor.picking.kept import Kept
 from heliodor.picking.load import Loader, inverted_of
 from heliodor.picks import Picks
-from heliodor.record import RUN
+from heliodor.record import RUN, read_record
 from heliodor.training.history import read_table
 
 if TYPE_CHECKING:
@@ -183,12 +182,9 @@ def _known(path: Path, names: set[str]) -> Picks:
 
 
 def _read_record(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    record = read_record(path)
+    if not record:
         raise SettingsError(f"{path.parent}: holds no {RUN}; give the folder that `heliodor pick` wrote to")
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SettingsError(f"{path}: is damaged ({error}); run `heliodor pick` again with --overwrite") from error
     if "result" not in record:
         raise SettingsError(f"{path.parent}: holds a run that was not finished; run the same `heliodor pick` again")
     return record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from heliodor.formats import write_picks
 from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.names import stem
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import claim, surroundings, write_record
+from heliodor.record import claim, read_record, surroundings, write_record
 from heliodor.simulation.junk import KINDS
 from heliodor.simulation.load import MAPS, MODELS, load_particle
 from heliodor.simulation.micrograph import render
@@ -159,7 +158,7 @@ def _deciding(model: str | os.PathLike[str], settings: SimulationSettings, **mor
 def _claim(folder: Path, deciding: dict[str, Any], count: int, overwrite: bool) -> None:
     path = folder / RECORD
     claim(path, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    before = json.loads(path.read_text(encoding="utf-8"))["micrographs"] if path.is_file() else 0
+    before = read_record(path).get("micrographs", 0)
     if count < before:
         raise SettingsError(
             f"{folder}: holds {before} micrographs of these settings already; ask for as many with -n, or start afresh "
@@ -169,9 +168,8 @@ def _claim(folder: Path, deciding: dict[str, Any], count: int, overwrite: bool) 
 
 def _clear(folder: Path) -> None:
     """Remove what the run that left a record wrote; people may keep files of their own beside it."""
-    path = folder / RECORD
-    if path.is_file():
-        old = json.loads(path.read_text(encoding="utf-8"))
+    old = read_record(folder / RECORD)
+    if old:
         names = _names(old["model"]["prefix"], old["micrographs"])
         remove_files(folder / path_of(name) for name in names)
         remove_files(_kinds_path(folder, name) for name in names)

@@ -103,7 +103,7 @@ def images(paths: Sequence[str], extension: str = "") -> list[MicrographFile]:
     inputs = [str(Path(p) / f"*{extension}") if extension and Path(p).is_dir() else p for p in paths]
     found = find_micrographs(inputs)
     chosen: dict[str, MicrographFile] = {}
-    for file in sorted(found, key=lambda f: _PREFERRED.index(f.path.suffix.lower())):
+    for file in sorted(found, key=_rank):
         chosen.setdefault(stem(os.path.abspath(file.path)), file)
     if len(chosen) == len(found):
         return found
@@ -112,6 +112,12 @@ def images(paths: Sequence[str], extension: str = "") -> list[MicrographFile]:
     LOG.note(f"{len(found) - len(chosen)} images are there in another format too, which is used")
     kept = [file for file in found if file in chosen.values()]
     return [replace(f, name=n) for f, n in zip(kept, unique_names([f.path for f in kept]), strict=True)]
+
+
+def _rank(file: MicrographFile) -> int:
+    """Return how much later others are taken than the format of a file; what cannot be read is told when it is read."""
+    kind = file.path.suffix.lower()
+    return _PREFERRED.index(kind) if kind in _PREFERRED else len(_PREFERRED)
 
 
 def paths_or_stdin(paths: Sequence[str]) -> list[str]:

@@ -89,6 +89,8 @@ def _read(
     failed.update(own)
     if check:
         shapes = {m.name: m.pixels.shape for _, m in read_in if m.name in names}
+        if not shapes:
+            raise LabelError(f"{targets}: no micrograph that has labels can be read; see the warnings above")
         check_labels(known.select(np.isin(known.names, list(shapes))), shapes)
     none = np.empty((0, 2))
     positives = {name: part.xy for name, part in known.by_micrograph()}

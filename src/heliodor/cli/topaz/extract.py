@@ -98,9 +98,9 @@ def run(options: argparse.Namespace) -> int:
         place = {file.name: k for k, file in enumerate(files)}
         parts.sort(key=lambda part: place[part[0].name])
     except MicrographError:  # none can be used; RELION gives up a whole job where one micrograph has no output
-        _write([], options)
+        _write([], radius, options)
         raise
-    _write(parts, options)
+    _write(parts, radius, options)
     LOG.note("Extraction complete")
     return 0 if len(parts) == len(files) else 1
 
@@ -208,7 +208,7 @@ def _plot(path: Path, scores: NDArray[np.float32], pieces: NDArray[np.float64]) 
         figure.savefig(temporary, dpi=150)
 
 
-def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespace) -> None:
+def _write(parts: list[tuple[MicrographFile, Picks]], radius: float, options: argparse.Namespace) -> None:
     from heliodor.formats import write_picks
     from heliodor.formats.txt import to_text
     from heliodor.picks import Picks
@@ -218,7 +218,7 @@ def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespac
             folder = file.path.parent if options.output is None else Path(options.output)
             path = folder / f"{file.name if options.output else file.path.stem}{options.suffix}.{options.format}"
             kind = format_of(options.format)
-            write_picks(path, fitting(kind, picks), format=kind, **layout(kind, _details(file, options)))
+            write_picks(path, fitting(kind, picks), format=kind, **layout(kind, _details(file, radius, options)))
         return
     text = to_text(Picks.join(picks for _, picks in parts), integers=True)
     if options.output is None:
@@ -229,7 +229,7 @@ def _write(parts: list[tuple[MicrographFile, Picks]], options: argparse.Namespac
         write_text(options.output, text)
 
 
-def _details(file: MicrographFile, options: argparse.Namespace) -> dict[str, Any]:
+def _details(file: MicrographFile, radius: float, options: argparse.Namespace) -> dict[str, Any]:
     """Return what formats want to know: boxes have the width of the exclusion radius."""
-    side = 2 * (options.radius or 0) * options.up_scale / options.down_scale
+    side = 2 * radius * options.up_scale / options.down_scale
     return {"box_size": max(1, math.ceil(side)), "image_ext": file.path.suffix}

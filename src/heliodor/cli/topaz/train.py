@@ -80,9 +80,11 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.topaz.examples import load
     from heliodor.cli.topaz.training import settings_of, start
     from heliodor.files import check_output
+    from heliodor.networks import Classifier
 
     _check(options)
-    network, trained = start(options)
+    kind, given = start(options)
+    network = given or Classifier(kind)
     LOG.note(f"Receptive field: {network.receptive_field}")
     if options.describe:
         sys.stdout.write(f"{network}\n")
@@ -99,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
     if test:
         labels = sum(len(e.positives) for e in test)
         LOG.note(f"Loaded {len(test)} test micrographs with {labels} labeled particles")
-    settings = settings_of(options, training, network.settings)
-    settings = settings.from_start() if trained else settings
-    _train(options, training, test, settings, network, device, {"pixel_size": pixel_size})
+    settings = settings_of(options, training, kind)
+    settings = settings if given is None else settings.from_start()
+    _train(options, training, test, settings, given, device, {"pixel_size": pixel_size})
     LOG.note("Done!")
     return 1 if failed else 0
 
@@ -133,7 +135,7 @@ def _train(
     training: list[Example],
     test: list[Example],
     settings: TrainingSettings,
-    network: Classifier,
+    given: Classifier | None,
     device: torch.device,
     about: dict[str, Any],
 ) -> None:
@@ -141,7 +143,7 @@ def _train(
     from heliodor.networks import save_network
     from heliodor.training.loop import Trainer
 
-    trainer = Trainer(training, settings, str(device), start=network)
+    trainer = Trainer(training, settings, str(device), start=given)
     curve = Curve(settings, options.epoch_size)
     digits = len(str(settings.epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
     LOG.note("Training...")

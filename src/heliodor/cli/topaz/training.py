@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from heliodor.cli.topaz.arguments import LOG
 from heliodor.errors import SettingsError, WeightsError
-from heliodor.networks import ARCHITECTURES, Classifier, NetworkSettings, load_network
+from heliodor.networks import ARCHITECTURES, NetworkSettings, load_network
 from heliodor.networks.published import DETECTORS
 from heliodor.training.labels import disc, label_map
 from heliodor.training.objectives import POSITIVE
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from heliodor.networks import Classifier
     from heliodor.training.tiles import Example
 
 OUTPUTS = 4  # scores along a side of a tile
@@ -103,13 +104,12 @@ def budget(minibatch: int, balance: float, epoch: int) -> tuple[int, int, int]:
     return label_tiles, random_tiles, max(1, size)
 
 
-def start(options: argparse.Namespace) -> tuple[Classifier, bool]:
-    """Return the network that training starts from, and whether it has been trained before."""
-    import torch
-
+def start(options: argparse.Namespace) -> tuple[NetworkSettings, Classifier | None]:
+    """Return the kind of network, and the one that training starts from; None: random weights."""
     if options.model not in ARCHITECTURES:
         LOG.note(f"Loading model: {options.model}")
-        return load_network(options.model)[0], True
+        network = load_network(options.model)[0]
+        return network.settings, network
     LOG.note(f"Loading model: {options.model}")
     settings = NetworkSettings(
         options.model, options.units, options.unit_scaling, options.bn == "on", options.dropout, options.pooling
@@ -124,8 +124,6 @@ def start(options: argparse.Namespace) -> tuple[Classifier, bool]:
             LOG.note(f"starting from random weights: {error}")
         else:
             LOG.note(f"Loading pretrained model: {published}")
-            network.settings = replace(network.settings, dropout=options.dropout)
-            return network, True
+            return replace(network.settings, dropout=options.dropout), network
     LOG.note(f"Model parameters: units={options.units}, dropout={options.dropout:g}, bn={options.bn}")
-    torch.manual_seed(0)
-    return Classifier(settings), False
+    return settings, None
