@@ -20,7 +20,7 @@ import torch
 from heliodor.cli import Parser
 from heliodor.cli.topaz import GROUPS, MODULES, conflict, examples, main
 from heliodor.formats import read_picks
-from heliodor.networks import load_network
+from heliodor.networks import Classifier, NetworkSettings, load_network, save_network
 from heliodor.preprocess import downsample
 from topaz_helpers import NAMES, PROGRAM, SHORT, environment, records, table, topaz
 
@@ -474,6 +474,13 @@ def test_training_from_random_weights_is_training_from_nothing(work):
     norms = [m for m in load_network("a/m_epoch1.sav")[0].modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert norms
     assert all((norm.running_mean != 0).any() for norm in norms)
+
+
+def test_a_network_of_pick_goes_on_with_what_it_has_seen(work):
+    save_network("own.safetensors", Classifier(NetworkSettings(units=2)), {"normalization": "flat", "inverted": True})
+    topaz(f"{TRAIN} {SHORT} --num-epochs 1 --epoch-size 2 -m own.safetensors --save-prefix a/m -o a/c.txt")
+    about = load_network("a/m_epoch1.sav")[1]
+    assert (about["normalization"], about["inverted"]) == ("flat", True)
 
 
 def test_a_bad_extension_in_a_list_is_told(work, capsys):

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         action.type = integer if action.type is int else action.type
     # 0.2.5 saves every epoch, 0.3 every tenth and the best: whatever a program looks for is there
-    parser.set_defaults(device="0", patch_padding=500, save_interval=1, overwrite=True)
+    parser.set_defaults(model=["unet"], device="0", patch_padding=500, save_interval=1, overwrite=True)
     parser.add_argument("--num-workers", type=integer, default=16, help="no effect: images are read one by one")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from heliodor.cli.topaz.arguments import LOG, images, workers_of
 from heliodor.cli.topaz.convert import read
 from heliodor.errors import LabelError, MicrographError
-from heliodor.micrographs import read_header, read_micrograph
+from heliodor.micrographs import read_header
 from heliodor.stream import stream, usable
 from heliodor.training.check import check_labels, resolve_labels
 from heliodor.training.splits import k_fold
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heliodor.names import MicrographFile
+    from heliodor.picking.load import Loader
 
 # Micrographs without labels stand for what is not labelled: a part of many thousands does that as well, and fits into
 # memory. 64 of 1024 x 1024 pixels hold more regions than a training draws.
 MOST_UNLABELED = 64 * 1024**2
 
 
-def load(options: argparse.Namespace, failed: dict[str, str]) -> tuple[list[Example], list[Example], float | None]:
+def load(
+    options: argparse.Namespace, loader: Loader, failed: dict[str, str]
+) -> tuple[list[Example], list[Example], float | None]:
     """Read what to train on, what to test on, and the pixel size of the former.
 
     Micrographs without a label count: nothing on them is labelled, which is known of the expected number of particles.
@@ -39,7 +42,7 @@ def load(options: argparse.Namespace, failed: dict[str, str]) -> tuple[list[Exam
     LabelError, MicrographError
         No label is on a training micrograph, labels are in the wrong scale, or no micrograph can be read.
     """
-    training, pixel_size = _read(options.train_images, options.train_targets, options, failed, check=True)
+    training, pixel_size = _read(options.train_images, options.train_targets, options, loader, failed, check=True)
     if options.k_fold > 1:
         labeled = [e for e in training if len(e.positives)]
         rows = k_fold([e.source for e in labeled], options.k_fold, options.fold, options.cross_validation_seed)
@@ -53,7 +56,7 @@ def load(options: argparse.Namespace, failed: dict[str, str]) -> tuple[list[Exam
     if options.test_images is None:
         return training, [], pixel_size
     try:
-        test, _ = _read(options.test_images, options.test_targets, options, failed, check=False)
+        test, _ = _read(options.test_images, options.test_targets, options, loader, failed, check=False)
     except LabelError as error:
         LOG.warn(f"no test: {error}")
         return training, [], pixel_size
@@ -70,7 +73,7 @@ def _on(example: Example) -> NDArray[np.bool_]:
 
 
 def _read(
-    where: str, targets: str, options: argparse.Namespace, failed: dict[str, str], *, check: bool
+    where: str, targets: str, options: argparse.Namespace, loader: Loader, failed: dict[str, str], *, check: bool
 ) -> tuple[list[Example], float | None]:
     files = images([where], options.image_ext)
     labels = read([targets], options.format)
@@ -83,7 +86,7 @@ def _read(
         )
     names = {file.name for file in labeled}
     files = _some(files, names) if check else files
-    loaded = stream(files, lambda file: read_micrograph(file.path, name=file.name), workers_of(options.num_workers))
+    loaded = stream(files, lambda file: loader(file)[0], workers_of(options.num_workers))
     own: dict[str, str] = {}
     read_in = list(usable(loaded, len(files), "reading", LOG, own))
     failed.update(own)
@@ -94,7 +97,7 @@ def _read(
         check_labels(known.select(np.isin(known.names, list(shapes))), shapes)
     none = np.empty((0, 2))
     positives = {name: part.xy for name, part in known.by_micrograph()}
-    examples = [Example(m.name, m.pixels, positives.get(m.name, none), none, file.source) for file, m in read_in]
+    examples = [Example(m.name, m.seen, positives.get(m.name, none), none, file.source) for file, m in read_in]
     return examples, read_in[0][1].pixel_size
 
 

@@ -79,9 +79,11 @@ def split_table(path: Path, folder: str, ending: str, threshold: float = float("
     for column in (X, Y):
         table[column] = [f"{value:.0f}" for value in np.rint(numbers(table, column)).tolist()]
     short = short_names(names)
-    for own in dict.fromkeys(short.values()):
-        rows = [row for row, name in enumerate(names) if short[name] == own]
-        part = {tag: [column[row] for row in rows] for tag, column in table.items()}
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        rows.setdefault(short[name], []).append(row)
+    for own, which in rows.items():
+        part = {tag: [column[row] for row in which] for tag, column in table.items()}
         write_text(path_in(folder, own, ending), topaz_table(part))
 
 

@@ -81,10 +81,11 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.topaz.training import settings_of, start
     from heliodor.files import check_output
     from heliodor.networks import Classifier
+    from heliodor.picking.load import Loader, inverted_of, normalization_of
 
     _check(options)
     kind, given = start(options)
-    network = given or Classifier(kind)
+    network, facts = given or (Classifier(kind), {})
     LOG.note(f"Receptive field: {network.receptive_field}")
     if options.describe:
         sys.stdout.write(f"{network}\n")
@@ -95,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
     use_threads(options.num_threads)
     device = device_for(options.device)
     failed: dict[str, str] = {}
-    training, test, pixel_size = load(options, failed)
+    loader = Loader(None, normalization=normalization_of(facts), inverted=inverted_of(facts))  # as it has seen others
+    training, test, pixel_size = load(options, loader, failed)
     labels = sum(len(e.positives) for e in training)
     LOG.note(f"Loaded {len(training)} training micrographs with {labels} labeled particles")
     if test:
@@ -103,7 +105,9 @@ def run(options: argparse.Namespace) -> int:
         LOG.note(f"Loaded {len(test)} test micrographs with {labels} labeled particles")
     settings = settings_of(options, training, kind)
     settings = settings if given is None else settings.from_start()
-    _train(options, training, test, settings, given, device, {"pixel_size": pixel_size})
+    first = None if given is None else network
+    about = {"pixel_size": pixel_size, "normalization": loader.normalization, "inverted": loader.inverted}
+    _train(options, training, test, settings, first, device, about)
     LOG.note("Done!")
     return 1 if failed else 0
 
@@ -135,7 +139,7 @@ def _train(
     training: list[Example],
     test: list[Example],
     settings: TrainingSettings,
-    given: Classifier | None,
+    first: Classifier | None,
     device: torch.device,
     about: dict[str, Any],
 ) -> None:
@@ -143,7 +147,7 @@ def _train(
     from heliodor.networks import save_network
     from heliodor.training.loop import Trainer
 
-    trainer = Trainer(training, settings, str(device), start=given)
+    trainer = Trainer(training, settings, str(device), start=first)
     curve = Curve(settings, options.epoch_size)
     digits = len(str(settings.epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
     LOG.note("Training...")

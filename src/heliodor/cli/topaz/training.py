@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from heliodor.networks import Classifier
+    from heliodor.picking.start import Start
     from heliodor.training.tiles import Example
 
 OUTPUTS = 4  # scores along a side of a tile
@@ -104,12 +104,12 @@ def budget(minibatch: int, balance: float, epoch: int) -> tuple[int, int, int]:
     return label_tiles, random_tiles, max(1, size)
 
 
-def start(options: argparse.Namespace) -> tuple[NetworkSettings, Classifier | None]:
+def start(options: argparse.Namespace) -> tuple[NetworkSettings, Start | None]:
     """Return the kind of network, and the one that training starts from; None: random weights."""
     if options.model not in ARCHITECTURES:
         LOG.note(f"Loading model: {options.model}")
-        network = load_network(options.model)[0]
-        return network.settings, network
+        given = load_network(options.model)
+        return given[0].settings, given
     LOG.note(f"Loading model: {options.model}")
     settings = NetworkSettings(
         options.model, options.units, options.unit_scaling, options.bn == "on", options.dropout, options.pooling
@@ -117,13 +117,13 @@ def start(options: argparse.Namespace) -> tuple[NetworkSettings, Classifier | No
     published = f"{options.model}_u{options.units}"
     if options.pretrained is not False and published in DETECTORS and options.pooling == "none":
         try:
-            network = load_network(published)[0]
+            given = load_network(published)
         except WeightsError as error:
             if options.pretrained:
                 raise
             LOG.note(f"starting from random weights: {error}")
         else:
             LOG.note(f"Loading pretrained model: {published}")
-            return replace(network.settings, dropout=options.dropout), network
+            return replace(given[0].settings, dropout=options.dropout), given
     LOG.note(f"Model parameters: units={options.units}, dropout={options.dropout:g}, bn={options.bn}")
     return settings, None
