@@ -35,6 +35,30 @@ def test_a_folder_gets_a_file_per_micrograph(table, tmp_path):
     assert sorted(p.name for p in (tmp_path / "split").iterdir()) == ["001_picks.txt", "b_picks.txt"]
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("-o o.star --height 96", "--height"),
+        ("-o o.star --suffix _zz", "--suffix"),
+        ("--suffix _zz", "--suffix"),
+        ("-o o.star --boxsize 64", "--boxsize"),
+        ("-o o.star --integers", "--integers"),
+        ("-o o.star --image-ext .tif", "--image-ext"),
+        ("-o o.star --micrographs . --imagedir .", "--imagedir and --micrographs"),
+        ("-o o.txt --micrographs .", "--micrographs"),
+        ("-o folder/ --imagedir .", "--imagedir"),
+        ("-o o.txt --invert-y --height 96 --imagedir .", "--imagedir"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(table, tmp_path, monkeypatch, capsys, words, option):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", table, *words.split()]) == 2
+    said = capsys.readouterr().err
+    assert f"error: {option} " in said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+
+
 def test_invert_y_by_the_heights_of_the_micrographs(table, tmp_path):
     for name, rows in (("001", 64), ("b", 80)):
         mrcfile.write(tmp_path / f"{name}.mrc", np.random.default_rng(0).normal(size=(rows, 50)).astype(np.float32))

@@ -97,6 +97,7 @@ def test_names_cannot_leave_the_folder(tmp_path):
         ("a.box", "1 2 three 4\n", "line 1"),
         ("a.csv", "x,y\n1,b\n", "line 2"),
         ("a.csv", "foo,bar\n", "must name columns"),
+        ("a.csv", "x,y,micrograph\n1,2,m\n3,4\n", "line 3: the row ends before its micrograph"),
         ("a.xyz", "", "no coordinate format"),
     ],
 )

@@ -101,6 +101,11 @@ def test_a_cbox_of_cryolo(tmp_path):
         ("a_info.json", '{"boxes": [[1]]}', "a box that is not"),
         ("a.cs", "text", "not a numpy file"),
         ("a.cbox", "data_cryolo\nloop_\n_CoordinateX\n_CoordinateY\n_Width\n_Height\n1 b 3 4\n", "particle 1"),
+        (
+            "a.cbox",
+            "data_cryolo\nloop_\n_CoordinateX\n_CoordinateY\n_CoordinateZ\n_Width\n_Height\n1 2 0 3 4\n1 2 b 3 4\n",
+            "particle 2 has the _CoordinateZ 'b'",
+        ),
     ],
 )
 def test_bad_files_are_named_with_the_cause(tmp_path, file, content, message):
@@ -145,6 +150,15 @@ def test_convert_to_cryosparc_keeps_uids_and_paths(tmp_path):
     assert np.load(tmp_path / "half.cs")["location/micrograph_uid"].tolist() == [2**60, 2**60 + 1]
 
 
+def test_a_table_of_micrographs_that_is_not_there(tmp_path, capsys):
+    write_picks(tmp_path / "p.txt", Picks.on("001", [[1, 2]]))
+    words = ["convert", str(tmp_path / "p.txt"), "--micrographs", str(tmp_path / "missing.cs")]
+    assert main([*words, "-o", str(tmp_path / "x.cs")]) == 2
+    said = capsys.readouterr().err
+    assert "missing.cs: there is no such file" in said
+    assert said.count("\n") == 1
+
+
 def test_convert_to_a_folder_of_cryosparc_files(tmp_path):
     names = ["J1/imported/001.mrc", "J1/imported/002.mrc"]
     exposures(tmp_path / "mics.cs", names)
@@ -162,13 +176,16 @@ def test_convert_between_any_two(tmp_path):
     write_picks(tmp_path / "start.txt", start)
     suffixes = {"txt": ".txt", "star": ".star", "box": ".box", "csv": ".csv", "via": ".csv", "json": "_info.json"}
     suffixes |= {"cbox": ".cbox", "cs": ".cs"}
-    extra = ["--boxsize", "20", "--micrographs", str(tmp_path / "mics")]
+    box, paths = ["--boxsize", "20"], ["--micrographs", str(tmp_path / "mics")]
+    extra = {"box": box, "cbox": box, "star": paths, "cs": paths}
     for one, suffix in suffixes.items():
         first = tmp_path / one / f"001{suffix}"
-        assert main(["convert", str(tmp_path / "start.txt"), "--to", one, *extra, "-o", str(first)]) == 0
+        assert main(["convert", str(tmp_path / "start.txt"), "--to", one, *extra.get(one, []), "-o", str(first)]) == 0
         for two, other in suffixes.items():
             second = tmp_path / f"{one}-{two}" / f"001{other}"
-            assert main(["convert", str(first), "--from", one, "--to", two, *extra, "-o", str(second)]) == 0
+            assert (
+                main(["convert", str(first), "--from", one, "--to", two, *extra.get(two, []), "-o", str(second)]) == 0
+            )
             back = read_picks(second, format=two)
             np.testing.assert_allclose(back.xy, start.xy, atol=1e-3)
             np.testing.assert_allclose(back.scores, start.scores, atol=1e-5)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from heliodor import Picks, read_picks, write_picks
 from heliodor.cli import main
@@ -84,6 +85,47 @@ def test_answers_come_back_with_their_candidates_only(app, dataset, tmp_path):
     other.close()
 
 
+def test_answers_become_labels_on_every_press(app):
+    """Those that were given since the last press as well, and none of them twice."""
+    app.review.start_audit(0.0)
+    made = 0
+    for row in range(24):
+        app.review.answer(row, "yes" if row % 2 else "no")
+        if row % 6 == 5:
+            before = sum(len(app.session.picks(kind)) for kind in ("particle", "negative"))
+            made = app.review.label_answers(app.radius, lambda index: (260, 240))
+            after = sum(len(app.session.picks(kind)) for kind in ("particle", "negative"))
+            assert made == after - before > 0
+    assert app.review.label_answers(app.radius, lambda index: (260, 240)) == 0
+
+
+def test_answers_about_other_picks_are_kept_when_new_ones_are_asked_about(app, dataset, tmp_path):
+    app.review.start_audit(0.0)
+    app.review.answer(3, "no")
+    given = (tmp_path / "l-audit.tsv").read_bytes()
+    app.close()
+    write_picks(tmp_path / "others.txt", Picks.on("001", dataset[1]["001"], np.arange(12.0)))
+    other = App(app.micrographs, tmp_path / "l.txt", picks=tmp_path / "others.txt")
+    other._reading.join()
+    other.review.start_audit(0.0)
+    assert len(other.review.audit(0.0)["questions"]) == 12
+    assert (tmp_path / "l-audit-2.tsv").read_bytes() == given
+    other.review.answer(0, "yes")
+    other.review.start_audit(0.0)  # about the same picks: a new check in the place of the old one
+    other.close()
+    assert not (tmp_path / "l-audit-3.tsv").exists()
+
+
+def test_the_pixel_size_is_that_of_the_first_header_that_has_one(dataset, tmp_path):
+    """Where none has, the diameter is in pixels."""
+    Image.fromarray(np.zeros((240, 260), np.uint8)).save(tmp_path / "0.png")
+    for inputs, size, radius in (([tmp_path / "0.png", dataset[0]], 2.0, 10.0), ([tmp_path / "0.png"], None, 20.0)):
+        app = App(find_micrographs(inputs), tmp_path / "l.txt", diameter=DIAMETER)
+        assert app.describe_micrograph(0)["pixel_size"] == size
+        assert app.radius == radius
+        app.close()
+
+
 @pytest.mark.parametrize(("row", "word"), [(-1, "yes"), (24, "yes"), (0, "perhaps")])
 def test_answers_to_nothing(app, row, word):
     with pytest.raises(LabelError):
@@ -146,6 +188,7 @@ def test_a_threshold_belongs_to_its_picks(app, dataset, tmp_path):
         (["--diameter", "-3"], "--diameter must be"),
         (["--picks", "nowhere"], "nowhere: there is no such"),
         (["--pick-options=--nonsense"], "--pick-options: error"),
+        (["--pick-options=--model 'a"], "--pick-options: not words of a shell"),
         (["--labels", "l.box"], "heliodor convert"),
         (["--host", "not an address"], "--host"),
     ],

@@ -90,6 +90,16 @@ def test_probabilities_travel_with_their_picks() -> None:
 def test_a_threshold_leaves_what_has_no_scores():
     bare = Picks.on("a", [[1, 2], [3, 4]])
     assert bare.at_least(0) is bare
+    assert bare.scoreless
     mixed = Picks(["a"] * 3, np.zeros((3, 2)), [1, np.nan, -1])
     assert len(mixed.at_least(-np.inf)) == 3
     assert mixed.at_least(1).scores.tolist() == [1]
+    assert not mixed.scoreless
+    assert not mixed.has_scores
+    assert not Picks.join([]).scoreless
+
+
+def test_places_are_those_that_files_hold():
+    picks = Picks(["a", "b"], [[1.00049, 2], [3, 4]])
+    assert picks.places() == [("a", 1.0, 2.0), ("b", 3.0, 4.0)]
+    assert Picks.join([]).places() == []

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shlex
 
 import mrcfile
 import numpy as np
 import pytest
 
 from browser_helpers import LOW_CONTRAST, open_browser, prefer
-from heliodor.cli import main
+from heliodor.cli import extract, main
 from heliodor.errors import FormatError, SettingsError
 from heliodor.evaluation import evaluate
 from heliodor.evaluation.reliability import reliability
@@ -369,6 +371,7 @@ def test_against_answers(run, tmp_path, capsys):
     assert main(command) == 0
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     assert "3 answers to \u201cis this a particle?\u201d, of which 2 are yes." in page.text
+    assert "--threshold=" not in page.text
     odds = np.log([1 / 9, 9])
     chances = 1 / (1 + np.exp(-np.interp(asked.scores[[0, 1, 3]], [-3, 9], odds)))
     error = reliability(chances, [True, True, False], bins=5).error
@@ -380,6 +383,18 @@ def test_against_answers(run, tmp_path, capsys):
     write_answers(tmp_path / "audit.tsv", Answers(asked))
     assert main(command) == 2
     assert "no question" in capsys.readouterr().err
+
+
+def test_other_micrographs_are_picked_with_the_threshold_of_the_answers(run):
+    folder, _ = run
+    estimates = {"expected_particles": 1.0, "particles_in_sample": 1.0, "threshold": -0.0625}
+    precision = {"middle": 0.9, "low": 0.8, "high": 0.95}
+    audit = {"answers": 60, "without_answers": 0.75, "threshold": -0.0625, "precision": precision}
+    change_record(folder, estimates=estimates, audit=audit)
+    command = next(line for line in report(folder).words if line.startswith("heliodor extract"))
+    parser = argparse.ArgumentParser()
+    extract.add_arguments(parser)
+    assert parser.parse_args(shlex.split(command)[2:]).threshold == -0.0625
 
 
 def test_labels_of_other_micrographs_are_refused(run, tmp_path, capsys):
@@ -422,9 +437,10 @@ def test_a_folder_without_a_run_is_refused(tmp_path, run, capsys):
 
 def test_damaged_tables_are_refused(run):
     folder, _ = run
-    (folder / "training.tsv").write_text("epoch\tloss\n1\tx\n")
-    with pytest.raises(FormatError, match=r"training\.tsv"):
-        write_report(folder)
+    for text, cause in (("epoch\tloss\n1\tx\n", "not a table of numbers"), ("", "is empty")):
+        (folder / "training.tsv").write_text(text)
+        with pytest.raises(FormatError, match=rf"training\.tsv: {cause}"):
+            write_report(folder)
     (folder / "training.tsv").unlink()
     assert "training.tsv is not there" in report(folder).text
     text = (folder / "picks.txt").read_text()

@@ -89,6 +89,11 @@ class Picks:
         """Whether every pick carries a score."""
         return len(self) > 0 and not bool(np.isnan(self.scores).any())
 
+    @property
+    def scoreless(self) -> bool:
+        """Whether there are picks, and none of them carries a score."""
+        return len(self) > 0 and bool(np.isnan(self.scores).all())
+
     def select(self, which: ArrayLike) -> Picks:
         """Pick rows by a boolean mask or by indices."""
         rows = np.asarray(which)
@@ -111,6 +116,10 @@ class Picks:
     def micrographs(self) -> list[str]:
         """Names of the micrographs with at least one pick, in order of first appearance."""
         return list(dict.fromkeys(self.names.tolist()))
+
+    def places(self) -> list[tuple[str, float, float]]:
+        """Return what tells picks apart in every file that they may stand in: name, x, y to a thousandth of a pixel."""
+        return list(zip(self.names.tolist(), *self.xy.round(3).T.tolist(), strict=True))
 
     def moved(self, xy: ArrayLike) -> Picks:
         """Put the centres at `xy` (N, 2) instead."""
@@ -155,7 +164,7 @@ class Picks:
 
     def at_least(self, threshold: float) -> Picks:
         """Keep picks with score >= `threshold`; a table in which no pick has a score stays whole."""
-        if threshold == float("-inf") or np.isnan(self.scores).all():
+        if threshold == float("-inf") or self.scoreless:
             return self
         return self.select(self.scores >= threshold)
 

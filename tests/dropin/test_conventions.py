@@ -260,10 +260,11 @@ def test_split_names_files_by_the_micrograph_alone(work):
     """Not by its folder, as RELION's names have it; and VIA's csv stays VIA's."""
     Path("p.star").write_text("data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n"
                               "_rlnClassNumber #4\nMotionCorr/job002/a.b.mrc 1.4 2.6 7\n"
-                              "MotionCorr/job002/001.mrc 3 4 8\n")  # fmt: skip
+                              "MotionCorr/job002/001.mrc 3 4 8\nMotionCorr/job002/a.b.mrc 5 6 9\n")  # fmt: skip
     topaz("split p.star -o parts")
     assert sorted(p.name for p in Path("parts").iterdir()) == ["001.star", "a.b.star"]
-    assert Path("parts/a.b.star").read_text().splitlines()[-1] == "MotionCorr/job002/a.b.mrc\t1\t3\t7"
+    rows = ["MotionCorr/job002/a.b.mrc\t1\t3\t7", "MotionCorr/job002/a.b.mrc\t5\t6\t9"]
+    assert Path("parts/a.b.star").read_text().splitlines()[-2:] == rows
     topaz("convert -o p.csv p.star")
     topaz("split p.csv -o csv")
     assert records("csv/001.csv", ",")[0]["filename"] == "001.png"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from heliodor.formats.targets import Targets
     from heliodor.picks import Picks
+
+_EXTENSION = ".mrc"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--invert-y", action="store_true", help="count y from the other edge: height - 1 - y")
     parser.add_argument("--height", type=int, default=None, help="rows of the micrographs, for --invert-y")
     parser.add_argument("--imagedir", default=None, help="folder of the micrographs, which tell their heights")
-    parser.add_argument("--image-ext", default=".mrc", help="extension of the micrographs in --imagedir")
+    parser.add_argument("--image-ext", default=_EXTENSION, help="extension of the micrographs in --imagedir")
     parser.add_argument("--boxsize", type=int, default=0, help="side of boxes, in pixels of the output")
     parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt, via)")
     parser.add_argument("--subtract", default=None, metavar="FILE", help="remove particles that this file holds too")
@@ -42,15 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Convert, and say what was done on stderr."""
     from heliodor.errors import SettingsError
-    from heliodor.formats import read_picks
+    from heliodor.formats import find_format, read_picks, write_per_micrograph, write_picks
     from heliodor.formats.targets import Targets
+    from heliodor.formats.txt import to_text
     from heliodor.picks import Picks
 
     if (options.subtract is None) != (options.radius is None):
         raise SettingsError("--subtract and --radius go together; give both")
     if not options.down_scale > 0 or not options.up_scale > 0:
         raise SettingsError("--down-scale and --up-scale must be positive")
-    if options.imagedir is not None and options.micrographs is None:
+    if options.imagedir is not None and options.micrographs is not None:
+        raise SettingsError("--imagedir and --micrographs both say which micrographs; give one of them")
+    kind = _kind(options)
+    module = find_format(Path(options.output or ""), kind)
+    _refuse_useless(options, module)
+    if options.imagedir is not None:
         options.micrographs = [str(Path(options.imagedir) / f"*{options.image_ext}")]
     picks = Picks.join(read_picks(path, format=options.source) for path in options.files)
     targets = Targets.of(options.micrographs if options.micrographs is not None else _cs(options.files), picks)
@@ -58,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         picks = _inverted(picks, options.height, targets)
     picks = picks.scaled(options.up_scale / options.down_scale)
     if options.threshold is not None:
-        if len(picks) and picks.at_least(float("inf")) is picks:
+        if picks.scoreless:
             raise SettingsError("--threshold: no particle has a score; leave it out")
         picks = picks.at_least(options.threshold)
     if options.subtract is not None:
@@ -67,9 +77,61 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(
             f"# {len(picks)} of {before} are additional, {before - len(picks)} are in {options.subtract}\n"
         )
-    details = {"integers": options.integers, "box_size": options.boxsize}
-    write(picks, options.output, options.to, options.suffix, targets, **details)
+    named, more = targets.name(picks, module)
+    details = {"format": kind, "integers": options.integers, "box_size": options.boxsize, **more}
+    if options.output is None:
+        sys.stdout.write(to_text(picks, integers=options.integers))
+    elif _is_folder(options.output):  # whose files are named after the names that the picks have
+        paths = write_per_micrograph(options.output, picks, suffix=options.suffix, **details)
+        sys.stderr.write(f"# wrote {len(picks)} particles to {len(paths)} files in {options.output}\n")
+    else:
+        write_picks(options.output, named, **details)
+        sys.stderr.write(f"# wrote {len(picks)} particles to {options.output}\n")
     return 0
+
+
+def _is_folder(output: str | None) -> bool:
+    return output is not None and (output.endswith("/") or Path(output).is_dir())
+
+
+def _kind(options: argparse.Namespace) -> str:
+    """Return the name of the format to write; 'auto': it is that of the output's extension."""
+    from heliodor.errors import SettingsError
+
+    kind: str = options.to
+    if options.output is None:
+        if kind not in ("auto", "txt", "coord"):
+            raise SettingsError(f"--to {kind} needs a file; give it with -o")
+        return "txt"
+    if kind == "auto" and _is_folder(options.output):
+        return "box" if options.boxsize else "star"
+    return kind
+
+
+def _refuse_useless(options: argparse.Namespace, module: ModuleType) -> None:
+    """Refuse options that would do nothing to what is written."""
+    import inspect
+
+    from heliodor.errors import SettingsError
+    from heliodor.formats import cs, star
+
+    folder = _is_folder(options.output)
+    used = inspect.signature(module.write).parameters
+    where = next((name for name in ("micrographs", "imagedir") if getattr(options, name) is not None), None)
+    heights = options.invert_y and options.height is None
+    paths = module is cs or (module is star and not folder)
+    useless = {
+        "--suffix is for the files of a folder; end -o in /": options.suffix and not folder,
+        "--boxsize is for boxes; write box or cbox": options.boxsize and "box_size" not in used,
+        "--integers is for txt, via and json; write one of them": options.integers and "integers" not in used,
+        "--height is for --invert-y; give that": options.height is not None and not options.invert_y,
+        "--image-ext is for --imagedir; give that": options.image_ext != _EXTENSION and options.imagedir is None,
+        f"--{where} is for heights (--invert-y without --height), and for what cs, or star in one file, name "
+        "micrographs by; ask for one of these": where and not heights and not paths,
+    }
+    for why, applies in useless.items():
+        if applies:
+            raise SettingsError(f"{why}, or leave it out")
 
 
 def _cs(files: list[str]) -> list[str]:
@@ -86,24 +148,3 @@ def _inverted(picks: Picks, height: int | None, targets: Targets) -> Picks:
             "--invert-y needs the height of the micrographs; give --height, --micrographs or --imagedir"
         )
     return picks.inverted({name: height or targets.rows(name) for name in picks.micrographs()})
-
-
-def write(picks: Picks, output: str | None, to: str, suffix: str, targets: Targets, **details: Any) -> None:
-    """Write picks to standard output, a file, or a folder of one file for each micrograph."""
-    from heliodor.errors import SettingsError
-    from heliodor.formats import find_format, write_per_micrograph, write_picks
-    from heliodor.formats.txt import to_text
-
-    if output is None:
-        if to not in ("auto", "txt", "coord"):
-            raise SettingsError(f"--to {to} needs a file; give it with -o")
-        sys.stdout.write(to_text(picks, integers=details.get("integers", False)))
-    elif output.endswith("/") or Path(output).is_dir():
-        kind = to if to != "auto" else "box" if details.get("box_size") else "star"
-        _, more = targets.name(picks, find_format(Path(), kind))
-        paths = write_per_micrograph(output, picks, format=kind, suffix=suffix, **details, **more)
-        sys.stderr.write(f"# wrote {len(picks)} particles to {len(paths)} files in {output}\n")
-    else:
-        picks, more = targets.name(picks, find_format(Path(output), to))
-        write_picks(output, picks, format=to, **details, **more)
-        sys.stderr.write(f"# wrote {len(picks)} particles to {output}\n")

@@ -89,8 +89,12 @@ def _pick_arguments(text: str) -> list[str]:
     import shlex
 
     from heliodor.cli import Parser, pick
+    from heliodor.errors import SettingsError
 
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise SettingsError(f"--pick-options: not words of a shell ({error}); mend its quotes") from error
     parser = Parser(prog="heliodor label --pick-options")
     pick.add_arguments(parser)
     parser.parse_intermixed_args(["all", "--labels", "labels", "--diameter", "1", "-o", "out", *words])

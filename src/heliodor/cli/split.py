@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
 
     picks = read_picks(options.file, format=options.format)
     if options.threshold is not None:
-        if len(picks) and picks.at_least(float("inf")) is picks:
+        if picks.scoreless:
             raise SettingsError("--threshold: no particle has a score; leave it out")
         picks = picks.at_least(options.threshold)
     module = find_format(Path(options.file), options.format)

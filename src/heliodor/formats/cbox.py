@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".cbox",)
-_CORNER, _SIZE, _CONFIDENCE = ("_CoordinateX", "_CoordinateY"), ("_Width", "_Height"), "_Confidence"
+_CORNER, _DEPTH, _SIZE = ("_CoordinateX", "_CoordinateY"), "_CoordinateZ", ("_Width", "_Height")
+_CONFIDENCE = "_Confidence"
 _COLUMNS = (
-    *_CORNER, "_CoordinateZ", *_SIZE, "_Depth", "_EstWidth", "_EstHeight", _CONFIDENCE, "_NumBoxes", "_Angle",
+    *_CORNER, _DEPTH, *_SIZE, "_Depth", "_EstWidth", "_EstHeight", _CONFIDENCE, "_NumBoxes", "_Angle",
 )  # fmt: skip
 _NONE = "<NA>"
 _LEAST = 1e-12  # 0 and 1 have no log-odds
@@ -31,15 +32,16 @@ _LEAST = 1e-12  # 0 and 1 have no log-odds
 
 def read(path: Path, name: str | None = None) -> Picks:
     """Read boxes as centres, corner + size / 2, crYOLO's own."""
-    table = read_columns(path, [*_CORNER, *_SIZE], also=[_CONFIDENCE, "_CoordinateZ"])
-    if any(z != _NONE and float(z) != 0 for z in table.get("_CoordinateZ", [])):
-        raise FormatError(f"{path}: boxes in three dimensions, of a tomogram; give the file of a micrograph")
+    table = read_columns(path, [*_CORNER, *_SIZE], also=[_CONFIDENCE, _DEPTH])
     try:
         corner, size = (np.array([numbers(table, tag) for tag in tags]).T for tags in (_CORNER, _SIZE))
-        table["score"] = ["nan" if word == _NONE else word for word in table.get(_CONFIDENCE, [_NONE] * len(corner))]
-        scores = _log_odds(numbers(table, "score"))
+        for tag, absent in ((_CONFIDENCE, "nan"), (_DEPTH, "0")):
+            table[tag] = [absent if word == _NONE else word for word in table.get(tag, [_NONE] * len(corner))]
+        scores, depth = _log_odds(numbers(table, _CONFIDENCE)), numbers(table, _DEPTH)
     except ValueError as error:
         raise FormatError(f"{path}: {error}; mend that row") from error
+    if depth.any():
+        raise FormatError(f"{path}: boxes in three dimensions, of a tomogram; give the file of a micrograph")
     return Picks.on(
         name or path.name.removesuffix(path.suffix), corner.reshape(-1, 2) + size.reshape(-1, 2) / 2, scores
     )

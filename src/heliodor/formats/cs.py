@@ -81,6 +81,9 @@ def read_micrographs(path: Path) -> dict[str, CsMicrograph]:
 
 
 def _load(path: Path) -> NDArray[Any]:
+    if not path.is_file():
+        raise FormatError(f"{path}: there is no such file; check the path")
+    start = b""
     try:
         with path.open("rb") as file:
             start = file.read(len(_STREAM))

@@ -38,6 +38,8 @@ def read(path: Path, name: str | None = None) -> Picks:
     own = name or own_name(path)
     table = []
     for number, row in enumerate(rows, 2):
+        if names and row[names] is None:
+            raise FormatError(f"{path}, line {number}: the row ends before its {names}; mend that row")
         try:
             table.append((float(row[x]), float(row[y]), float((row[score] if score else "") or "nan")))
         except (TypeError, ValueError) as error:

@@ -128,17 +128,22 @@ class App:
 
     @property
     def radius(self) -> float:
-        """Radius of a particle in pixels of the first micrograph that can be read.
+        """Radius of a particle in pixels; see `Images.pixel_size`.
 
         Raises
         ------
         SettingsError
             No diameter has been given.
+        MicrographError
+            No micrograph can be read.
         """
         diameter = self.session.choice("diameter")
         if diameter is None:
             raise SettingsError("give the particle's diameter first")
-        return float(diameter) / (self.images.pixel_size or 1.0) / 2
+        size = self.images.pixel_size
+        if size is None:
+            size = 1.0  # no header has one: the diameter is in pixels, and the page says so
+        return float(diameter) / size / 2
 
     def changes(self, since: int) -> dict[str, Any]:
         """Return what has changed after a revision, and how training goes."""

@@ -67,8 +67,8 @@ class Candidates:
         found = read_picks(results[0] if results else folder)
         kept = np.ones(len(found), dtype=bool)
         if len(results) > 1:
-            run = set(places(read_picks(results[1])))
-            kept = np.array([place in run for place in places(found)], dtype=bool)
+            run = set(read_picks(results[1]).places())
+            kept = np.array([place in run for place in found.places()], dtype=bool)
         threshold, flagged = _read_record(folder / _RECORD) if results else (0.0, {})
         names = match_names([*found.micrographs(), *(flagged.keys() - set(found.micrographs()))], micrographs)
         ours = np.array([name in names for name in found.names], dtype=bool)
@@ -127,11 +127,6 @@ class Candidates:
         """Count the picks above a threshold: number of a micrograph -> count."""
         above = self.above(threshold)
         return {index: int(above[rows].sum()) for index, rows in self.rows.items()}
-
-
-def places(picks: Picks) -> list[tuple[str, float, float]]:
-    """Return what tells picks apart in every file that they may stand in: name, x and y to a thousandth of a pixel."""
-    return list(zip(picks.names.tolist(), *picks.xy.round(3).T.tolist(), strict=True))
 
 
 def _read_record(record: Path) -> tuple[float, dict[str, list[str]]]:

@@ -34,8 +34,8 @@ class SessionFiles:
     ----------
     labels : path
         NAME.txt or NAME.star. Negatives go to NAME-negatives of the same kind, the paths of done micrographs to
-        NAME-done.txt, choices to NAME-session.json, answers to NAME-audit.tsv, final picks to NAME-picks.star and .txt,
-        runs to the folder NAME-runs.
+        NAME-done.txt, choices to NAME-session.json, answers to NAME-audit.tsv, those about earlier picks to
+        NAME-audit-2.tsv and so on, final picks to NAME-picks.star and .txt, runs to the folder NAME-runs.
     micrographs : sequence of MicrographFile
 
     Raises
@@ -126,8 +126,7 @@ class SessionFiles:
         """
         self._refuse_changed(path)
         if path in self._rich:
-            with atomic_path(_original(path)) as copy:
-                shutil.copy2(path, copy)
+            _copy(path, path.with_stem(f"{path.stem}-original"))
             self._rich.remove(path)
         others = self._others.get(path)
         renamed = picks.renamed(self._paths)
@@ -136,6 +135,10 @@ class SessionFiles:
             place = path
         write_picks(place, renamed if others is None or not len(others) else Picks.join([renamed, others]))
         self._seen[path] = _stamp(path)
+
+    def copy_audit(self) -> None:
+        """Copy the answers to NAME-audit-2.tsv, or to -3 and so on where there is one; raises `OutputError`."""
+        _copy(self.audit, self.audit)
 
     def read_done(self) -> set[str]:
         """Read the names of the micrographs that are done; raises `FormatError` where the file is no text."""
@@ -176,11 +179,12 @@ class SessionFiles:
             )
 
 
-def _original(path: Path) -> Path:
-    """Return where a copy of a file goes: a name that nothing has."""
-    stem = path.name.removesuffix(path.suffix)
-    names = (f"{stem}-original{f'-{k}' if k > 1 else ''}{path.suffix}" for k in itertools.count(1))
-    return next(copy for name in names if not os.path.lexists(copy := path.with_name(name)))
+def _copy(path: Path, wanted: Path) -> None:
+    """Copy a file to the first name that nothing has: `wanted`, or that with -2, -3 and so on behind it."""
+    numbered = (wanted.with_stem(f"{wanted.stem}-{k}") for k in itertools.count(2))
+    free = next(name for name in itertools.chain([wanted], numbered) if not os.path.lexists(name))
+    with atomic_path(free) as copy:
+        shutil.copy2(path, copy)
 
 
 def _holds_more(path: Path, picks: Picks) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from heliodor.errors import MicrographError
 from heliodor.labeling.pyramid import Look, Pyramid, size_of_levels
 from heliodor.micrographs import read_header, read_micrograph
+from heliodor.picking.load import first_of_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -85,7 +86,10 @@ class BoundedCache(Generic[T]):
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a micrograph without its pixels; `version` changes with the file."""
+    """What is known of a micrograph without its pixels; `version` changes with the file.
+
+    A micrograph that does not say its pixel size, in angstrom, has that of the first one that does, as in training.
+    """
 
     width: int
     height: int
@@ -122,13 +126,16 @@ class Images:
         """Bytes that the caches hold now."""
         return self._pyramids.nbytes + self._thumbnails.nbytes
 
-    @property
+    @cached_property
     def pixel_size(self) -> float | None:
-        """Angstrom per pixel of the first micrograph that can be read."""
-        for index in range(len(self._micrographs)):
-            with contextlib.suppress(MicrographError):
-                return self.header(index).pixel_size
-        return None
+        """Angstrom per pixel as given, or of the first micrograph that says it; None where none does.
+
+        Raises
+        ------
+        MicrographError
+            None can be read.
+        """
+        return first_of_size(self._micrographs, self._pixel_size)[1]
 
     def header(self, index: int) -> Header:
         """Return size and pixel size; raises `MicrographError`, which `errors` then remembers."""
@@ -142,7 +149,7 @@ class Images:
         known = self._headers.get(index)
         if known is None or known.version != version:
             (height, width), size = self._watched(index, version, lambda: read_header(path))
-            known = self._headers[index] = Header(width, height, self._pixel_size or size, version)
+            known = self._headers[index] = Header(width, height, self._pixel_size or size or self.pixel_size, version)
         return known
 
     def tile(self, index: int, level: int, row: int, column: int, look: Look) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from heliodor.errors import LabelError
 from heliodor.formats import write_picks
-from heliodor.labeling.candidates import Candidates, places
+from heliodor.labeling.candidates import Candidates
 from heliodor.labeling.labels import KINDS, Edit
 from heliodor.picking.answers import NO, OPEN, YES, Answers, read_answers, write_answers
 from heliodor.picks import Picks
@@ -72,11 +73,24 @@ class Review:
         return {"picks": picks, "micrographs": micrographs}
 
     def start_audit(self, threshold: float) -> None:
-        """Draw the picks to ask about; raises `SettingsError` where they have no scores."""
+        """Draw the picks to ask about.
+
+        Answers about other picks, of an earlier run perhaps, are copied first: the new ones take their file.
+
+        Raises
+        ------
+        SettingsError
+            The picks have no scores.
+        FormatError, OutputError
+            The earlier answers cannot be read, or a file cannot be written.
+        """
         from heliodor.picking.audit import draw_sample
 
         with self._access:
-            self._keep(draw_sample(self._candidates.picks, threshold=threshold))
+            drawn = draw_sample(self._candidates.picks, threshold=threshold)
+            if self._answers is None and self._path.is_file() and (read_answers(self._path).given != OPEN).any():
+                self._session.files.copy_audit()
+            self._keep(drawn)
 
     def answer(self, row: int, word: str, about: tuple[Any, Any, Any] | None = None) -> None:
         """Keep an answer, in memory and on disk: 'yes', 'no', or '' to take it back.
@@ -116,8 +130,8 @@ class Review:
         if not self._path.is_file():
             return None
         answers = read_answers(self._path)
-        asked = set(places(answers.picks))
-        return answers if asked and asked <= set(places(self._candidates.picks)) else None
+        asked = set(answers.picks.places())
+        return answers if asked and asked <= set(self._candidates.picks.places()) else None
 
     def audit(self, threshold: float) -> dict[str, Any]:
         """Return the questions, their answers, and, from ten answers on, what these say; JSON-able."""
@@ -157,21 +171,20 @@ class Review:
         sizes : callable
             Number of a micrograph -> its width and height.
         """
-        answers = self._answers
-        if answers is None:
-            return 0
-        known = Picks.join([self._session.picks(kind) for kind in KINDS])
         made = 0
-        for kind, picks in (("particle", answers.particles), ("negative", answers.others)):
-            for name, part in picks.subtract(known, _near(radius)).by_micrograph():
-                index = self._numbers[name]
-                words = [{"do": "add", "id": f"audit{kind[0]}{k}x{index}", "kind": kind} for k in range(len(part))]
-                edits = [
-                    Edit.of_json({**one, "x": x, "y": y}, *sizes(index))
-                    for one, (x, y) in zip(words, part.xy.tolist(), strict=True)
-                ]
-                self._session.edit(index, -1, edits)
-                made += len(edits)
+        with self._access:  # two tabs that ask at once would both find no label near
+            if self._answers is None:
+                return 0
+            known = Picks.join([self._session.picks(kind) for kind in KINDS])
+            for kind, picks in (("particle", self._answers.particles), ("negative", self._answers.others)):
+                for name, part in picks.subtract(known, _near(radius)).by_micrograph():
+                    index = self._numbers[name]
+                    words = [
+                        {"do": "add", "id": secrets.token_hex(8), "kind": kind, "x": x, "y": y}
+                        for x, y in part.xy.tolist()
+                    ]
+                    self._session.edit(index, -1, [Edit.of_json(one, *sizes(index)) for one in words])
+                    made += len(words)
         return made
 
     def export(self, radius: float, threshold: float) -> dict[str, Any]:

@@ -107,8 +107,8 @@ def answered(found: Picks, answers: Answers) -> list[Element]:
     given = answers.given != OPEN
     if not given.any():
         raise LabelError("no question of the audit was answered; answer some, or leave it out")
-    likely = dict(zip(_places(found), found.probabilities.tolist(), strict=True))
-    asked = [likely.get(place) for place in _places(answers.picks.select(given))]
+    likely = dict(zip(found.places(), found.probabilities.tolist(), strict=True))
+    asked = [likely.get(place) for place in answers.picks.select(given).places()]
     if None in asked:
         raise LabelError("an answer is about a detection that this run does not have; give the answers about its picks")
     probabilities = np.array(asked, dtype=np.float64)
@@ -118,11 +118,6 @@ def answered(found: Picks, answers: Answers) -> list[Element]:
     text = f"{several(len(right), 'answer')} to \u201cis this a particle?\u201d, of which {int(right.sum()):,} are yes."
     chart = _reliability(probabilities, right, "called particles", bins=_FEW)
     return [tag("div", chart, tag("p", text), class_="pair")]
-
-
-def _places(picks: Picks) -> list[tuple[str, float, float]]:
-    """Return what tells detections apart, rounded as in every file that they stand in."""
-    return list(zip(picks.names.tolist(), *picks.xy.round(3).T.tolist(), strict=True))
 
 
 def _reliability(probabilities: NDArray[np.float64], true: NDArray[np.bool_], what: str, bins: int = 10) -> Element:

@@ -124,6 +124,9 @@ def trouble(run: Run, unreadable: dict[int, str]) -> list[Element]:
 def next_steps(run: Run) -> list[Element]:
     """How to take the picks to RELION and cryoSPARC."""
     picks = shlex.quote(str(run.folder / "picks.txt"))
+    model = shlex.quote(str(run.folder / "model.safetensors"))
+    # The model's file knows the run's own threshold, and not that of the answers.
+    audited = f" --threshold={run.threshold}" if run.result.get("audit") is not None else ""
     return [
         tag("h3", "RELION"),
         tag("p", "One file for each micrograph, named after it:"),
@@ -144,11 +147,7 @@ def next_steps(run: Run) -> list[Element]:
         tag("pre", f"heliodor convert {picks} --micrographs J2/exposures_exported.cs -o picks.cs"),
         tag("h3", "The surer ones only, or other micrographs"),
         tag("pre", f"heliodor convert {picks} -o surer.txt --threshold {run.threshold + 1:.2f}"),
-        tag(
-            "pre",
-            f"heliodor extract MICROGRAPHS --raw -m {shlex.quote(str(run.folder / 'model.safetensors'))} -o new.star "
-            "--format star",
-        ),
+        tag("pre", f"heliodor extract MICROGRAPHS --raw -m {model}{audited} -o new.star --format star"),
     ]
 
 

@@ -29,12 +29,14 @@ def read_table(path: Path) -> list[dict[str, float]]:
     Raises
     ------
     FormatError
-        A row is damaged.
+        It is empty, or a row is damaged.
     """
     if not path.is_file():
         return []
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    if not path.stat().st_size:
+        raise FormatError(f"{path}: is empty; remove it, or train again")
     try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
         return [dict(zip(header.split("\t"), map(float, line.split("\t")), strict=True)) for line in lines]
     except ValueError as error:
         raise FormatError(f"{path}: not a table of numbers ({error}); remove it, or train again") from error
