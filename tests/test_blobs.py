@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from heliodor.cli import Parser, blobs
-from heliodor.errors import MicrographError, SettingsError
+from heliodor.errors import MicrographError, OutputError, SettingsError
 from heliodor.evaluation import match
 from heliodor.formats import read_picks
-from heliodor.micrographs import Micrograph
+from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.picking.blobs import find_blobs, pick_blobs
 
 
@@ -128,9 +129,7 @@ def test_grey_scale_does_not_matter(power):
 @pytest.mark.parametrize(
     ("diameters", "options", "message"),
     [
-        ((3, 10), {}, "at least 4 px"),
         ((20, 10), {}, "in order"),
-        ((10, 40), {}, "half the image"),
         ((10, math.nan), {}, "in order"),
         ((10, 10), {"method": "hough"}, "disc, log, dog"),
         ((10, 10), {"contrast": "auto"}, "'dark' or 'light'"),
@@ -142,8 +141,11 @@ def test_settings_that_cannot_be(diameters, options, message):
 
 
 def test_images_that_cannot_be():
-    with pytest.raises(SettingsError, match="vary"):
+    with pytest.raises(MicrographError, match="one value"):
         find_blobs(np.ones((64, 64)), (10, 10))
+    for diameters, message in (((3, 10), "at least 4 px"), ((10, 40), "half the image")):
+        with pytest.raises(MicrographError, match=message):
+            find_blobs(np.random.default_rng(0).normal(size=(64, 64)), diameters)
     with pytest.raises(SettingsError, match=r"\(ny, nx\)"):
         find_blobs(np.ones((3, 64, 64)), (10, 10))
 
@@ -156,7 +158,7 @@ def test_picks_are_in_full_size_pixels():
 
 
 def test_a_pixel_size_is_needed():
-    with pytest.raises(SettingsError, match="--angpix"):
+    with pytest.raises(MicrographError, match="--angpix"):
         pick_blobs(Micrograph(np.zeros((64, 64), np.float32), None, "m"), (100.0, 100.0))
 
 
@@ -195,6 +197,31 @@ def test_command_skips_a_broken_micrograph_and_says_so(dataset, tmp_path, capsys
     with pytest.raises(MicrographError, match="no micrograph could be used"):
         run(tmp_path / "broken.mrc", "--diameter", 40, "-o", tmp_path / "q.star")
     assert not (tmp_path / "q.star").exists()
+
+
+def test_command_skips_micrographs_that_cannot_be_picked_by_name(dataset, tmp_path, capsys):
+    folder, _ = dataset
+    few = np.zeros((200, 200), np.float32)
+    few[0, 0] = 1
+    noise = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
+    for name, pixels, size in (("small", noise[:20], 2.0), ("no size", noise, None), ("one value", few, 2.5)):
+        write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, size, name))
+    assert run(tmp_path / "*.mrc", folder / "001.mrc", "--diameter", 40, "-o", tmp_path / "p.star") == 1
+    said = capsys.readouterr().err
+    assert re.search(f"{tmp_path}/small.mrc: diameters of .* cannot be found in 16 x 160 px", said)
+    assert f"{tmp_path}/no size.mrc: its header has no pixel size" in said
+    assert f"{tmp_path}/one value.mrc: more than half of the pixels have one value" in said
+    assert "skipped 3 that could not be used" in said
+    assert set(read_picks(tmp_path / "p.star").names) == {str(folder / "001.mrc")}
+
+
+def test_command_says_at_once_that_it_cannot_write(dataset, tmp_path, capsys):
+    (tmp_path / "p.star").mkdir()
+    (tmp_path / "out").write_text("a file")
+    for output in ("p.star", "out"):
+        with pytest.raises(OutputError, match=f"{output}.*stands where"):
+            run(dataset[0], "--diameter", 40, "-o", tmp_path / output)
+    assert "picking" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("diameter", [("40", "50", "60"), ("50", "40"), ("0",)])

@@ -9,6 +9,7 @@ from conftest_helpers import disc_examples
 from heliodor.cli import main
 from heliodor.evaluation import match
 from heliodor.formats import read_picks, write_picks
+from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.picks import Picks
 
 
@@ -125,3 +126,53 @@ def test_extract_writes_what_the_extension_says(trained, tmp_path, capsys):
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-s", "0"], "--up-scale and --down-scale must be positive"),
+        (["-x", "0"], "--up-scale and --down-scale must be positive"),
+        (["-o", "mics"], "mics: cannot write"),
+        (["-o", "labels.txt", "--per-micrograph"], "a file stands where a folder is needed"),
+    ],
+)
+def test_extract_refuses_before_any_work(trained, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(trained[0])
+    assert main(["extract", "mics", "-m", "no_such_model.sav", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_train_refuses_micrographs_of_two_pixel_sizes(trained, tmp_path, capsys):
+    place, examples = trained
+    other = tmp_path / "m1.mrc"
+    write_micrograph(other, Micrograph(examples[1].pixels, 3.0, "m1"))
+    mine, labels = str(place / "mics" / "m0.mrc"), str(place / "labels.txt")
+    words = ["train", "--train-targets", labels, "-n", "14", "--save-prefix", str(tmp_path / "m")]
+    for images in (
+        ["--train-images", mine, str(other)],
+        ["--train-images", mine, "--test-images", str(other), "--test-targets", labels],
+    ):
+        assert main([*words, *images]) == 2
+        assert f"{other}: 3 A per pixel, {mine} has 6; preprocess both" in capsys.readouterr().err
+    assert not list(tmp_path.glob("m_*"))
+
+
+def test_train_says_at_once_that_it_cannot_write(trained, tmp_path, capsys):
+    place, _ = trained
+    words = ["train", "--train-images", str(place / "mics"), "--train-targets", str(place / "labels.txt"), "-n", "14"]
+    for more in (["--save-prefix", f"{place}/labels.txt/m"], ["--save-prefix", "m", "-o", str(tmp_path)]):
+        assert main([*words, *more]) == 2
+        said = capsys.readouterr().err
+        assert "stands where" in said
+        assert "training on" not in said
+
+
+def test_a_damaged_checkpoint_is_told(trained, tmp_path, capsys):
+    place, _ = trained
+    words = ["train", "--train-images", str(place / "mics"), "--train-targets", str(place / "labels.txt"), "-n", "14"]
+    words += ["--units", "4", "--num-epochs", "1", "--epoch-size", "3", "--save-prefix", str(tmp_path / "m")]
+    (tmp_path / "m_checkpoint.pt").write_bytes(b"PK\x03\x04 cut short")
+    assert main(words) == 2
+    assert "m_checkpoint.pt: not a readable checkpoint" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0

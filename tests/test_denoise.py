@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from heliodor.cli import main
+from heliodor.cli.topaz import main as topaz
 from heliodor.denoise import ARCHITECTURES, Denoiser, DenoiserSettings, denoise, files, load_denoiser, save_denoiser
 from heliodor.denoise.filters import cut_pixels, deconvolve, gaussian, inverse_gaussian, lowpass, noise_blur
 from heliodor.denoise.images import folder_pairs, hdf_images, movie_pairs, preloaded, single_images
@@ -191,10 +192,26 @@ def test_stacks(folder, capsys):
     assert mrcfile.validate(folder / "out/stack.mrc")
     run(folder, folder / "stack.mrcs", "--stack", "-o", folder / "named.mrcs")  # Topaz's -o is the file
     np.testing.assert_array_equal(mrcfile.read(folder / "named.mrcs"), mrcfile.read(folder / "out/stack.mrc"))
-    run(folder, folder / "stack.mrcs", folder / "stack.mrcs", "--stack", "-o", folder / "named.mrcs", code=2)
+    run(folder, folder / "stack.mrcs", folder / "out/stack.mrc", "--stack", "-o", folder / "named.mrcs", code=2)
     assert "one file for 2 stacks" in capsys.readouterr().err
     run(folder, folder / "in/001.mrc", "--stack", "-o", folder / "out", code=2)
-    assert "not a stack" in capsys.readouterr().err
+    assert "not an MRC stack" in capsys.readouterr().err
+
+
+def test_stacks_are_found_and_get_results_of_their_own(folder, capsys):
+    for name in ("d1/s.mrcs", "d2/s.mrcs"):
+        (folder / name).parent.mkdir()
+        mrcfile.write(folder / name, np.stack([image(40, 30)] * 2))
+    run(folder, folder / "d?/*.mrcs", "--stack", "-o", folder / "out")
+    assert {p.relative_to(folder).as_posix() for p in folder.glob("out/**/*.mrc")} == {"out/d1/s.mrc", "out/d2/s.mrc"}
+    run(folder, folder / "d1", "--stack")
+    assert (folder / "d1/s.denoised.mrc").is_file()
+    write_micrograph(folder / "d2/s.tiff", Micrograph(image(40, 30), 1.0, "s"))
+    run(folder, folder / "d2/s.mrcs", folder / "d2/s.tiff", code=2)
+    said = capsys.readouterr().err
+    assert f"{folder}/d2/s.mrcs and {folder}/d2/s.tiff would both be written to {folder}/d2/s.denoised.mrc" in said
+    run(folder, folder / "d2/s.mrcs", folder / "d2/s.tiff", "--stack", code=2)
+    assert "s.tiff: not an MRC stack" in capsys.readouterr().err
 
 
 SIDE = 64
@@ -269,8 +286,17 @@ def test_training_from_the_command_line(exposures, tmp_path, capsys):
     trained(tmp_path, folder / "a/0.mrc", "--movies", folder / "movies", "--criteria", "L0", "--optim", "sgd")
     trained(tmp_path, folder / "a/0.mrc", "--method", "masked", "-a", folder / "a", "--criteria", "L1")
     capsys.readouterr()
-    assert main(["denoise", "--movies", str(folder / "a"), *SHORT]) == 2
+    assert main(["denoise", "--movies", str(folder / "a"), "--save-prefix", str(tmp_path / "n"), *SHORT]) == 2
     assert "a single image" in capsys.readouterr().err
+
+
+def test_training_as_topaz_takes_no_notice_of_its_model(exposures, tmp_path, capsys):
+    folder, _ = exposures
+    words = ["-a", str(folder / "a"), "-b", str(folder / "b"), *SHORT]
+    assert topaz(["denoise", *words, "-m", "no_such.sav", "--save-prefix", str(tmp_path / "m")]) == 0
+    assert load_denoiser(tmp_path / "m_epoch2.sav").settings.arch == "affine"
+    assert topaz(["denoise", *words]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2\t")
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -320,6 +346,31 @@ def test_outliers_are_cut_before_training(method):
     assert batch.targets.abs().max() < 5
 
 
+def train(folder, *words):
+    """Have training refused."""
+    assert main(["denoise", *map(str, words), "--save-prefix", str(folder / "m"), "-d", "-1"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ([], "--save-prefix, or micrographs"),
+        (["--save-prefix", "m", "-m", "own.sav"], "leave one of them out"),
+        (["--save-prefix", "model.sav/m"], "a file stands where a folder is needed"),
+        (["typo.mrc"], "no such file"),
+        (["in/001.mrc", "--format", "gif"], "no format 'gif'"),
+        (["in/001.mrc", "-o", "model.sav"], "a file stands where a folder is needed"),
+        (["in/001.mrc", "--stack", "-o", "out"], "not an MRC stack"),
+    ],
+)
+def test_what_cannot_be_is_told_before_training(folder, monkeypatch, capsys, words, match):
+    monkeypatch.chdir(folder)
+    assert main(["denoise", *words, "-a", "in", "-b", "in", "-d", "-1"]) == 2
+    said = capsys.readouterr()
+    assert match in said.err
+    assert "epoch" not in said.out
+
+
 @pytest.mark.parametrize(
     ("words", "match"),
     [
@@ -333,23 +384,22 @@ def test_outliers_are_cut_before_training(method):
     ],
 )
 def test_training_settings_out_of_range(folder, capsys, words, match):
-    both = ["-a", str(folder / "in"), "-b", str(folder / "in")]
-    run(folder, *both, *words, code=2)
+    train(folder, "-a", folder / "in", "-b", folder / "in", *words)
     assert re.search(match, capsys.readouterr().err)
 
 
 def test_training_needs_pairs(folder, capsys):
-    run(folder, "-a", folder / "in", code=2)
+    train(folder, "-a", folder / "in")
     assert "training needs two folders" in capsys.readouterr().err
-    run(folder, "-a", folder / "in", folder / "in", "-b", folder / "in", code=2)
+    train(folder, "-a", folder / "in", folder / "in", "-b", folder / "in")
     assert "--dir-a names 2 folders, --dir-b 1" in capsys.readouterr().err
-    run(folder, "--movies", folder / "in", "--method", "masked", code=2)
+    train(folder, "--movies", folder / "in", "--method", "masked")
     assert "single images; give their folder" in capsys.readouterr().err
     write_micrograph(folder / "other/b.mrc", Micrograph(image(20, 20), 1.0, "b"))
-    run(folder, "-a", folder / "in", "-b", folder / "other", code=2)
+    train(folder, "-a", folder / "in", "-b", folder / "other")
     assert "no image of one has the name" in capsys.readouterr().err
     write_micrograph(folder / "other/001.mrc", Micrograph(image(20, 20), 1.0, "001"))
-    run(folder, "-a", folder / "in", "-b", folder / "other", "--arch", "affine", code=2)
+    train(folder, "-a", folder / "in", "-b", folder / "other", "--arch", "affine")
     assert "halves of the same exposure" in capsys.readouterr().err
 
 

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from heliodor.names import MicrographFile
     from heliodor.picks import Picks
 
 
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
 
     from heliodor.cli.console import console_reporter
     from heliodor.cli.options import table_format
+    from heliodor.errors import MicrographError
+    from heliodor.files import check_output
     from heliodor.find import find_micrographs
     from heliodor.formats import write_per_micrograph, write_picks
     from heliodor.micrographs import read_micrograph
@@ -59,31 +62,40 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.stream import stream, usable
 
     diameters, kind = _diameters(options), table_format(options.output)
+    output = Path(options.output)
+    for path in [output] if kind is not None else [output / "picks.star", output / "micrographs" / "NAME.star"]:
+        check_output(path)
     micrographs = find_micrographs(options.micrographs)
+
+    def pick(file: MicrographFile) -> Picks:
+        micrograph = read_micrograph(file.path, pixel_size=options.angpix, name=file.name)
+        try:
+            return pick_blobs(
+                micrograph,
+                diameters,
+                factor=getattr(options, "factor", None),
+                method=options.method,
+                contrast=options.contrast,
+                threshold=getattr(options, "threshold", None),
+                junk=options.junk,
+            )
+        except MicrographError as error:
+            raise MicrographError(f"{file.path}: {error}") from error
+
     reporter = console_reporter()
     parts: list[Picks] = []
     paths: dict[str, str] = {}
     failed: dict[str, str] = {}
-    read = stream(micrographs, lambda file: read_micrograph(file.path, pixel_size=options.angpix, name=file.name), 1)
-    for file, micrograph in usable(read, len(micrographs), "picking", reporter, failed):
-        found = pick_blobs(
-            micrograph,
-            diameters,
-            factor=getattr(options, "factor", None),
-            method=options.method,
-            contrast=options.contrast,
-            threshold=getattr(options, "threshold", None),
-            junk=options.junk,
-        )
+    for file, found in usable(stream(micrographs, pick, 1), len(micrographs), "picking", reporter, failed):
         paths[file.name] = str(file.path)
         parts.append(found if options.max_picks is None else found.select(np.arange(len(found)) < options.max_picks))
     picks = Picks.join(parts)
     if kind is not None:
         write_picks(options.output, picks.renamed(paths) if kind == "star" else picks)  # paths, as RELION names them
     else:
-        write_picks(Path(options.output) / "picks.star", picks.renamed(paths))
-        write_per_micrograph(Path(options.output) / "micrographs", picks, format="star", also=list(paths))
-    skipped = f", skipped {len(failed)} that could not be read" if failed else ""
+        write_picks(output / "picks.star", picks.renamed(paths))
+        write_per_micrograph(output / "micrographs", picks, format="star", also=list(paths))
+    skipped = f", skipped {len(failed)} that could not be used" if failed else ""
     sys.stderr.write(f"# {len(picks)} picks on {len(parts)} micrographs in {options.output}{skipped}\n")
     return 1 if failed else 0
 

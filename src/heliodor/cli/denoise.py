@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from heliodor.denoise import Denoiser
     from heliodor.denoise.images import Images
+    from heliodor.names import MicrographFile
     from heliodor.progress import Reporter
 
 
@@ -28,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-m",
         "--model",
         nargs="+",
-        default=["unet"],
-        help="denoisers, averaged: files (ours or Topaz's), or unet, unet-small, fcnn, affine, unet-v0.2.1 of "
-        "topaz-em; none: filter only",
+        default=None,
+        help="denoisers, averaged: files (ours or Topaz's), or unet (the default), unet-small, fcnn, affine, "
+        "unet-v0.2.1 of topaz-em; none: filter only",
     )
     parser.add_argument("--overwrite", action="store_true", help="do again what is in the folder -o")
     parser.add_argument("--normalize", action="store_true", help="results of mean 0 and sd 1")
@@ -83,16 +86,26 @@ def goes_on(options: argparse.Namespace) -> bool:
 def run(options: argparse.Namespace) -> int:
     """Train if asked to, and denoise; return 0, or 1 where some micrographs were skipped."""
     from heliodor.cli.console import console_reporter
+    from heliodor.errors import SettingsError
 
+    _give_back_images(options)
+    if _trains(options) and options.model is not None:
+        raise SettingsError(
+            "-m names networks to denoise with, and images to train on are given, which starts from random weights; "
+            "leave one of them out"
+        )
+    if _trains(options) and not options.save_prefix and not options.micrographs:
+        raise SettingsError("nothing would be left of this training; give --save-prefix, or micrographs to denoise")
     return run_with(options, console_reporter())
 
 
 def run_with(options: argparse.Namespace, reporter: Reporter) -> int:
-    """Do what `run` does, and report to `reporter`."""
+    """Do what `run` does, and report to `reporter`; as in Topaz, training takes no notice of --model."""
     from heliodor.cli.options import set_threads
     from heliodor.denoise import load_denoiser
     from heliodor.devices import device_of
     from heliodor.errors import SettingsError
+    from heliodor.find import find_micrographs
 
     set_threads(options.num_threads)
     device = device_of(options.device)
@@ -102,11 +115,13 @@ def run_with(options: argparse.Namespace, reporter: Reporter) -> int:
         raise SettingsError(
             "give micrographs to denoise, or images to train on: --dir-a and --dir-b, --movies or --hdf"
         )
+    micrographs = find_micrographs(options.micrographs)
+    outputs = _outputs(options, micrographs)
     if trains:
         networks = [_train(options, device, reporter)]
     else:
-        networks = [load_denoiser(name).to(device) for name in options.model if name != "none"]
-    return _denoise(options, networks, reporter) if options.micrographs else 0
+        networks = [load_denoiser(name).to(device) for name in options.model or ["unet"] if name != "none"]
+    return _denoise(options, micrographs, outputs, networks, reporter) if micrographs else 0
 
 
 def _trains(options: argparse.Namespace) -> bool:
@@ -125,10 +140,29 @@ def _give_back_images(options: argparse.Namespace) -> None:
             options.micrographs = [*options.micrographs, *images]
 
 
-def _denoise(options: argparse.Namespace, networks: list[Denoiser], reporter: Reporter) -> int:
-    from heliodor.denoise.files import PICTURES, DenoiseSettings, denoise_files, denoise_stack
+def _outputs(options: argparse.Namespace, micrographs: Sequence[MicrographFile]) -> dict[Path, Path]:
+    """Say where results go, by the paths of the inputs; training, which is long, comes after this check."""
+    from heliodor.denoise.files import image_outputs, stack_outputs
     from heliodor.errors import SettingsError
-    from heliodor.find import find_micrographs
+    from heliodor.files import check_output
+
+    if _trains(options) and options.save_prefix:
+        check_output(f"{options.save_prefix}_epoch1.sav")
+    if not options.stack:
+        return image_outputs(micrographs, options.output, format=options.format, suffix=options.suffix)
+    if options.format != "mrc":
+        raise SettingsError("--stack writes MRC; leave --format out")
+    return stack_outputs(micrographs, options.output, suffix=options.suffix)
+
+
+def _denoise(
+    options: argparse.Namespace,
+    micrographs: Sequence[MicrographFile],
+    outputs: dict[Path, Path],
+    networks: list[Denoiser],
+    reporter: Reporter,
+) -> int:
+    from heliodor.denoise.files import PICTURES, DenoiseSettings, denoise_files, denoise_stack
 
     settings = DenoiseSettings(
         pixel_cutoff=options.pixel_cutoff,
@@ -142,41 +176,21 @@ def _denoise(options: argparse.Namespace, networks: list[Denoiser], reporter: Re
         padding=options.patch_padding,
     )
     if options.stack:
-        if options.format != "mrc":
-            raise SettingsError("--stack writes MRC; leave --format out")
-        for path in map(Path, options.micrographs):
-            denoise_stack(path, networks, settings, _stack_output(path, options), reporter)
+        for path, output in outputs.items():
+            denoise_stack(path, networks, settings, output, reporter)
         return 0
-    micrographs = find_micrographs(options.micrographs)
     failed = denoise_files(
         micrographs,
         networks,
         settings,
+        outputs,
         options.output,
-        format=options.format,
-        suffix=options.suffix,
         overwrite=options.overwrite or _trains(options),  # results of networks that are new
         reporter=reporter,
     )
     where = options.output or "beside their inputs"
     sys.stderr.write(f"# denoised {len(micrographs) - len(failed)} of {len(micrographs)}: {where}\n")
     return 1 if failed else 0
-
-
-def _stack_output(path: Path, options: argparse.Namespace) -> Path:
-    """Where a denoised stack goes: into the folder -o, beside it, or to -o itself, if this is the name of a stack."""
-    from heliodor.denoise.files import DEFAULT_SUFFIX
-    from heliodor.errors import SettingsError
-    from heliodor.micrographs import MRC
-
-    if options.output is None:
-        return path.with_name(f"{path.stem}{options.suffix or DEFAULT_SUFFIX}.mrc")
-    output = Path(options.output)
-    if output.suffix.lower() not in MRC or output.is_dir():
-        return output / f"{path.stem}{options.suffix}.mrc"
-    if len(options.micrographs) > 1:
-        raise SettingsError(f"{output}: one file for {len(options.micrographs)} stacks; give a folder with -o")
-    return output
 
 
 def _train(options: argparse.Namespace, device: torch.device, reporter: Reporter) -> Denoiser:

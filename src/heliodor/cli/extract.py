@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.picking.stream import stream_scores
     from heliodor.picks import Picks
 
-    _check_output(options)
+    _check(options)
     micrographs = find_micrographs(options.micrographs)
     scorers, about = _model(options, micrographs)
     load = Loader.of_model(
@@ -194,11 +194,14 @@ def _detector(options: argparse.Namespace, about: dict[str, Any], cut: Cut | Non
     return Detector(radius, min(radius, refine_radius), threshold, margin)
 
 
-def _check_output(options: argparse.Namespace) -> None:
-    """Settle the format, and refuse what cannot be written, before any work."""
+def _check(options: argparse.Namespace) -> None:
+    """Settle the format, and refuse scales and outputs that cannot be, before any work."""
     from heliodor.cli.options import table_format
     from heliodor.errors import SettingsError
+    from heliodor.files import check_output
 
+    if not (options.up_scale > 0 and options.down_scale > 0):
+        raise SettingsError("--up-scale and --down-scale must be positive")
     if options.per_micrograph and options.output is None:
         raise SettingsError("--per-micrograph needs a folder; give it with -o")
     if options.suffix and not options.per_micrograph:
@@ -208,6 +211,8 @@ def _check_output(options: argparse.Namespace) -> None:
         options.format = (table_format(options.output) if one_file else None) or "txt"
     if options.format == "csv" and options.output is None:
         raise SettingsError("--format csv needs a file; give it with -o")
+    if options.output is not None:
+        check_output(Path(options.output) / "NAME" if options.per_micrograph else options.output)
 
 
 def _write(picks: Picks, paths: dict[str, str], options: argparse.Namespace) -> None:

@@ -69,20 +69,25 @@ def run(options: argparse.Namespace) -> int:
     """Train, and say which model is the last."""
     from heliodor.cli.console import console_reporter
     from heliodor.cli.options import set_threads
+    from heliodor.files import check_output
     from heliodor.networks import save_network
     from heliodor.picking.detect import Detector
     from heliodor.training.fit import fit
 
+    digits = len(str(options.num_epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
+
+    def path(epoch: int) -> Path:
+        return Path(f"{options.save_prefix}_epoch{epoch:0{digits}d}.safetensors")
+
+    table = Path(options.output or f"{options.save_prefix}_training.tsv")
+    for output in (path(1), table):
+        check_output(output)
     set_threads(options.num_threads)
     training, validation, pixel_size = _data(options)
     settings = _settings(options, training)
     radius = 3 * options.radius if options.exclusion_radius is None else options.exclusion_radius
     detector = Detector(radius, options.radius)
     about = {"pixel_size": pixel_size, "exclusion_radius": detector.exclusion_radius}
-    digits = len(str(options.num_epochs - 1))  # as Topaz counts: none of 1 to 10 is padded
-
-    def path(epoch: int) -> Path:
-        return Path(f"{options.save_prefix}_epoch{epoch:0{digits}d}.safetensors")
 
     def save(epoch: int, network: Classifier) -> None:
         save_network(path(epoch), network, {**about, "training": asdict(settings)})
@@ -98,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         validation=validation,
         detector=detector,
         match_radius=detector.exclusion_radius * 3 / 4,
-        table=Path(options.output or f"{options.save_prefix}_training.tsv"),
+        table=table,
         checkpoint=checkpoint,
         device=options.device,
         reporter=reporter,
@@ -113,13 +118,15 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
     from heliodor.errors import SettingsError
     from heliodor.training.splits import k_fold, without
 
-    examples, pixel_size = _read(options.train_images, options.train_targets, options.negatives)
+    examples, sizes = _read(options.train_images, options.train_targets, options.negatives)
+    pixel_size = _common(sizes)
     if (options.test_images is None) != (options.test_targets is None):
         raise SettingsError("--test-images and --test-targets go together; give both")
     if options.k_fold and options.test_images:
         raise SettingsError("--k-fold and --test-images both say what to validate on; give one of them")
     if options.test_images:
-        return examples, _read(options.test_images, options.test_targets, None)[0], pixel_size
+        test, others = _read(options.test_images, options.test_targets, None)
+        return examples, test, _common({**sizes, **others})
     if options.k_fold:
         labeled = [e for e in examples if len(e.positives)]
         rows = k_fold([e.source for e in labeled], options.k_fold, options.fold, options.cross_validation_seed)
@@ -128,7 +135,23 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
     return examples, [], pixel_size
 
 
-def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[Example], float | None]:
+def _common(sizes: dict[Path, float | None]) -> float | None:
+    """Return the pixel size that micrographs share, by their paths; None where no header has one."""
+    from heliodor.errors import MicrographError
+    from heliodor.picking.load import TOLERANCE
+
+    known = [(path, size) for path, size in sizes.items() if size is not None]
+    for path, size in known:
+        if abs(size / known[0][1] - 1) > TOLERANCE:
+            raise MicrographError(
+                f"{path}: {size:.4g} A per pixel, {known[0][0]} has {known[0][1]:.4g}; preprocess both to one size, "
+                "leave one out, or mend its header"
+            )
+    return known[0][1] if known else None
+
+
+def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[Example], dict[Path, float | None]]:
+    """Read the micrographs that have marks; return them with these, and their pixel sizes by their paths."""
     import numpy as np
 
     from heliodor.cli.console import console_reporter
@@ -153,7 +176,7 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
         Example(m.name, m.pixels, positive.get(m.name, none), negative.get(m.name, none), file.source)
         for m, file in zip(read, used, strict=True)
     ]
-    return examples, read[0].pixel_size
+    return examples, {file.path: m.pixel_size for m, file in zip(read, used, strict=True)}
 
 
 def _settings(options: argparse.Namespace, examples: list[Example]) -> TrainingSettings:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from heliodor.errors import SettingsError
+from heliodor.errors import MicrographError, SettingsError
 from heliodor.picking.refinement import refine
 from heliodor.picking.suppression import non_maximum_suppression
 from heliodor.picks import Picks
@@ -96,8 +96,9 @@ def find_blobs(
     Raises
     ------
     SettingsError
-        An unknown method or contrast, a diameter that is out of order, below 4 pixels or above half the
-        image, or an image that is flat or not 2-D.
+        An unknown method or contrast, diameters out of order, or an image that is not 2-D.
+    MicrographError
+        A flat image, or one in which such diameters are below 4 pixels or above half of it.
 
     Notes
     -----
@@ -165,10 +166,12 @@ def pick_blobs(
     Raises
     ------
     SettingsError
-        See `find_blobs`; or the micrograph has no pixel size.
+        See `find_blobs`; or `factor` is below 1.
+    MicrographError
+        See `find_blobs`; or the micrograph has no pixel size, or is too small for the factor.
     """
     if micrograph.pixel_size is None:
-        raise SettingsError(f"{micrograph.name}: its header has no pixel size; give it with --angpix")
+        raise MicrographError("its header has no pixel size; give it with --angpix")
     low, high = (diameter / micrograph.pixel_size for diameter in diameters)
     if low == high:
         low, high = low * (1 - _SPREAD), high * (1 + _SPREAD)
@@ -195,10 +198,12 @@ def _check(image: NDArray[np.float32], diameters: tuple[float, float], method: s
     if contrast not in CONTRASTS:
         raise SettingsError(f"The 'contrast' of find_blobs must be 'dark' or 'light'. Got '{contrast}' instead.")
     low, high = diameters
-    if not _SMALLEST <= low <= high <= min(image.shape) / 2:
-        raise SettingsError(
+    if not low <= high:
+        raise SettingsError(f"the smallest and the largest diameter must be in order. Got {low:.3g} and {high:.3g} px.")
+    if low < _SMALLEST or high > min(image.shape) / 2:
+        raise MicrographError(
             f"diameters of {low:.3g} to {high:.3g} px cannot be found in {image.shape[0]} x {image.shape[1]} px: they "
-            f"must be in order, at least {_SMALLEST:g} px and at most half the image; "
+            f"must be at least {_SMALLEST:g} px and at most half the image; "
             "check the diameter, the pixel size (--angpix) and the --factor"
         )
 
@@ -211,7 +216,7 @@ def _spread(values: NDArray[np.float32]) -> float:
 def _standardize(image: NDArray[np.float32]) -> NDArray[np.float32]:
     spread = _spread(image)
     if not spread > 0:
-        raise SettingsError("pixels must vary. Got an image of which more than half is one value, or with NaN.")
+        raise MicrographError("more than half of the pixels have one value, or some are NaN; leave it out")
     return (image - np.median(image)) / np.float32(spread)
 
 

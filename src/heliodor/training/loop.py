@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from heliodor.devices import autocast, devices_of
+from heliodor.errors import WeightsError
 from heliodor.files import write_bytes
 from heliodor.networks import Classifier, Decoder
 from heliodor.networks.weights import weights_digest
@@ -27,7 +28,7 @@ from heliodor.training.settings import TrainingSettings
 from heliodor.training.tiles import Batch, Example, TileSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 class Trainer:
@@ -200,9 +201,22 @@ class Trainer:
         write_bytes(path, buffer.getbuffer())
 
     def load(self, path: Path) -> list[str]:
-        """Go on from a checkpoint; or return in what it is one of another training, and leave this one as it is."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        different = differences(json.loads(state.get("what", "{}")), json.loads(json.dumps(self._what)))
+        """Go on from a checkpoint; or return in what it is one of another training, and leave this one as it is.
+
+        Raises
+        ------
+        WeightsError
+            The file is damaged.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            what = json.loads(state.get("what", "{}"))
+        except Exception as error:  # damaged files raise many kinds
+            cause = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise WeightsError(
+                f"{path}: not a readable checkpoint ({cause}); remove it, or start afresh with --overwrite"
+            ) from error
+        different = differences(what, json.loads(json.dumps(self._what)))
         if different:
             return different
         self.network.load_state_dict(state["network"])
@@ -270,7 +284,6 @@ def train(
     *,
     start: Classifier | None = None,
     device: str = "auto",
-    on_epoch: Callable[[Trainer, dict[str, float]], None] | None = None,
     reporter: Reporter = SILENT,
 ) -> tuple[Classifier, list[dict[str, float]]]:
     """Train a network on labelled micrographs.
@@ -281,8 +294,6 @@ def train(
     settings : TrainingSettings, optional
     start, device
         See `Trainer`.
-    on_epoch : callable, optional
-        Called after each epoch with the trainer and the row of the history, to which it may add.
     reporter : Reporter
 
     Returns
@@ -299,8 +310,5 @@ def train(
     trainer = Trainer(examples, settings or TrainingSettings(), device, start=start)
     history = []
     while not trainer.finished:
-        row = trainer.run_epoch(reporter)
-        if on_epoch is not None:
-            on_epoch(trainer, row)
-        history.append(row)
+        history.append(trainer.run_epoch(reporter))
     return trainer.result(), history
