@@ -16,6 +16,7 @@ from heliodor.networks import NetworkSettings
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
 from heliodor.picking.calibration import Calibration, calibrate, calibrate_known
+from heliodor.picking.cut import Cut
 from heliodor.picking.decoys import Background, background_power, disturbed
 from heliodor.picking.density import Average
 from heliodor.picking.detect import Detector
@@ -23,6 +24,7 @@ from heliodor.picking.evidence import Evidence, gather, ranked, standing_out, we
 from heliodor.picking.scoring import score_map
 from heliodor.picking.settings import PickSettings
 from heliodor.picking.threshold import choose_threshold, operating_point
+from heliodor.picks import Picks
 
 
 def detections(seed, true=400, false=4000, apart=3.0):
@@ -149,6 +151,16 @@ def test_an_empty_micrograph_among_full_ones_stays_empty():
     full = calibration(np.concatenate([random.normal(0, 1, 1000), random.normal(2.5, 1, 130)]))
     assert np.array_equal(average.local(full), full)
     assert not len(average.local(np.empty(0)))
+
+
+def test_the_surest_are_kept_where_a_micrograph_holds_a_few_particles_less():
+    """The curve is flat at its top: with 0.99 of the particles nothing is as probable as there, on any micrograph."""
+    cut = Cut(3.0, Calibration((-1.0, 2.0), (0.05, 0.975)), Average(20.0, 20.0, 1.0, 0.1, 60.0), given=False)
+    scores = np.array([8.0, 7.0, 6.0, 5.0, 2.9, -3.0])
+    for share, kept in ((1.0, 4), (0.99, 4), (0.3, 4), (0.0, 0)):
+        odds = share * 0.975 / 0.025
+        p = np.where(scores >= 2, odds / (1 + odds), 0.05 * share)
+        assert cut.keeps(Picks(["m"] * 6, np.zeros((6, 2)), scores, p)).sum() == kept
 
 
 def test_many_detections_that_say_nothing_do_not_fill_an_empty_micrograph():

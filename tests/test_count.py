@@ -145,6 +145,7 @@ def test_impossible_numbers_are_refused(geometry, number, labels, told):
         (lambda xy, shape: xy[:, ::-1], "x and y were swapped"),
         (lambda xy, shape: np.stack([xy[:, 0], shape[0] - 1 - xy[:, 1]], axis=1), "y were counted from the other side"),
         (lambda xy, shape: np.stack([shape[1] - 1 - xy[:, 0], xy[:, 1]], axis=1), "x were counted from the other side"),
+        (lambda xy, shape: xy / 2, "they were multiplied by 2"),
     ],
 )
 def test_labels_on_mirrored_places_are_told(labelled, geometry, start, moved, said):

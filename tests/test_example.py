@@ -6,12 +6,14 @@ import mrcfile
 import numpy as np
 import pytest
 
+from conftest_helpers import Listener
 from heliodor.errors import LabelError
 from heliodor.formats import read_picks
 from heliodor.micrographs import read_header, read_micrograph
+from heliodor.names import MicrographFile
 from heliodor.picks import Picks
-from heliodor.progress import Silent
-from heliodor.training.check import check_apart, check_labels
+from heliodor.progress import SILENT, Silent
+from heliodor.training.check import Marked, check_apart, check_labels
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "apoferritin"
 MICROGRAPHS = sorted(EXAMPLE.glob("*.mrc"))
@@ -91,6 +93,32 @@ def test_labels_in_one_corner_are_refused_where_they_cannot_be_chance(count, ref
         check_labels(picks, shapes, reporter)
         assert "all" in said[0]
         assert "if they are of downsampled micrographs" in said[0]
+
+
+def test_labels_of_micrographs_binned_by_two_are_told():
+    """A quarter of each micrograph may be what a person's screen shows: not refused."""
+    labels = Picks.join([Picks.on(f"m{k}", np.random.default_rng(k).uniform(0, 499, (24, 2))) for k in range(4)])
+    listener = Listener()
+    check_labels(labels, dict.fromkeys(labels.micrographs(), (1000, 1000)), listener)
+    assert "multiply them by about 2" in listener.warnings[0]
+
+
+def test_particles_that_two_tables_hold_are_taken_once(labels):
+    listener = Listener()
+    micrographs = [MicrographFile(Path(f"{name}.mrc"), name) for name in labels.micrographs()]
+    twice = Picks.join([labels, labels.moved(labels.xy + 3.0), labels])
+    marked = Marked.of(twice, micrographs).once(8.0, listener)
+    assert np.array_equal(marked.picks.xy, labels.xy)
+    assert f"{2 * len(labels)} of {3 * len(labels)} labels lie within 8 pixels of another" in listener.warnings[0]
+    once = Marked.of(labels, micrographs)
+    assert once.once(8.0, SILENT) is once
+
+
+def test_labels_of_other_micrographs_are_counted_and_named(labels):
+    others = Picks.on("elsewhere", [[1, 2], [3, 4]])
+    name = labels.micrographs()[0]
+    marked = Marked.of(Picks.join([labels.of(name), others]), [MicrographFile(Path(f"{name}.mrc"), name)])
+    assert "(2 more are of micrographs that were not given, such as 'elsewhere')" in str(marked)
 
 
 def test_labels_all_over_a_small_micrograph_are_in_no_corner_of_a_large_one():

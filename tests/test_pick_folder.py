@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from conftest_helpers import Listener
 from heliodor.errors import SettingsError
 from heliodor.names import MicrographFile
 from heliodor.networks import Classifier, NetworkSettings, save_network
@@ -22,6 +23,7 @@ from heliodor.picking.folder import (
     star_path,
 )
 from heliodor.picking.kept import Kept
+from heliodor.progress import SILENT
 from heliodor.record import RUN, stamp, write_record
 
 DECIDING = {"settings": {"seed": 0}}
@@ -78,17 +80,39 @@ def test_picks_of_other_micrographs_are_removed_and_what_no_run_wrote_stays(file
 def test_a_network_of_no_known_run_is_not_taken_for_this_one(files):
     folder, micrographs = files
     (folder / RUN).unlink()
-    with pytest.raises(SettingsError, match=r"model\.safetensors: nothing in the folder says of which run"):
+    with pytest.raises(SettingsError, match=r"model\.safetensors: would be replaced, and no run of"):
         claim_folder(folder, DECIDING, micrographs, micrographs, overwrite=False)
     claim_folder(folder, DECIDING, micrographs, micrographs, overwrite=True)
     assert not (folder / MODEL).exists()
 
 
 def test_the_network_of_another_run_is_not_loaded(tmp_path):
-    assert load_own(tmp_path, "this") is None
+    assert load_own(tmp_path, "this", SILENT) is None
+    listener = Listener()
     save_network(tmp_path / MODEL, Classifier(NetworkSettings(units=2)), {"run": "another"})
-    assert load_own(tmp_path, "this") is None
-    assert load_own(tmp_path, "another") is not None
+    assert load_own(tmp_path, "this", listener) is None
+    assert "of another run, or of another version" in listener.warnings[0]
+    assert load_own(tmp_path, "another", SILENT) is not None
+
+
+@pytest.mark.parametrize("name", ["micrographs/a.star", "picks.star", "report.html"])
+def test_what_no_run_has_left_is_not_replaced(files, tmp_path, name):
+    own = tmp_path / "project" / name
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    with pytest.raises(SettingsError, match=f"{name}: would be replaced, and no run"):
+        claim_folder(tmp_path / "project", DECIDING, files[1], files[1], overwrite=False)
+    assert own.read_text() == "mine"
+
+
+def test_another_threshold_needs_no_other_run(files):
+    folder, micrographs = files
+    settings = {"seed": 0, "threshold": None, "precision": None}
+    write_record(folder / RUN, {"settings": settings, "result": {}, "micrographs": []})
+    with pytest.raises(SettingsError, match=r"another threshold, which needs no new one; .*heliodor convert "):
+        claim_folder(folder, {"settings": {**settings, "threshold": 5.0}}, micrographs, (), overwrite=False)
+    with pytest.raises(SettingsError, match="seed was 0, is 1"):
+        claim_folder(folder, {"settings": {**settings, "threshold": 5.0, "seed": 1}}, micrographs, (), overwrite=False)
 
 
 def test_a_digest_is_that_of_settings_and_weights():

@@ -118,14 +118,14 @@ def _data(options: argparse.Namespace) -> tuple[list[Example], list[Example], fl
     from heliodor.errors import SettingsError
     from heliodor.training.splits import k_fold, without
 
-    examples, sizes = _read(options.train_images, options.train_targets, options.negatives)
+    examples, sizes = _read(options.train_images, options.train_targets, options.negatives, options.radius)
     pixel_size = _common(sizes)
     if (options.test_images is None) != (options.test_targets is None):
         raise SettingsError("--test-images and --test-targets go together; give both")
     if options.k_fold and options.test_images:
         raise SettingsError("--k-fold and --test-images both say what to validate on; give one of them")
     if options.test_images:
-        test, others = _read(options.test_images, options.test_targets, None)
+        test, others = _read(options.test_images, options.test_targets, None, options.radius)
         return examples, test, _common({**sizes, **others})
     if options.k_fold:
         labeled = [e for e in examples if len(e.positives)]
@@ -150,8 +150,13 @@ def _common(sizes: dict[Path, float | None]) -> float | None:
     return known[0][1] if known else None
 
 
-def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[Example], dict[Path, float | None]]:
-    """Read the micrographs that have marks; return them with these, and their pixel sizes by their paths."""
+def _read(
+    images: list[str], targets: str, negatives: str | None, radius: float
+) -> tuple[list[Example], dict[Path, float | None]]:
+    """Read the micrographs that have marks; return them with these, and their pixel sizes by their paths.
+
+    Labels within the label radius of each other are taken once.
+    """
     import numpy as np
 
     from heliodor.cli.console import console_reporter
@@ -162,7 +167,7 @@ def _read(images: list[str], targets: str, negatives: str | None) -> tuple[list[
     from heliodor.training.tiles import Example
 
     micrographs, reporter = find_micrographs(images), console_reporter()
-    labels = Marked.of(read_picks(targets), micrographs)
+    labels = Marked.of(read_picks(targets), micrographs).once(radius, reporter)
     junk = Marked.of(read_picks(negatives) if negatives else None, micrographs, "negatives")
     used = named_in(micrographs, labels.picks, junk.picks)
     read = [read_micrograph(m.path, name=m.name) for m in used]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from heliodor.picking.answers import Answers
 
 
+_LIKELY = 0.5  # probability
+
+
 @dataclass(frozen=True)
 class Cut:
     """How candidates become picks.
@@ -57,7 +60,10 @@ class Cut:
         high = candidates.scores > self.threshold
         if self.given:
             return high
-        return high & (candidates.probabilities >= self.calibration([self.threshold])[0])
+        # The curve is flat at its top: where particles are fewer, nothing may be as probable as there. No more is asked
+        # than what is surest on this micrograph has, if that is likely.
+        surest = max(_LIKELY, float(candidates.probabilities.max(initial=0.0)))
+        return high & (candidates.probabilities >= min(float(self.calibration([self.threshold])[0]), surest))
 
 
 def audited_cut(cut: Cut, candidates: Picks, answers: Answers, precision: float | None) -> tuple[Cut, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
+    from heliodor.progress import Reporter
 
 MODEL, CHECKPOINT, PRIOR, TABLE = "model.safetensors", "checkpoint.pt", "prior.json", "training.tsv"
 _TRAINED = (MODEL, CHECKPOINT, PRIOR)  # what training leaves
@@ -47,10 +49,16 @@ def _made(values: dict[str, Any]) -> dict[str, Any]:
     return {k: _made(v) if isinstance(v, dict) else v for k, v in values.items() if v is not None}
 
 
-def load_own(folder: Path, run: str) -> tuple[Classifier, dict[str, Any]] | None:
+def load_own(folder: Path, run: str, reporter: Reporter) -> tuple[Classifier, dict[str, Any]] | None:
     """Load the network that an earlier call of the same run left in a folder; None: there is none."""
-    found = load_network(folder / MODEL) if (folder / MODEL).is_file() else None
-    return found if found is not None and found[1].get("run") == run else None
+    path = folder / MODEL
+    if not path.is_file():
+        return None
+    network, about = load_network(path)
+    if about.get("run") != run:
+        reporter.warn(f"{path}: is of another run, or of another version of heliodor; this run makes it anew")
+        return None
+    return network, about
 
 
 def claim_folder(
@@ -76,20 +84,39 @@ def claim_folder(
     Raises
     ------
     SettingsError
-        Another run is there, or one that saw other files.
+        Another run is there, or one that saw other files, or files that no run has left would be replaced.
     """
+    if not overwrite:
+        _refuse_other_cut(folder, deciding)
     claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
     old, trained = read_record(folder / RUN), _trained(folder)
-    if trained and not old:
-        raise SettingsError(
-            f"{trained[0]}: nothing in the folder says of which run it is; choose another folder with -o, or start "
-            "afresh with --overwrite"
-        )
+    if not old:
+        results = [*(star_path(folder, "micrographs", m.name) for m in micrographs), *_tables(folder)]
+        for path in [*trained, *results]:
+            if path.exists():
+                raise SettingsError(
+                    f"{path}: would be replaced, and no run of this folder has left it; choose another folder with -o, "
+                    "or replace it with --overwrite"
+                )
     if trained:
         _check_trained_on(folder, old, trained_on)
     for micrograph in micrographs:
         if star_path(folder, "candidates", micrograph.name).is_file():
             Kept.read(folder, micrograph.name).check_source(folder, micrograph)
+
+
+def _refuse_other_cut(folder: Path, deciding: dict[str, Any]) -> None:
+    """Say how candidates are cut anew, where that is all that a finished run would have done otherwise."""
+    old = read_record(folder / RUN)
+    before, now = old.get("settings", {}), json.loads(json.dumps(deciding.get("settings", {})))
+    different = {name for name, value in now.items() if before.get(name) != value}
+    if "result" in old and different and different <= {"threshold", "precision"}:
+        candidates = shlex.quote(str(folder / "candidates.txt"))
+        raise SettingsError(
+            f"{folder}: holds a finished run with another {' and '.join(sorted(different))}, which needs no new one; "
+            f"cut its candidates anew (`heliodor convert {candidates} -t SCORE -o picks.star`; they have "
+            "probabilities, too), choose another folder with -o, or start afresh with --overwrite"
+        )
 
 
 @contextlib.contextmanager
@@ -126,6 +153,11 @@ def _trained(folder: Path) -> list[Path]:
     return [folder / name for name in _TRAINED if (folder / name).is_file()]
 
 
+def _tables(folder: Path) -> list[Path]:
+    """Return where runs leave what is of all micrographs, but for the record and what training needs."""
+    return [folder / name for name in (TABLE, REPORT, *_TABLES)]
+
+
 def _candidates(folder: Path) -> list[Path]:
     """Return the files of candidates that runs have left, whatever their records say."""
     return [path.with_suffix(".star") for path in (folder / "candidates").rglob("*.json")]
@@ -138,6 +170,6 @@ def _picks(folder: Path, candidates: Path) -> Path:
 def _clear(folder: Path) -> None:
     """Remove all that runs write, and of single micrographs what they have found."""
     found = _candidates(folder)
-    remove_files(folder / name for name in (*_TRAINED, TABLE, REPORT, *_TABLES))
+    remove_files([*(folder / name for name in _TRAINED), *_tables(folder)])
     remove_files(_picks(folder, path) for path in found)
     remove_files([*found, *(path.with_suffix(".json") for path in found)])

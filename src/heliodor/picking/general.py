@@ -48,7 +48,7 @@ def general(
     SettingsError
         No pretrained network is of this kind.
     """
-    there = load_own(run.folder, run.digest)
+    there = load_own(run.folder, run.digest, run.reporter)
     if there is not None:
         return there
     settings, geometry, reporter = run.settings, run.geometry, run.reporter

@@ -27,6 +27,8 @@ _PLACES: dict[str, Callable[[NDArray[np.float64], tuple[int, ...]], NDArray[np.f
     "x and y were swapped": lambda xy, _: xy[:, ::-1],
     "y were counted from the other side": lambda xy, shape: np.stack([xy[:, 0], shape[0] - 1 - xy[:, 1]], axis=1),
     "x were counted from the other side": lambda xy, shape: np.stack([shape[1] - 1 - xy[:, 0], xy[:, 1]], axis=1),
+    "they were multiplied by 2": lambda xy, _: 2 * xy,
+    "they were multiplied by 4": lambda xy, _: 4 * xy,
 }
 
 
@@ -57,7 +59,9 @@ def ranks(labels: NDArray[np.float64], decoys: NDArray[np.float64]) -> NDArray[n
 def better_placed(
     examples: Sequence[Example], found: Sequence[Found], decoys: NDArray[np.float64], radius: float
 ) -> str | None:
-    """Say how labels would lie on particles if they do not, and would with other axes; None: nothing speaks for that.
+    """Say how labels would lie on particles if they do not, and would with other axes or in another scale.
+
+    None: nothing speaks for that.
 
     Parameters
     ----------

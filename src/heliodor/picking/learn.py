@@ -67,7 +67,7 @@ def learn(
         What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
     folder, reporter = run.folder, run.reporter
-    there = load_own(folder, run.digest)
+    there = load_own(folder, run.digest, reporter)
     if there is not None:
         reporter.note(f"the network is trained already: {folder / MODEL}")
         return there

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from heliodor.picking.answers import Answers
 
 
+_SAME = 0.2  # of the diameter: two labels nearer to each other are one particle, slender ones side by side included
+
+
 @dataclass(frozen=True)
 class PickResult:
     """What a run did.
@@ -123,16 +126,18 @@ def pick(
     settings = replace(settings, model=kind.model, units=kind.units, normalization=normalization)
     started = time.perf_counter()
     marked, negative = Marked.of(labels, micrographs), Marked.of(negatives, micrographs, "negatives")
-    labels, labeled, negatives = marked.picks, marked.micrographs, negative.picks
+    labeled = marked.micrographs
     first, pixel_size = first_of_size(labeled or micrographs, settings.pixel_size)
     if pixel_size is None:
         raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
     shapes = {m.name: read_header(m.path)[0] for m in labeled or [first]}
     marked.check(shapes, reporter)
     negative.check({m.name: read_header(m.path)[0] for m in negative.micrographs}, reporter)
-    check_apart(labels, negatives)
+    check_apart(marked.picks, negative.picks)
     geometry = _geometry(settings, kind, pixel_size)
     check_margin(settings.margin, geometry, shapes.values())
+    marked, negative = (one.once(_SAME * settings.diameter / pixel_size, reporter) for one in (marked, negative))
+    labels, negatives = marked.picks, negative.picks
     pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2
     check_prior(settings, geometry, len(labels), len(shapes), round(pixels))
     folder = make_directory(out)

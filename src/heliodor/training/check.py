@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from heliodor.names import MicrographFile
 
 _FEW = 20  # below, labels may well lie in one corner by chance
+# Of the sides of a micrograph: labels so far from the others are told, and those of the second refused. A person whose
+# screen shows a quarter of a micrograph may label that alone.
+_HALF, _CORNER = 0.55, 0.4
 _SEVERAL = 3  # people label a corner of one micrograph, not the same corner of several
 
 
@@ -32,6 +35,8 @@ class Marked:
         Those with a mark, in their order.
     dropped : int
         Marks on micrographs that were not given.
+    dropped_from : str
+        One of these micrographs.
     what : str
         What they are, for people.
     """
@@ -39,15 +44,38 @@ class Marked:
     picks: Picks
     micrographs: list[MicrographFile]
     dropped: int
+    dropped_from: str
     what: str
 
     @classmethod
     def of(cls, given: Picks | None, micrographs: Sequence[MicrographFile], what: str = "labels") -> Marked:
         """See `resolve_labels`; None are none."""
         if given is None:
-            return cls(Picks([], np.empty((0, 2))), [], 0, what)
+            return cls(Picks([], np.empty((0, 2))), [], 0, "", what)
         picks, marked = resolve_labels(given, micrographs, what)
-        return cls(picks, marked, len(given) - len(picks), what)
+        others = set(given.micrographs()) - set(match_names(given.micrographs(), micrographs))
+        return cls(picks, marked, len(given) - len(picks), min(others, default=""), what)
+
+    def once(self, distance: float, reporter: Reporter) -> Marked:
+        """Leave out marks within a distance, in pixels, of an earlier one, and say so.
+
+        Two tables may hold the same particles. Marked twice, they would look like twice as many.
+        """
+        from scipy.spatial import cKDTree
+
+        kept = np.ones(len(self.picks), dtype=bool)
+        for name in self.picks.micrographs():
+            rows = np.flatnonzero(self.picks.names == name)
+            for one, other in sorted(cKDTree(self.picks.xy[rows]).query_pairs(distance)):
+                kept[rows[other]] &= not kept[rows[one]]
+        if kept.all():
+            return self
+        again = int((~kept).sum())
+        reporter.warn(
+            f"{again} of {len(kept)} {self.what} lie within {distance:.0f} pixels of another: each particle is taken "
+            "once; are there several tables of the same?"
+        )
+        return replace(self, picks=self.picks.select(kept))
 
     def check(self, shapes: Mapping[str, tuple[int, int]], reporter: Reporter) -> None:
         """See `check_labels`; nothing is asked of none."""
@@ -57,7 +85,8 @@ class Marked:
 
     def __str__(self) -> str:
         """Say how many there are, and on how many micrographs."""
-        others = f" ({self.dropped} more are of micrographs that were not given)" if self.dropped else ""
+        such_as = f", such as '{self.dropped_from}'"
+        others = f" ({self.dropped} more are of micrographs that were not given{such_as})" if self.dropped else ""
         return f"{len(self.picks) or 'no'} {self.what} on {len(self.micrographs) or 'any'} of them{others}"
 
 
@@ -108,15 +137,15 @@ def check_labels(
     shapes : mapping
         Name -> (ny, nx) of every labelled micrograph.
     reporter : Reporter
-        Is warned where all labels lie in one corner, but of so few micrographs that it may be so.
+        Is warned where all labels lie in one quarter, or in a corner of so few micrographs that it may be so.
     what : str
         What they are, for people.
 
     Raises
     ------
     LabelError
-        More than a tenth lie off their micrographs, or all lie in one corner: in the wrong scale, or
-        with x and y swapped.
+        More than a tenth lie off their micrographs, or all lie in one corner, of two fifths of each side: in the wrong
+        scale, or with x and y swapped.
     """
     extent_of = np.array([shapes[name][::-1] for name in labels.names], dtype=np.float64)
     negative = np.asarray((labels.xy < -0.5).any(axis=1))
@@ -132,11 +161,11 @@ def check_labels(
             mend = f"they would fit if divided by {_factor(1 / (extent / reach).min())}"
         raise LabelError(f"{off.sum()} of {len(off)} {what} lie off their micrographs ({where}): {mend}")
     share = (labels.xy / extent_of).max(axis=0)
-    if len(labels) < _FEW or bool((share >= 0.4).any()):
+    if len(labels) < _FEW or bool((share >= _HALF).any()):
         return
     said = f"all {len(labels)} {what} lie in one corner ({where})"
     mend = f"multiply them by {_factor(1 / share.max())} (heliodor convert -x)"
-    if len(shapes) >= _SEVERAL:
+    if len(shapes) >= _SEVERAL and bool((share < _CORNER).all()):
         raise LabelError(f"{said}: they seem to be of downsampled micrographs; {mend}")
     reporter.warn(f"{said}; if they are of downsampled micrographs, {mend}")
 
