@@ -75,3 +75,17 @@ def test_subtraction_keeps_additional_particles(table, tmp_path, capsys):
     assert "2 of 3 are additional" in capsys.readouterr().err
     assert read_picks(tmp_path / "new.txt").xy.tolist() == [[30.5, 40], [5, 6]]
     assert main(["convert", table, "--subtract", table]) == 2
+
+
+def test_boxes_of_several_micrographs_need_a_folder(table, tmp_path, capsys):
+    assert main(["convert", table, "--to", "box", "--boxsize", "8", "-o", str(tmp_path / "bx")]) == 2
+    assert "bx: a file of boxes belongs to one micrograph; give a folder" in capsys.readouterr().err
+
+
+def test_names_from_before_motion_correction_are_told(tmp_path, capsys):
+    mrcfile.write(tmp_path / "m1_DW.mrc", np.zeros((64, 50), np.float32))
+    write_picks(tmp_path / "in.txt", Picks.on("001234567890123456789_m1_patch_aligned", [[1, 2]]))
+    words = ["convert", str(tmp_path / "in.txt"), "--micrographs", str(tmp_path / "m1_DW.mrc")]
+    assert main([*words, "-o", str(tmp_path / "out.star")]) == 0
+    assert read_picks(tmp_path / "out.star").names.tolist() == [str(tmp_path / "m1_DW.mrc")]
+    assert "# 1 names in the table mean micrographs that are named otherwise" in capsys.readouterr().err

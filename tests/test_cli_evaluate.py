@@ -30,8 +30,8 @@ def test_the_table(tables, capsys):
     assert " ".join(out.splitlines()[1].split()) == "all 3 2 0.500 0.333 0.400 0.333 1.00 px (1.5 A)"
     assert "\nlost" in out
     assert "best F1 on these labels: 0.500 at score 2.000" in out
-    assert "1 labelled micrographs have no pick" in out
-    assert "1 picks on micrographs without labels are ignored" in out
+    assert "1 labelled micrographs have no pick, such as 'lost': their labels count as missed" in out
+    assert "1 picks on micrographs without labels, such as 'other', are ignored" in out
 
 
 def test_a_threshold(tables, capsys):
@@ -57,6 +57,49 @@ def test_json_and_sweep(tables, tmp_path, capsys):
 def test_agreement_of_two_label_sets(tables, capsys):
     assert evaluate(tables[1], tables[1], "-r", 3, "--agreement") == 0
     assert capsys.readouterr().out == "3 pairs of 3 and 3: F1 1.000, RMSE 0.00 px\n"
+    assert evaluate(*tables, "-r", 3, "--agreement") == 0
+    picks, labels = capsys.readouterr().out.splitlines()[1:]
+    assert picks.startswith(f"1 of 3 centres of {tables[0]} are on micrographs that only that has, such as 'other'")
+    assert labels.startswith(f"1 of 3 centres of {tables[1]} are on micrographs that only that has, such as 'lost'")
+
+
+def test_picks_without_scores_have_no_ranking(tables, capsys):
+    assert evaluate(tables[1], tables[0], "-r", 5) == 0
+    out = capsys.readouterr().out
+    assert " ".join(out.splitlines()[1].split()) == "all 3 2 0.500 0.333 0.400 - 1.00 px"
+    assert "picks have no scores, so no AP and no best F1: exchange the files, or compare with --agreement" in out
+    assert "best F1 on" not in out
+    assert "average precision" not in out
+
+
+def test_the_folder_of_a_run_is_its_picks(tables, tmp_path, capsys):
+    run = tmp_path / "run"
+    write_picks(run / "picks.txt", Picks.on("m", [[11, 10]], [2.0]))
+    write_picks(run / "candidates.txt", Picks.on("m", [[11, 10], [90, 90]], [2.0, -5.0]))
+    (run / "run.json").write_text("{}")
+    assert evaluate(run, tables[1], "-r", 5) == 0
+    assert " ".join(capsys.readouterr().out.splitlines()[1].split()).startswith("all 3 1 1.000 0.333")
+
+
+def test_micrographs_are_known_by_their_folders_and_from_before_motion_correction(tmp_path, capsys):
+    picks = Picks(["g1/m", "g2/m"], [[10, 10], [50, 50]], [1, 2])
+    write_picks(tmp_path / "picks.txt", picks)
+    write_picks(tmp_path / "labels.txt", picks.renamed({n: f"MotionCorr/job002/{n}.mrc" for n in ("g1/m", "g2/m")}))
+    assert evaluate(tmp_path / "picks.txt", tmp_path / "labels.txt", "-r", 2) == 0
+    assert " ".join(capsys.readouterr().out.splitlines()[1].split()).startswith("all 2 2 1.000 1.000 1.000")
+    write_picks(tmp_path / "a.txt", Picks.on("m_DW.mrc", [[10, 10]], [1]))
+    write_picks(tmp_path / "b.txt", Picks.on("J2/motioncorrected/001234567890123456789_m_patch_aligned", [[10, 10]]))
+    assert evaluate(tmp_path / "a.txt", tmp_path / "b.txt", "-r", 2) == 0
+    out, err = capsys.readouterr()
+    assert " ".join(out.splitlines()[1].split()).startswith("all 1 1 1.000 1.000 1.000")
+    assert err.startswith("# 1 names in the table mean micrographs that are named otherwise after motion correction")
+
+
+def test_labels_of_two_micrographs_do_not_land_on_one(tmp_path, capsys):
+    write_picks(tmp_path / "picks.txt", Picks.on("m", [[10, 10]], [1]))
+    write_picks(tmp_path / "labels.txt", Picks(["g1/m", "g2/m"], [[10, 10], [50, 50]]))
+    assert evaluate(tmp_path / "picks.txt", tmp_path / "labels.txt", "-r", 2) == 2
+    assert "share no micrograph" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("images", "precision"), [("target", 0.5), ("predicted", 1 / 3), ("union", 1 / 3)])

@@ -95,7 +95,9 @@ def test_names_cannot_leave_the_folder(tmp_path):
         ("a.star", "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n3 four\n", "particle 2 .*'four'"),
         ("a.star", "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n3 nan\n", "particle 2 .*not finite"),
         ("a.box", "1 2 three 4\n", "line 1"),
-        ("a.csv", "x,y\n1,b\n", "line 2"),
+        ("a.csv", "x,y\n1,b\n", "line 2: the y 'b' is not a number"),
+        ("a.csv", "x;y\n1;0,5\n", "line 2: the y '0,5' is not a number"),
+        ("a.csv", "picture,x,y\nm1,1,2\nm2,1,2\n", "column 'picture' may be of micrograph names.* image_id"),
         ("a.csv", "foo,bar\n", "must name columns"),
         ("a.csv", "x,y,micrograph\n1,2,m\n3,4\n", "line 3: the row ends before its micrograph"),
         ("a.xyz", "", "no coordinate format"),
@@ -196,6 +198,79 @@ def test_via_points_circles_and_rectangles(tmp_path):
 def test_files_of_other_programs(file, name, count, first):
     picks = read_picks(COORDINATES / file)
     assert (picks.micrographs(), len(picks), picks.xy[0].tolist()) == ([name], count, first)
+
+
+@pytest.mark.parametrize(
+    ("header", "centre"),
+    [
+        ("image_id,x,y", [10, 20]),
+        ("rlnMicrographName,rlnCoordinateX,rlnCoordinateY", [10, 20]),
+        ("_rlnMicrographName,_rlnCoordinateX,_rlnCoordinateY", [10, 20]),
+        ("Image;X (px);Y (px)", [10, 20]),
+        ("image_name,x,y,w,h", [12, 23]),  # a box's corner
+        ("image_name;X;Y;Width;Height", [12, 23]),
+        ("image_name,x_center,y_center,width,height", [10, 20]),
+        ("image_name,X,Y,Width,Height,BX,BY", [10, 20]),  # ImageJ's centre
+        ("image_name,x,y,width", [10, 20]),
+    ],
+)
+def test_spellings_of_csv(tmp_path, header, centre):
+    separator = ";" if ";" in header else ","
+    row = ["m", "10", "20", "4", "6", "8", "17"][: len(header.split(separator))]
+    (tmp_path / "a.csv").write_text(f"{header}\n{separator.join(row)}\n")
+    picks = read_picks(tmp_path / "a.csv")
+    assert (picks.names.tolist(), picks.xy.tolist()) == (["m"], [centre])
+
+
+def test_a_csv_of_one_micrograph_may_have_other_columns(tmp_path):
+    (tmp_path / "m.csv").write_text("number,by,x,y\n1,me,10,20\n2,me,30,40\n")
+    assert read_picks(tmp_path / "m.csv").names.tolist() == ["m", "m"]
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Make a folder of RELION 4, with the list and the other files of a manual picking."""
+    star = "data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n"
+    folder = tmp_path / "ManualPick" / "job004"
+    (folder / "Movies").mkdir(parents=True)
+    (folder / "Movies" / "a_manualpick.star").write_text(f"{star}1 2\n3 4\n")
+    (folder / "Movies" / "b_manualpick.star").write_text(f"{star}5 6\n")
+    rows = [f"MotionCorr/job002/{m}.mrc ManualPick/job004/Movies/{m}_manualpick.star" for m in "ab"]
+    head = "data_coordinate_files\n\nloop_\n_rlnMicrographName #1\n_rlnMicrographCoordinates #2\n"
+    (folder / "manualpick.star").write_text(head + "\n".join(rows) + "\n")
+    (folder / "job.star").write_text("data_job\n\n_rlnJobTypeLabel relion.manualpick\n")
+    (folder / "note.txt").write_text(" ++++ Executing new job on Mon\n")
+    return folder
+
+
+def test_a_list_of_relion_4_stands_for_the_files_that_it_names(job):
+    for path in (job / "manualpick.star", job):
+        picks = read_picks(path)
+        assert picks.names.tolist() == ["MotionCorr/job002/a.mrc"] * 2 + ["MotionCorr/job002/b.mrc"]
+        assert picks.xy.tolist() == [[1, 2], [3, 4], [5, 6]]
+    (job / "manualpick.star").unlink()
+    assert read_picks(job).names.tolist() == ["Movies/a", "Movies/a", "Movies/b"]
+
+
+def test_a_list_of_relion_4_whose_files_are_gone(job):
+    (job / "Movies" / "b_manualpick.star").unlink()
+    with pytest.raises(FormatError, match=r"manualpick\.star: lists .*b_manualpick\.star, which is not there"):
+        read_picks(job / "manualpick.star")
+
+
+def test_a_folder_with_the_settings_of_a_job_only_is_refused(job):
+    for path in [job / "manualpick.star", *job.glob("Movies/*")]:
+        path.unlink()
+    with pytest.raises(FormatError, match="no table has _rlnCoordinateX"):
+        read_picks(job)
+
+
+def test_the_folder_of_a_run_stands_for_its_picks(tmp_path):
+    write_picks(tmp_path / "picks.txt", Picks.on("m", [[1, 2]], [3]))
+    write_picks(tmp_path / "candidates.txt", Picks.on("m", [[1, 2], [9, 9]], [3, -5]))
+    assert len(read_picks(tmp_path)) == 3
+    (tmp_path / "run.json").write_text("{}")
+    assert read_picks(tmp_path).xy.tolist() == [[1, 2]]
 
 
 def test_files_are_the_same_bytes_each_time(tmp_path):

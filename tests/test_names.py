@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heliodor.errors import LabelError, MicrographError
 from heliodor.find import find_micrographs
-from heliodor.names import MicrographFile, match_names, stem, unique_names
+from heliodor.names import MicrographFile, match_names, note_on_names, stem, unique_names
 
 
 def files(*paths: str) -> list[MicrographFile]:
@@ -81,6 +81,29 @@ def test_a_name_with_another_folder_is_another_micrograph_where_one_has_this_one
     assert match_names(["a/x", "b/x"], files("run/a/x.mrc")) == {"a/x": "x"}
     assert match_names(["Motion/job002/x.mrc"], files("run/a/x.mrc")) == {"Motion/job002/x.mrc": "x"}  # it was moved
     assert match_names(["x", "job/x.mrc"], files("run/a/x.mrc")) == {"x": "x", "job/x.mrc": "x"}
+
+
+def test_of_micrographs_that_were_moved_the_longest_common_end_of_the_paths_decides():
+    table = ["MotionCorr/job002/grid1/a.mrc", "MotionCorr/job002/grid2/a.mrc"]
+    both = files("/scratch/grid1/a.mrc", "/scratch/grid2/a.mrc")
+    assert match_names(table, both) == {table[0]: "grid1/a", table[1]: "grid2/a"}
+    assert match_names(table, files("/scratch/grid1/a.mrc")) == {table[0]: "a"}  # those of grid2 must not land on it
+    with pytest.raises(LabelError, match="means 2 micrographs"):
+        match_names(["MotionCorr/job002/grid3/a.mrc"], both)
+
+
+def test_names_from_before_and_after_motion_correction_are_matched_where_no_others_match():
+    number = "J2/motioncorrected/001234567890123456789_m1_patch_aligned_doseweighted.mrc"
+    found = match_names([number, "m2_DW.mrc", "m3"], files("/d/m1.mrc", "/d/m2_aligned.mrc", "/d/m4.mrc"))
+    assert found == {number: "m1", "m2_DW.mrc": "m2_aligned"}
+    assert note_on_names(found).startswith("2 names in the table mean micrographs that are named otherwise")
+    assert match_names(["m1", "m1_DW"], files("/d/m1_DW.mrc")) == {"m1_DW": "m1_DW"}
+    assert match_names(["m1_DW", "m2_DW"], files("/d/m1_DW.mrc", "/d/m2.mrc")) == {"m1_DW": "m1_DW"}
+    assert note_on_names({"job/m1_DW.mrc": "m1_DW", "y.tif": "y.tif"}) == ""
+    for table, micrographs in ((["a/m1_DW", "b/m1_DW"], ["/d/m1.mrc"]), (["m1"], ["/d/m1_DW.mrc", "/d/m1_noDW.mrc"])):
+        with pytest.raises(LabelError, match="no name in the table"):
+            match_names(table, files(*micrographs))
+        assert match_names(table, files(*micrographs), needed=False) == {}
 
 
 def test_no_match_at_all_names_the_nearest():

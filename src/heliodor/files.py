@@ -106,6 +106,21 @@ def is_device(path: Path) -> bool:
     return path.exists() and not path.is_dir() and (not path.is_file() or path.parent == Path("/dev"))
 
 
+def base_of(table: Path, listed: Iterable[str | os.PathLike[str]]) -> Path:
+    """Return the folder that paths in a list count from: the working folder, the list's, or one above that.
+
+    Parameters
+    ----------
+    table : path
+        The list.
+    listed : iterable of str or path
+        What it names. The first folder in which one of these is there is it; the working folder, where none is.
+    """
+    paths = list(listed)
+    bases = [Path(), table.parent, *table.resolve().parent.parents]
+    return next((base for base in bases if any((base / path).exists() for path in paths)), Path())
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` to `path` (UTF-8), atomically.
 

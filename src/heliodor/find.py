@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from heliodor.errors import FormatError, MicrographError
+from heliodor.files import base_of
 from heliodor.formats.star import NAME, numbers, read_columns
 from heliodor.micrographs import READABLE, check_there
 from heliodor.names import MicrographFile, leads_out, stem, unique_names
@@ -113,8 +114,7 @@ def _listed(path: Path) -> Iterator[MicrographFile]:
             kinds = ", ".join(READABLE)
             raise MicrographError(f"{path}: neither a list of images nor an image; give {kinds}") from error
         rows = _text_rows([line for line in lines if line.strip() and not line.startswith("#")])
-    bases = [Path(), path.parent, *path.resolve().parent.parents]
-    base = next((b for b in bases if any((b / row.path).exists() for row in rows)), Path())
+    base = base_of(path, [row.path for row in rows])
     for row in rows:
         yield replace(row, path=base / row.path)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import math
 import os
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -12,9 +15,11 @@ from typing import TYPE_CHECKING
 from heliodor.errors import LabelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 IMAGE_SUFFIXES = (".mrc", ".mrcs", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".eer")
+_NUMBER = re.compile(r"^\d{15,}_")  # cryoSPARC's, of a movie
+_CORRECTED = re.compile(r"(?:_DW|_noDW|_patch_aligned|_rigid_aligned|_aligned|_doseweighted)+$")
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,31 @@ def unique_names(paths: Sequence[PurePath]) -> list[str]:
             depth[row] += 1
 
 
-def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> dict[str, str]:
+def plain(name: str) -> str:
+    """Return a file name as it was before motion correction: cryoSPARC's number in front and known endings go.
+
+    >>> plain("J2/motioncorrected/001234567890123456789_m1_patch_aligned_doseweighted.mrc"), plain("m1_DW.mrc")
+    ('m1', 'm1')
+    """
+    last = stem(PurePath(name).name)
+    return _CORRECTED.sub("", _NUMBER.sub("", last)) or last
+
+
+def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile], *, needed: bool = True) -> dict[str, str]:
     """Find the micrograph that each name in a coordinate table means.
 
     A name may be that of a micrograph, a file name or a path, with or without the image's extension. It means
     the micrograph of that name, or whose path ends in it, extension included if that decides, or, for a path that ends
-    none, the one with its file name, unless another name in the table is that one's with its folder.
+    none, the one whose path has the longest end in common with it, unless another name in the table has a longer one
+    in common with that. Where no name means any, names mean those that were called the same before motion correction
+    (see `plain`), as far as that is one to one.
 
     Parameters
     ----------
     names : iterable of str
     micrographs : sequence of MicrographFile
+    needed : bool
+        Whether it is an error that no name means any.
 
     Returns
     -------
@@ -103,28 +122,73 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile]) -> 
     wanted = list(dict.fromkeys(names))
     own = {micrograph.name for micrograph in micrographs}
     found: dict[str, str] = {name: name for name in wanted if name in own}
-    loose = []
+    loose: dict[str, int] = {}  # name that is not the end of a path -> how many of its last parts are
     for name in (name for name in wanted if name not in own):
-        parts = PurePath(name).parts
-        short = PurePath(stem(name)).parts
-        candidates = by_last.get(short[-1], []) if short else []
-        exact = [c for c in candidates if c[0].parts[-len(parts) :] == parts]
-        ending = [c for c in candidates if PurePath(stem(c[0].as_posix())).parts[-len(short) :] == short]
-        chosen = exact or ending or candidates
-        if len(chosen) > 1:
-            raise LabelError(
-                f"the name '{name}' in the table means {len(chosen)} micrographs ({chosen[0][1]}, {chosen[1][1]}...); "
-                "write it with its folder and its extension, as in 'grid1/name.mrc'"
-            )
-        if chosen:
-            found[name] = chosen[0][1]
-        if chosen and not exact and not ending:
-            loose.append(name)
-    certain = {micrograph for name, micrograph in found.items() if "/" in name and name not in loose}
-    found = {name: micrograph for name, micrograph in found.items() if name not in loose or micrograph not in certain}
-    if wanted and not found:
+        parts = PurePath(stem(name)).parts
+        candidates = by_last.get(parts[-1], []) if parts else []
+        if candidates:
+            found[name], shared = _meant(name, candidates)
+            if shared < len(parts):
+                loose[name] = shared
+    reach: dict[str, float] = defaultdict(float)  # micrograph -> most last parts that a name has in common with it
+    for name, meant in found.items():
+        reach[meant] = max(reach[meant], loose.get(name, math.inf if "/" in name else 0.0))
+    found = {name: m for name, m in found.items() if loose.get(name, math.inf) >= reach[m]}
+    found = found or _match_plain(wanted, micrographs)
+    if wanted and needed and not found:
         raise LabelError(_none_matches(wanted, sorted(by_last)))
     return found
+
+
+def _meant(name: str, candidates: Sequence[tuple[PurePath, str]]) -> tuple[str, int]:
+    """Return which of the micrographs (path, name) with a file name is meant, and how many last parts they share."""
+    shared = [_shared_end(name, path) for path, _ in candidates]
+    most = max(shared)
+    decided = most[0] >= min(2, len(PurePath(name).parts))  # all of them have the file name
+    chosen = [c for c, end in zip(candidates, shared, strict=True) if end == most] if decided else candidates
+    if len(chosen) > 1:
+        raise LabelError(
+            f"the name '{name}' in the table means {len(chosen)} micrographs ({chosen[0][1]}, {chosen[1][1]}...); "
+            "write it with its folder and its extension, as in 'grid1/name.mrc'"
+        )
+    return chosen[0][1], most[0]
+
+
+def _shared_end(name: str, path: PurePath) -> tuple[int, bool]:
+    """Count the last parts of a name that are those of a path, and say whether the extension is the same too."""
+    pairs = zip(reversed(PurePath(stem(name)).parts), reversed(PurePath(stem(path.as_posix())).parts), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)), PurePath(name).name == path.name
+
+
+def _match_plain(names: Sequence[str], micrographs: Sequence[MicrographFile]) -> dict[str, str]:
+    """Match names that are the same before motion correction; what is not one to one is left out."""
+    ours, theirs = defaultdict(list), defaultdict(list)
+    for micrograph in micrographs:
+        ours[plain(micrograph.path.name)].append(micrograph.name)
+    for name in names:
+        theirs[plain(name)].append(name)
+    return {given[0]: ours[word][0] for word, given in theirs.items() if len(given) == len(ours.get(word, ())) == 1}
+
+
+def note_on_names(found: Mapping[str, str]) -> str:
+    """Say which names were matched by what they were before motion correction only; '' where none was.
+
+    Parameters
+    ----------
+    found : mapping
+        Of `match_names`.
+    """
+    changed = [
+        name
+        for name, m in found.items()
+        if plain(name) == plain(m) and PurePath(stem(name)).name != PurePath(stem(m)).name
+    ]
+    if not changed:
+        return ""
+    return (
+        f"{len(changed)} names in the table mean micrographs that are named otherwise after motion correction, "
+        f"as '{changed[0]}' means '{found[changed[0]]}'"
+    )
 
 
 def _none_matches(wanted: list[str], known: list[str]) -> str:

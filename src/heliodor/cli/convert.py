@@ -64,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
         options.micrographs = [str(Path(options.imagedir) / f"*{options.image_ext}")]
     picks = Picks.join(read_picks(path, format=options.source) for path in options.files)
     targets = Targets.of(options.micrographs if options.micrographs is not None else _cs(options.files), picks)
+    if targets.note:
+        sys.stderr.write(f"# {targets.note}\n")
     if options.invert_y:
         picks = _inverted(picks, options.height, targets)
     picks = picks.scaled(options.up_scale / options.down_scale)

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import LabelError, SettingsError
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
 _RANKING = ("method", "threshold", "per_micrograph", "sweep", "output")
 """Options that only a comparison of ranked picks with labels can use."""
+_RANKED = ("average_precision", "best_f1")
+"""Numbers that picks without scores do not have."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("picks", nargs="?", help="coordinates with scores: .txt .star .box .csv, or a folder of them")
+    parser.add_argument("picks", nargs="?", help="coordinates with scores: .txt .star .box .csv, or a folder of "
+                        "them, or of a run of heliodor pick")  # fmt: skip
     parser.add_argument("labels", nargs="?", help="coordinates to compare with, in the same pixels")
     parser.add_argument(
         "-r", "--match-radius", "--assignment-radius", type=float, required=True, metavar="R",
@@ -57,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("two files are needed: PICKS LABELS, or --predicted FILE --targets FILE")
     if options.pixel_size is not None and not options.pixel_size > 0:
         raise SettingsError(f"--pixel-size must be above 0. Got {options.pixel_size:g} instead.")
-    picks, labels = _short_names(read_picks(options.picks), read_picks(options.labels))
+    picks, labels = _same_names(*_short_names(read_picks(options.picks), read_picks(options.labels)))
     return (_run_agreement if options.agreement else _run_ranking)(options, picks, labels)
 
 
@@ -70,6 +74,13 @@ def _run_agreement(options: argparse.Namespace, picks: Picks, labels: Picks) -> 
         f"{found.shared} pairs of {found.first} and {found.second}: F1 {found.f1:.3f}, "
         f"RMSE {_length(found.rmse, options.pixel_size)}\n"
     )
+    for table, other, path in ((picks, labels, options.picks), (labels, picks, options.labels)):
+        alone, which = _alone(table, other)
+        if alone:
+            sys.stdout.write(
+                f"{alone} of {len(table)} centres of {path} are on micrographs that only that has, such as '{which}': "
+                "they do not count\n"
+            )
     return 0
 
 
@@ -80,7 +91,10 @@ def _run_ranking(options: argparse.Namespace, picks: Picks, labels: Picks) -> in
     result = evaluate(
         picks, labels, options.match_radius, method=method, threshold=options.threshold, seed=options.seed
     )
-    sys.stdout.write(_table(result, options.pixel_size, each=options.per_micrograph))
+    sys.stdout.write(_table(result, options.pixel_size, each=options.per_micrograph, ranked=not picks.scoreless))
+    if result.ignored_picks:
+        ignored, which = _alone(picks, labels)
+        sys.stdout.write(f"{ignored} picks on micrographs without labels, such as '{which}', are ignored\n")
     if options.output:
         settings = {"match_radius": options.match_radius, "pixel_size": options.pixel_size, "method": method}
         _write_json(options.output, settings, result)
@@ -139,22 +153,50 @@ def _short_names(picks: Picks, labels: Picks) -> tuple[Picks, Picks]:
     return picks.renamed(tables[0]), labels.renamed(tables[1])
 
 
-def _table(result: Evaluation, pixel_size: float | None, *, each: bool) -> str:
+def _same_names(picks: Picks, labels: Picks) -> tuple[Picks, Picks]:
+    """Give labels the picks' names of their micrographs, where these are the same by their folders or plain names."""
+    from heliodor.names import MicrographFile, match_names, note_on_names
+
+    picked, labeled = picks.micrographs(), labels.micrographs()
+    if set(picked) & set(labeled):
+        return picks, labels
+    names = match_names(labeled, [MicrographFile(Path(name), name) for name in picked], needed=False)
+    if len(set(names.values())) < len(names):  # labels of several micrographs would land on one
+        return picks, labels
+    if note := note_on_names(names):
+        sys.stderr.write(f"# {note}\n")
+    return picks, labels.renamed(names)
+
+
+def _alone(table: Picks, other: Picks) -> tuple[int, str]:
+    """Count the centres on micrographs that the other table does not have, and name one of these, '' for none."""
+    names = set(table.micrographs()) - set(other.micrographs())
+    return sum(name in names for name in table.names), min(names, default="")
+
+
+def _table(result: Evaluation, pixel_size: float | None, *, each: bool, ranked: bool) -> str:
+    """Return the numbers as text; without the AP and the best F1 where the order of the picks says nothing."""
     rows = {"all": result.overall, **(result.per_micrograph if each else {})}
     width = max(len(name) for name in rows)
     lines = [f"{'':{width}}  labels  picks  precision  recall     F1     AP  RMSE"]
-    lines += [
-        f"{name:{width}}  {s.labels:6d} {s.picks:6d}  {s.precision:9.3f}  {s.recall:6.3f}  {s.f1:5.3f}  "
-        f"{s.average_precision:5.3f}  {_length(s.rmse, pixel_size)}"
-        for name, s in rows.items()
-    ]
+    for name, s in rows.items():
+        average = f"{s.average_precision:.3f}" if ranked else "-"
+        lines.append(
+            f"{name:{width}}  {s.labels:6d} {s.picks:6d}  {s.precision:9.3f}  {s.recall:6.3f}  {s.f1:5.3f}  "
+            f"{average:>5}  {_length(s.rmse, pixel_size)}"
+        )
     for name, (low, high) in result.intervals.items():
-        lines.append(f"95 % interval over micrographs, {name.replace('_', ' ')}: {low:.3f} to {high:.3f}")
-    lines.append(f"best F1 on these labels: {result.best_f1:.3f} at score {result.best_threshold:.3f}")
+        if ranked or name not in _RANKED:
+            lines.append(f"95 % interval over micrographs, {name.replace('_', ' ')}: {low:.3f} to {high:.3f}")
+    if ranked:
+        lines.append(f"best F1 on these labels: {result.best_f1:.3f} at score {result.best_threshold:.3f}")
+    else:
+        lines.append("picks have no scores, so no AP and no best F1: exchange the files, or compare with --agreement")
     if result.without_picks:
-        lines.append(f"{len(result.without_picks)} labelled micrographs have no pick: their labels count as missed")
-    if result.ignored_picks:
-        lines.append(f"{result.ignored_picks} picks on micrographs without labels are ignored")
+        lines.append(
+            f"{len(result.without_picks)} labelled micrographs have no pick, such as '{result.without_picks[0]}': "
+            "their labels count as missed"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -35,6 +35,8 @@ FORMATS: dict[str, ModuleType] = {
     "imod": imod,
 }
 ALIASES = {"coord": "txt", "tab": "txt"}
+_RUN = ("picks.txt", "run.json")  # of `heliodor pick`: other files there hold the same picks, or detections
+_NOTE = "note.txt"  # of RELION, in the folder of each job
 
 __all__ = ["FORMATS", "read_picks", "write_per_micrograph", "write_picks"]
 
@@ -68,6 +70,8 @@ def read_picks(
     Parameters
     ----------
     path : path
+        A list of coordinate files, as RELION 4 writes it for a job, stands for these. The folder of a run of
+        `heliodor pick` stands for its picks.txt.
     format : {'auto', 'txt', 'star', 'box', 'csv', 'via', 'json', 'cbox', 'cs', 'imod'}
     y : {'down', 'up'}
         Whether y counts rows from the first row of the image array, as here, or from the last. The
@@ -90,6 +94,8 @@ def read_picks(
     if y not in ("down", "up"):
         raise SettingsError(f"y counts rows 'down' or 'up'. Got {y!r} instead.")
     path = Path(path)
+    if ALIASES.get(format, format) in ("auto", "txt") and all((path / name).is_file() for name in _RUN):
+        path = path / _RUN[0]
     if path.is_dir():
         picks = Picks.join(_read_file(p, format, p.parent.relative_to(path)) for p in _files(path, format))
     else:
@@ -107,15 +113,31 @@ def _files(folder: Path, format: str) -> list[Path]:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and not p.name.startswith("."))
     if not files:
         raise FormatError(f"{folder}: no coordinate file in this folder ({', '.join(known)}); check the path")
-    return files
+    files = [p for p in files if _holds_coordinates(p)] or files  # without any, reading one says what is wrong
+    tables = [p for p in files if p.suffix.lower() in star.SUFFIXES]
+    listed = {file.resolve() for table in tables for file in star.listed_files(table).values()}
+    return [p for p in files if p.resolve() not in listed] if listed else files
+
+
+def _holds_coordinates(path: Path) -> bool:
+    """Say whether a file in a folder may hold coordinates; the settings and notes of RELION's jobs do not."""
+    return path.name != _NOTE and (path.suffix.lower() not in star.SUFFIXES or star.holds_coordinates(path))
 
 
 def _read_file(path: Path, format: str, folder: Path) -> Picks:
     if not path.is_file():
         raise FormatError(f"{path}: there is no such coordinate file; check the path")
     module = find_format(path, format)
+    listed = star.listed_files(path) if module is star else {}
+    if listed:
+        parts = {name: _read_table(file, find_format(file), name) for name, file in listed.items()}
+        return Picks.join(Picks.on(name, p.xy, p.scores, p.probabilities) for name, p in parts.items())
+    return _read_table(path, module, (folder / star.own_name(path)).as_posix())
+
+
+def _read_table(path: Path, module: ModuleType, name: str) -> Picks:
     try:
-        picks: Picks = module.read(path, (folder / star.own_name(path)).as_posix())
+        picks: Picks = module.read(path, name)
     except (UnicodeDecodeError, PermissionError) as error:
         raise FormatError(f"{path}: cannot be read as text ({error}); give a coordinate file") from error
     lost = np.flatnonzero(~np.isfinite(picks.xy).all(axis=1))

@@ -65,9 +65,7 @@ def checked_size(path: Path, picks: Picks, box_size: int | None) -> int:
         Picks of more than one micrograph.
     """
     if not box_size:
-        raise SettingsError(f"{path}: {path.suffix} files hold corners and sizes; give --boxsize in pixels")
+        raise SettingsError(f"{path}: files of boxes hold corners and sizes; give --boxsize in pixels")
     if len(picks.micrographs()) > 1:
-        raise FormatError(
-            f"{path}: a {path.suffix} file belongs to one micrograph; give a folder (ending in /) instead"
-        )
+        raise FormatError(f"{path}: a file of boxes belongs to one micrograph; give a folder (ending in /) instead")
     return box_size

@@ -17,35 +17,96 @@ from heliodor.picks import Picks
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 SUFFIXES = (".csv",)
-_X = ("x", "x_coord", "x-coordinate", "center_x", "cx")
-_Y = ("y", "y_coord", "y-coordinate", "center_y", "cy")
-_NAME = ("image_name", "micrograph", "micrograph_name", "name", "filename", "image")
-_SCORE = ("score", "confidence", "probability")
+# What columns may be called, in small letters; docs/how-to.md lists them too.
+COLUMNS = {
+    "x": ("x", "x (px)", "x_coord", "x-coordinate", "x_center", "center_x", "cx", "rlncoordinatex", "_rlncoordinatex"),
+    "y": ("y", "y (px)", "y_coord", "y-coordinate", "y_center", "center_y", "cy", "rlncoordinatey", "_rlncoordinatey"),
+    "width": ("width", "w"),
+    "height": ("height", "h"),
+    "name": (
+        "image_name", "micrograph", "micrograph_name", "name", "filename", "image", "image_id", "rlnmicrographname",
+        "_rlnmicrographname",
+    ),
+    "score": ("score", "confidence", "probability"),
+}  # fmt: skip
+_IMAGEJ = "bx"  # a box's corner in ImageJ's tables, whose x, y are a centre beside a width and a height too
+
+Rows = list[dict[str, str]]
 
 
 def read(path: Path, name: str | None = None) -> Picks:
-    """Read coordinates; a table without names is of the micrograph that the file is named after."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-        header = {(word or "").strip().lower(): word for word in reader.fieldnames or []}
+    """Read coordinates; a table without names is of the micrograph that the file is named after.
+
+    Columns x, y, width and height, or x, y, w and h, are the corners and sizes of boxes: centres are corner + size / 2.
+    """
+    rows, header = _load(path)
     if via.SHAPE in header:
         return via.read_rows(path, rows)
-    x, y, names, score = (next((header[w] for w in words if w in header), None) for words in (_X, _Y, _NAME, _SCORE))
+    columns = {what: next((header[w] for w in words if w in header), None) for what, words in COLUMNS.items()}
+    x, y, width, height, names, score = columns.values()
     if x is None or y is None:
-        raise FormatError(f"{path}: the first line must name columns x and y; it has {', '.join(header)}")
-    own = name or own_name(path)
-    table = []
+        others = ", ".join(COLUMNS["x"][1:])
+        raise FormatError(
+            f"{path}: the first line must name columns x and y (or {others}, and so for y); it has {', '.join(header)}"
+        )
+    if names is None:
+        _refuse_names(path, rows, [column for column in header.values() if column not in columns.values()])
     for number, row in enumerate(rows, 2):
         if names and row[names] is None:
             raise FormatError(f"{path}, line {number}: the row ends before its {names}; mend that row")
+    xy = np.stack([_numbers(path, rows, x), _numbers(path, rows, y)], axis=1)
+    if width and height and {"x", "y"} <= set(header) and _IMAGEJ not in header:
+        xy += np.stack([_numbers(path, rows, width), _numbers(path, rows, height)], axis=1) / 2
+    own = name or own_name(path)
+    scores = None if score is None else _numbers(path, rows, score, empty="nan")
+    return Picks([row[names] if names else own for row in rows], xy, scores)
+
+
+def _load(path: Path) -> tuple[Rows, dict[str, str]]:
+    """Return the rows of a table, and its columns: name in small letters -> name."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+        file.seek(0)
+        # Spreadsheets write semicolons in countries where numbers have commas.
+        reader = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
+        rows = list(reader)
+    header = {(word or "").strip().lower(): word for word in reader.fieldnames or []}
+    return rows, header
+
+
+def _numbers(path: Path, rows: Rows, column: str, empty: str = "") -> NDArray[np.float64]:
+    """Turn a column into numbers; an empty word, or none, stands for `empty`."""
+    values = []
+    for number, row in enumerate(rows, 2):
         try:
-            table.append((float(row[x]), float(row[y]), float((row[score] if score else "") or "nan")))
-        except (TypeError, ValueError) as error:
-            raise FormatError(f"{path}, line {number}: a coordinate that is not a number; mend that row") from error
-    values = np.array(table, dtype=np.float64).reshape(-1, 3)
-    return Picks([row[names] if names else own for row in rows], values[:, :2], values[:, 2])
+            values.append(float(row[column] or empty))
+        except ValueError as error:
+            word = (row[column] or "")[:40]
+            raise FormatError(f"{path}, line {number}: the {column} '{word}' is not a number; mend that row") from error
+    return np.array(values)
+
+
+def _refuse_names(path: Path, rows: Rows, columns: list[str]) -> None:
+    """Refuse a table whose micrographs may be named in a column that is not known: all would be taken for one."""
+    for column in columns:
+        words = {row[column] for row in rows if row[column]}
+        if len(words) > 1 and not all(map(_is_number, words)):
+            known = ", ".join(COLUMNS["name"])
+            raise FormatError(
+                f"{path}: the column '{column}' may be of micrograph names, and is not known; call it one of {known}, "
+                "or remove it"
+            )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def write(path: Path, picks: Picks, **_: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import FormatError
-from heliodor.files import write_text
+from heliodor.files import base_of, write_text
 from heliodor.names import stem
 from heliodor.picks import Picks
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".star",)
 NAME, X, Y = "_rlnMicrographName", "_rlnCoordinateX", "_rlnCoordinateY"
 PROBABILITY = "_heliodorProbability"  # RELION keeps columns that it does not know
+LISTED = "_rlnMicrographCoordinates"  # a micrograph's coordinate file, in a list of RELION 4 and later
 SCORES = ("_rlnAutopickFigureOfMerit", "_rlnParticleScore")
 _ENDINGS = ("_manualpick", "_autopick", "_topaz", "_pick", "_picks", "_particles", ".empiar_manual", ".cryoppp")
 _BARE = re.compile(r"""(?<!\S)(?![_#;])\S*[^\x00-\x7f\s]\S*""")
@@ -43,13 +44,26 @@ def read_columns(
 
 def read_table(path: Path, columns: Sequence[str], only: Container[str] | None = None) -> dict[str, list[str]]:
     """Every column, or `only` some, as text, of the first table that has `columns`; raises as `read_columns`."""
+    table = _find_table(_parse(path), columns, only)
+    if table is None:
+        raise FormatError(f"{path}: no table has {', '.join(columns)}; give a RELION file with these columns")
+    return table
+
+
+def _parse(path: Path) -> Any:
     import gemmi
 
+    text = _quote_bare(_text(path))
     try:
-        document = gemmi.cif.read_string(_quote_bare(path.read_text(encoding="utf-8-sig")))
-    except (ValueError, RuntimeError, OSError) as error:
+        return gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
         raise FormatError(f"{path}: not a readable STAR file ({cause}); write it again") from error
+
+
+def _find_table(document: Any, columns: Sequence[str], only: Container[str] | None) -> dict[str, list[str]] | None:
+    import gemmi
+
     for block in document:
         found: list[Any] = [item.pair for item in block if item.pair]
         pairs = {tag: [gemmi.cif.as_string(value)] for tag, value in found}
@@ -59,7 +73,7 @@ def read_table(path: Path, columns: Sequence[str], only: Container[str] | None =
             loop: Any = item.loop  # None for a single name and value
             if loop is not None and set(columns) <= set(loop.tags):
                 return {t: _column(loop, k) for k, t in enumerate(loop.tags) if only is None or t in only}
-    raise FormatError(f"{path}: no table has {', '.join(columns)}; give a RELION file with these columns")
+    return None
 
 
 def _column(loop: Any, number: int) -> list[str]:
@@ -74,6 +88,38 @@ def _quote_bare(text: str) -> str:
         return text
     lines = (s if s.isascii() or '"' in s or "'" in s else _BARE.sub(r'"\g<0>"', s) for s in text.split("\n"))
     return "\n".join(lines)
+
+
+def listed_files(path: Path) -> dict[str, Path]:
+    """Return the coordinate file of each micrograph, by name, from a list of RELION 4 and later; empty for others.
+
+    Raises
+    ------
+    FormatError
+        The file cannot be parsed, or lists one that is not there.
+    """
+    if LISTED not in _text(path):  # seldom is, and parsing large tables takes long
+        return {}
+    table = _find_table(_parse(path), [NAME, LISTED], {NAME, LISTED}) or {NAME: [], LISTED: []}
+    base = base_of(path, table[LISTED])
+    files = {name: base / file for name, file in zip(table[NAME], table[LISTED], strict=True)}
+    lost = next((file for file in files.values() if not file.is_file()), None)
+    if lost is not None:
+        raise FormatError(f"{path}: lists {lost}, which is not there; run in the project's folder, or mend the list")
+    return files
+
+
+def holds_coordinates(path: Path) -> bool:
+    """Say whether a file names columns of coordinates or lists files of them; a job's settings do neither."""
+    text = _text(path)
+    return X in text or LISTED in text
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (ValueError, OSError) as error:
+        raise FormatError(f"{path}: not a readable STAR file ({error}); write it again") from error
 
 
 def read(path: Path, name: str | None = None) -> Picks:

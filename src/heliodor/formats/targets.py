@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heliodor.find import find_micrographs
 from heliodor.formats import cs, star
 from heliodor.micrographs import read_header
-from heliodor.names import MicrographFile, match_names
+from heliodor.names import MicrographFile, match_names, note_on_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,9 +28,12 @@ class Targets:
     known : mapping
         Name in the table -> micrograph; cryoSPARC's where a .cs file tells of it. Names that mean none are
         left out.
+    note : str
+        What a person should know of how they were matched; '' where that is nothing.
     """
 
     known: Mapping[str, cs.CsMicrograph | Path]
+    note: str = ""
 
     @classmethod
     def of(cls, inputs: Sequence[str], picks: Picks) -> Targets:
@@ -58,7 +61,8 @@ class Targets:
         known |= {image.name: image.path for image in images}
         if not known:
             return cls({})
-        return cls({name: known[own] for name, own in match_names(picks.micrographs(), [*files, *images]).items()})
+        meant = match_names(picks.micrographs(), [*files, *images])
+        return cls({name: known[own] for name, own in meant.items()}, note_on_names(meant))
 
     def __bool__(self) -> bool:
         return bool(self.known)

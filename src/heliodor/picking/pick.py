@@ -119,27 +119,10 @@ def pick(
     precision = settings.precision
     if answers is not None:
         settings = _audited(settings, Path(out), overwrite=overwrite)
-    _check_start(settings, Path(out))
-    kind, start = starting_point(settings)
-    trainable(settings, kind)  # before anything is written
-    normalization = settle_normalization(settings, start, labels is not None, reporter)
-    settings = replace(settings, model=kind.model, units=kind.units, normalization=normalization)
     started = time.perf_counter()
-    marked, negative = Marked.of(labels, micrographs), Marked.of(negatives, micrographs, "negatives")
-    labeled = marked.micrographs
-    first, pixel_size = first_of_size(labeled or micrographs, settings.pixel_size)
-    if pixel_size is None:
-        raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
-    shapes = {m.name: read_header(m.path)[0] for m in labeled or [first]}
-    marked.check(shapes, reporter)
-    negative.check({m.name: read_header(m.path)[0] for m in negative.micrographs}, reporter)
-    check_apart(marked.picks, negative.picks)
-    geometry = _geometry(settings, kind, pixel_size)
-    check_margin(settings.margin, geometry, shapes.values())
-    marked, negative = (one.once(_SAME * settings.diameter / pixel_size, reporter) for one in (marked, negative))
+    settings, kind, normalization = _settle(settings, Path(out), reporter, labeled=labels is not None)
+    marked, negative, geometry = _check(micrographs, labels, negatives, settings, kind, reporter)
     labels, negatives = marked.picks, negative.picks
-    pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2
-    check_prior(settings, geometry, len(labels), len(shapes), round(pixels))
     folder = make_directory(out)
     deciding = _deciding(settings, geometry, labels, negatives)
     claim_folder(folder, deciding, micrographs, named_in(micrographs, labels, negatives), overwrite=overwrite)
@@ -157,8 +140,8 @@ def pick(
     prepare = learn if len(labels) else general
     with given_back(folder):
         network, about = prepare(run, micrographs, labels, negatives)
-    load = replace(load, inverted=inverted_of(about))
     trained = time.perf_counter()
+    load = replace(load, inverted=inverted_of(about))
     # Candidates depend on the weights as well, which another processor may train otherwise.
     run = replace(run, load=load, digest=digest(deciding, network))
     failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)
@@ -189,6 +172,56 @@ def pick(
     return PickResult(picks, failed, geometry, cut.threshold, flags, seconds)
 
 
+def _settle(
+    settings: PickSettings, folder: Path, reporter: Reporter, *, labeled: bool
+) -> tuple[PickSettings, NetworkSettings, str]:
+    """Return the settings with what follows from the network that the run starts from, its kind, and normalization.
+
+    Raises
+    ------
+    SettingsError
+        Some cannot be.
+    """
+    if settings.start is not None and model_file(settings.start).resolve() == (folder / MODEL).resolve():
+        raise SettingsError(
+            f"{settings.start}: --start names the network of this very run; choose another folder with -o"
+        )
+    kind, start = starting_point(settings)
+    trainable(settings, kind)  # before anything is written
+    normalization = settle_normalization(settings, start, labeled, reporter)
+    return replace(settings, model=kind.model, units=kind.units, normalization=normalization), kind, normalization
+
+
+def _check(
+    micrographs: Sequence[MicrographFile],
+    labels: Picks | None,
+    negatives: Picks | None,
+    settings: PickSettings,
+    kind: NetworkSettings,
+    reporter: Reporter,
+) -> tuple[Marked, Marked, Geometry]:
+    """Check that labels and settings fit the micrographs; return labels and negatives, each once, and the geometry.
+
+    Raises
+    ------
+    LabelError, MicrographError, SettingsError
+    """
+    marked, negative = Marked.of(labels, micrographs), Marked.of(negatives, micrographs, "negatives")
+    first, pixel_size = first_of_size(marked.micrographs or micrographs, settings.pixel_size)
+    if pixel_size is None:
+        raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
+    shapes = {m.name: read_header(m.path)[0] for m in marked.micrographs or [first]}
+    marked.check(shapes, reporter)
+    negative.check({m.name: read_header(m.path)[0] for m in negative.micrographs}, reporter)
+    check_apart(marked.picks, negative.picks)
+    geometry = _geometry(settings, kind, pixel_size)
+    check_margin(settings.margin, geometry, shapes.values())
+    marked, negative = (one.once(_SAME * settings.diameter / pixel_size, reporter) for one in (marked, negative))
+    pixels = sum(map(math.prod, shapes.values())) / geometry.factor**2
+    check_prior(settings, geometry, len(marked.picks), len(shapes), round(pixels))
+    return marked, negative, geometry
+
+
 def _audited(settings: PickSettings, folder: Path, *, overwrite: bool) -> PickSettings:
     """Return the settings of the run that is audited, which may have had a threshold or a precision of its own."""
     if overwrite:
@@ -200,14 +233,6 @@ def _audited(settings: PickSettings, folder: Path, *, overwrite: bool) -> PickSe
         raise SettingsError(f"{folder}: holds no finished run that could have been audited; pick without --audit first")
     kept = {name: old["settings"].get(name) for name in ("threshold", "precision", "normalization")}
     return replace(settings, **kept)
-
-
-def _check_start(settings: PickSettings, folder: Path) -> None:
-    """Refuse to start from the network that this run will write."""
-    if settings.start is not None and model_file(settings.start).resolve() == (folder / MODEL).resolve():
-        raise SettingsError(
-            f"{settings.start}: --start names the network of this very run; choose another folder with -o"
-        )
 
 
 def _geometry(settings: PickSettings, kind: NetworkSettings, pixel_size: float) -> Geometry:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.errors import LabelError
-from heliodor.names import match_names
+from heliodor.names import match_names, note_on_names
 from heliodor.picks import Picks
 from heliodor.progress import SILENT, Reporter
 
@@ -39,6 +39,8 @@ class Marked:
         One of these micrographs.
     what : str
         What they are, for people.
+    note : str
+        What people should know of how names were matched; '' where that is nothing.
     """
 
     picks: Picks
@@ -46,6 +48,7 @@ class Marked:
     dropped: int
     dropped_from: str
     what: str
+    note: str = ""
 
     @classmethod
     def of(cls, given: Picks | None, micrographs: Sequence[MicrographFile], what: str = "labels") -> Marked:
@@ -53,8 +56,9 @@ class Marked:
         if given is None:
             return cls(Picks([], np.empty((0, 2))), [], 0, "", what)
         picks, marked = resolve_labels(given, micrographs, what)
-        others = set(given.micrographs()) - set(match_names(given.micrographs(), micrographs))
-        return cls(picks, marked, len(given) - len(picks), min(others, default=""), what)
+        meant = match_names(given.micrographs(), micrographs)
+        others = set(given.micrographs()) - set(meant)
+        return cls(picks, marked, len(given) - len(picks), min(others, default=""), what, note_on_names(meant))
 
     def once(self, distance: float, reporter: Reporter) -> Marked:
         """Leave out marks within a distance, in pixels, of an earlier one, and say so.
@@ -78,7 +82,9 @@ class Marked:
         return replace(self, picks=self.picks.select(kept))
 
     def check(self, shapes: Mapping[str, tuple[int, int]], reporter: Reporter) -> None:
-        """See `check_labels`; nothing is asked of none."""
+        """See `check_labels`; nothing is asked of none. Say how names were matched, where that is not plain."""
+        if self.note:
+            reporter.note(self.note)
         if len(self.picks):
             own = {m.name: shapes[m.name] for m in self.micrographs}
             check_labels(self.picks, own, reporter, self.what)

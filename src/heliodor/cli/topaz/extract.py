@@ -141,10 +141,13 @@ def _files(options: argparse.Namespace) -> list[MicrographFile]:
 
 def _targets(files: list[MicrographFile], path: str) -> Picks:
     """Read labels, named as the micrographs are."""
-    from heliodor.names import match_names
+    from heliodor.names import match_names, note_on_names
 
     labels = read([path])
-    return labels.renamed(match_names(labels.micrographs(), files))
+    names = match_names(labels.micrographs(), files)
+    if note := note_on_names(names):
+        LOG.note(note)
+    return labels.renamed(names)
 
 
 def _search(
