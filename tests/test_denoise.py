@@ -192,6 +192,9 @@ def test_stacks(folder, capsys):
     assert mrcfile.validate(folder / "out/stack.mrc")
     run(folder, folder / "stack.mrcs", "--stack", "-o", folder / "named.mrcs")  # Topaz's -o is the file
     np.testing.assert_array_equal(mrcfile.read(folder / "named.mrcs"), mrcfile.read(folder / "out/stack.mrc"))
+    (folder / "tilt.st").write_bytes((folder / "stack.mrcs").read_bytes())
+    run(folder, folder / "tilt.st", "--stack", "-o", folder / "out")
+    np.testing.assert_array_equal(mrcfile.read(folder / "out/tilt.mrc"), mrcfile.read(folder / "out/stack.mrc"))
     run(folder, folder / "stack.mrcs", folder / "out/stack.mrc", "--stack", "-o", folder / "named.mrcs", code=2)
     assert "one file for 2 stacks" in capsys.readouterr().err
     run(folder, folder / "in/001.mrc", "--stack", "-o", folder / "out", code=2)

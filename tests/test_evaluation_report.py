@@ -52,10 +52,11 @@ def test_only_the_order_of_scores_and_the_ratio_of_lengths_count(seed, scale):
     assert two.rmse == pytest.approx(one.rmse * scale)
 
 
-def test_picks_without_scores_have_one_threshold_only():
+def test_picks_without_scores_are_no_ranking():
     labels, picks = Picks(["m"], [[0, 0]]), Picks(["m", "m"], [[0, 0], [50, 50]])
     result = evaluate(picks, labels, 4.0, bootstrap=0)
-    assert result.best_f1 == result.overall.f1 == pytest.approx(2 / 3)
+    assert result.overall.f1 == pytest.approx(2 / 3)
+    assert np.isnan([result.best_f1, result.best_threshold, result.overall.average_precision]).all()
     with pytest.raises(LabelError, match="no scores"):
         evaluate(picks, labels, 4.0, threshold=0.5)
 
@@ -73,5 +74,5 @@ def test_the_macro_mean_counts_each_micrograph_once():
 
 def test_perfect_picks_are_perfect():
     _, labels = tables(0)
-    overall = evaluate(labels, labels, 0.0).overall
+    overall = evaluate(Picks(labels.names, labels.xy, np.zeros(len(labels))), labels, 0.0).overall
     assert (overall.precision, overall.recall, overall.f1, overall.average_precision, overall.rmse) == (1, 1, 1, 1, 0)

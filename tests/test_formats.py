@@ -97,7 +97,7 @@ def test_names_cannot_leave_the_folder(tmp_path):
         ("a.box", "1 2 three 4\n", "line 1"),
         ("a.csv", "x,y\n1,b\n", "line 2: the y 'b' is not a number"),
         ("a.csv", "x;y\n1;0,5\n", "line 2: the y '0,5' is not a number"),
-        ("a.csv", "picture,x,y\nm1,1,2\nm2,1,2\n", "column 'picture' may be of micrograph names.* image_id"),
+        ("a.csv", "picture,x,y\nm1.mrc,1,2\nm2.mrc,1,2\n", "column 'picture' may be of micrograph names.* image_id"),
         ("a.csv", "foo,bar\n", "must name columns"),
         ("a.csv", "x,y,micrograph\n1,2,m\n3,4\n", "line 3: the row ends before its micrograph"),
         ("a.xyz", "", "no coordinate format"),
@@ -300,3 +300,36 @@ def test_a_micrograph_without_picks_gets_a_file_and_an_old_one_does_not_stay(tmp
     back = read_picks(tmp_path)
     assert back.names.tolist() == ["a"]
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x,y,selected\n1,2,True\n3,4,False\n", "x,y,class\n1,2,good\n3,4,bad\n", "image_id,x,y\n1,1,2\n1,3,4\n"],
+)
+def test_columns_of_other_things_are_not_taken_for_names(tmp_path, text):
+    (tmp_path / "m1.csv").write_text(text)
+    assert read_picks(tmp_path / "m1.csv").micrographs() == ["m1"]
+
+
+def test_an_empty_or_damaged_table_in_a_folder_is_told(tmp_path):
+    write_picks(tmp_path / "a.star", Picks.on("a", [[1, 2]]))
+    for name, text in (("e.csv", ""), ("b.star", "")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(FormatError, match=name):
+            read_picks(tmp_path)
+        (tmp_path / name).unlink()
+
+
+def test_a_list_of_one_project_means_files_of_that_project(tmp_path, monkeypatch):
+    """RELION's jobs have the same names in all projects."""
+    for project, x in (("A", 1), ("B", 2)):
+        job = tmp_path / project / "AutoPick" / "job011"
+        (job / "Movies").mkdir(parents=True)
+        write_picks(job / "Movies" / "m1_autopick.star", Picks.on("m1", [[x, x]]))
+        (job / "autopick.star").write_text(
+            "data_coordinate_files\nloop_\n_rlnMicrographName\n_rlnMicrographCoordinates\n"
+            "MotionCorr/job002/m1.mrc AutoPick/job011/Movies/m1_autopick.star\n"
+        )
+    monkeypatch.chdir(tmp_path / "A")
+    assert read_picks(tmp_path / "B" / "AutoPick" / "job011" / "autopick.star").xy.tolist() == [[2, 2]]
+    assert read_picks(tmp_path / "B" / "AutoPick" / "job011").xy.tolist() == [[2, 2]]

@@ -103,16 +103,20 @@ def test_what_no_run_has_left_is_not_replaced(files, tmp_path, name):
     with pytest.raises(SettingsError, match=f"{name}: would be replaced, and no run"):
         claim_folder(tmp_path / "project", DECIDING, files[1], files[1], overwrite=False)
     assert own.read_text() == "mine"
+    claim_folder(tmp_path / "project", DECIDING, files[1], files[1], overwrite=True)  # as the message says
 
 
 def test_another_threshold_needs_no_other_run(files):
     folder, micrographs = files
     settings = {"seed": 0, "threshold": None, "precision": None}
     write_record(folder / RUN, {"settings": settings, "result": {}, "micrographs": []})
-    with pytest.raises(SettingsError, match=r"another threshold, which needs no new one; .*heliodor convert "):
+    with pytest.raises(SettingsError, match=r"another threshold or precision, .*heliodor convert "):
         claim_folder(folder, {"settings": {**settings, "threshold": 5.0}}, micrographs, (), overwrite=False)
-    with pytest.raises(SettingsError, match="seed was 0, is 1"):
-        claim_folder(folder, {"settings": {**settings, "threshold": 5.0, "seed": 1}}, micrographs, (), overwrite=False)
+    for other in ({"settings": {**settings, "threshold": 5.0, "seed": 1}}, {"lists": {"labels": [["a", 1, 2]]}}):
+        with pytest.raises(SettingsError, match=r"seed was 0, is 1|the labels differ"):
+            claim_folder(
+                folder, {"settings": {**settings, "threshold": 5.0}, **other}, micrographs, (), overwrite=False
+            )
 
 
 def test_a_digest_is_that_of_settings_and_weights():

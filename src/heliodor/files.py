@@ -106,7 +106,7 @@ def is_device(path: Path) -> bool:
     return path.exists() and not path.is_dir() and (not path.is_file() or path.parent == Path("/dev"))
 
 
-def base_of(table: Path, listed: Iterable[str | os.PathLike[str]]) -> Path:
+def base_of(table: Path, listed: Iterable[str | os.PathLike[str]], *, own: bool = False) -> Path:
     """Return the folder that paths in a list count from: the working folder, the list's, or one above that.
 
     Parameters
@@ -115,9 +115,12 @@ def base_of(table: Path, listed: Iterable[str | os.PathLike[str]]) -> Path:
         The list.
     listed : iterable of str or path
         What it names. The first folder in which one of these is there is it; the working folder, where none is.
+    own : bool
+        Look at the list's folders first: a program wrote it for its project, and another project has the same names.
     """
     paths = list(listed)
-    bases = [Path(), table.parent, *table.resolve().parent.parents]
+    folders = [table.parent, *table.resolve().parent.parents]
+    bases = [*folders, Path()] if own else [Path(), *folders]
     return next((base for base in bases if any((base / path).exists() for path in paths)), Path())
 
 

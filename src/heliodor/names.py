@@ -134,10 +134,23 @@ def match_names(names: Iterable[str], micrographs: Sequence[MicrographFile], *, 
     for name, meant in found.items():
         reach[meant] = max(reach[meant], loose.get(name, math.inf if "/" in name else 0.0))
     found = {name: m for name, m in found.items() if loose.get(name, math.inf) >= reach[m]}
+    _refuse_two_folders({name: m for name, m in found.items() if name in loose and "/" in name})
     found = found or _match_plain(wanted, micrographs)
     if wanted and needed and not found:
         raise LabelError(_none_matches(wanted, sorted(by_last)))
     return found
+
+
+def _refuse_two_folders(loose: Mapping[str, str]) -> None:
+    """Refuse names in several folders that would all mean one micrograph, of which only the file name is theirs."""
+    first: dict[str, str] = {}
+    for name, meant in loose.items():
+        other = first.setdefault(meant, name)
+        if PurePath(stem(other)) != PurePath(stem(name)):
+            raise LabelError(
+                f"the names '{other}' and '{name}' in the table would both mean '{meant}'; give the micrographs in "
+                "these folders, or leave the rows of one name out"
+            )
 
 
 def _meant(name: str, candidates: Sequence[tuple[PurePath, str]]) -> tuple[str, int]:

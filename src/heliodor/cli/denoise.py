@@ -115,13 +115,33 @@ def run_with(options: argparse.Namespace, reporter: Reporter) -> int:
         raise SettingsError(
             "give micrographs to denoise, or images to train on: --dir-a and --dir-b, --movies or --hdf"
         )
-    micrographs = find_micrographs(options.micrographs)
+    micrographs = (_stacks if options.stack else find_micrographs)(options.micrographs)
     outputs = _outputs(options, micrographs)
     if trains:
         networks = [_train(options, device, reporter)]
     else:
         networks = [load_denoiser(name).to(device) for name in options.model or ["unet"] if name != "none"]
     return _denoise(options, micrographs, outputs, networks, reporter) if micrographs else 0
+
+
+def _stacks(words: Sequence[str]) -> list[MicrographFile]:
+    """Find stacks as micrographs are found; a file of MRC's format is one whatever its extension (.st, .ali)."""
+    from heliodor.find import find_micrographs
+    from heliodor.names import MicrographFile
+
+    with_names = [word for word in words if not _is_mrc(Path(word))]
+    others = [Path(word) for word in words if word not in with_names]
+    return [*find_micrographs(with_names), *(MicrographFile(path, path.stem) for path in others)]
+
+
+def _is_mrc(path: Path) -> bool:
+    """Say whether a file of another extension than MRC's own has MRC's mark in its header."""
+    from heliodor.micrographs import MRC
+
+    if not path.is_file() or path.suffix.lower() in MRC:
+        return False
+    with path.open("rb") as file:
+        return file.read(212)[208:212] == b"MAP "
 
 
 def _trains(options: argparse.Namespace) -> bool:

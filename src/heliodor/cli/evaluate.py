@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _RANKING = ("method", "threshold", "per_micrograph", "sweep", "output")
 """Options that only a comparison of ranked picks with labels can use."""
-_RANKED = ("average_precision", "best_f1")
-"""Numbers that picks without scores do not have."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +86,12 @@ def _run_ranking(options: argparse.Namespace, picks: Picks, labels: Picks) -> in
     from heliodor.evaluation import evaluate
 
     method = options.method or "greedy"
+    if options.sweep and picks.scoreless:
+        raise SettingsError("--sweep: picks have no scores; leave it out")
     result = evaluate(
         picks, labels, options.match_radius, method=method, threshold=options.threshold, seed=options.seed
     )
-    sys.stdout.write(_table(result, options.pixel_size, each=options.per_micrograph, ranked=not picks.scoreless))
+    sys.stdout.write(_table(result, options.pixel_size, each=options.per_micrograph))
     if result.ignored_picks:
         ignored, which = _alone(picks, labels)
         sys.stdout.write(f"{ignored} picks on micrographs without labels, such as '{which}', are ignored\n")
@@ -174,24 +174,23 @@ def _alone(table: Picks, other: Picks) -> tuple[int, str]:
     return sum(name in names for name in table.names), min(names, default="")
 
 
-def _table(result: Evaluation, pixel_size: float | None, *, each: bool, ranked: bool) -> str:
-    """Return the numbers as text; without the AP and the best F1 where the order of the picks says nothing."""
+def _table(result: Evaluation, pixel_size: float | None, *, each: bool) -> str:
+    """Return the numbers as text."""
     rows = {"all": result.overall, **(result.per_micrograph if each else {})}
     width = max(len(name) for name in rows)
     lines = [f"{'':{width}}  labels  picks  precision  recall     F1     AP  RMSE"]
     for name, s in rows.items():
-        average = f"{s.average_precision:.3f}" if ranked else "-"
+        average = "-" if math.isnan(s.average_precision) else f"{s.average_precision:.3f}"
         lines.append(
             f"{name:{width}}  {s.labels:6d} {s.picks:6d}  {s.precision:9.3f}  {s.recall:6.3f}  {s.f1:5.3f}  "
             f"{average:>5}  {_length(s.rmse, pixel_size)}"
         )
     for name, (low, high) in result.intervals.items():
-        if ranked or name not in _RANKED:
-            lines.append(f"95 % interval over micrographs, {name.replace('_', ' ')}: {low:.3f} to {high:.3f}")
-    if ranked:
-        lines.append(f"best F1 on these labels: {result.best_f1:.3f} at score {result.best_threshold:.3f}")
-    else:
+        lines.append(f"95 % interval over micrographs, {name.replace('_', ' ')}: {low:.3f} to {high:.3f}")
+    if math.isnan(result.best_f1):
         lines.append("picks have no scores, so no AP and no best F1: exchange the files, or compare with --agreement")
+    else:
+        lines.append(f"best F1 on these labels: {result.best_f1:.3f} at score {result.best_threshold:.3f}")
     if result.without_picks:
         lines.append(
             f"{len(result.without_picks)} labelled micrographs have no pick, such as '{result.without_picks[0]}': "

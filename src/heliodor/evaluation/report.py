@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from heliodor.evaluation.bootstrap import Ranking, intervals
 from heliodor.evaluation.curves import Curve, precision_recall
 from heliodor.evaluation.matching import match
 from heliodor.picks import Picks
+
+_RANKED = ("average_precision", "best_f1")  # what picks without scores do not have
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Scores:
         Picks are those at or above the threshold.
     precision, recall, f1 : float
     average_precision : float
-        Over the whole ranking, below the threshold too.
+        Over the whole ranking, below the threshold too; NaN without scores.
     rmse : float
         Root mean square distance of matched pairs at or above the threshold, in pixels; NaN without any.
     """
@@ -56,6 +59,7 @@ class Evaluation:
     best_threshold : float
         Where F1 is highest on these labels: an optimistic choice. It takes all picks of a score, or none.
     best_f1 : float
+        NaN without scores.
     without_picks : list of str
         Labelled micrographs on which there is no pick at all: all their labels count as missed.
     ignored_picks : int
@@ -105,7 +109,8 @@ def evaluate(
     Parameters
     ----------
     picks, labels : Picks
-        With the same names and in the same pixels. Picks of one score, or without any, rank in their order.
+        With the same names and in the same pixels. Picks of one score rank in their order; without scores there is no
+        ranking.
     match_radius : float
         In those pixels; see `match`.
     method : {'greedy', 'optimal'}
@@ -124,7 +129,8 @@ def evaluate(
     # Sorted, so that equal scores on different micrographs rank the same whatever the order of the labels.
     names = sorted(labels.micrographs())
     _check_names(names, picks.micrographs())
-    if threshold is not None and len(picks) and not picks.has_scores:
+    ranked = not picks.scoreless
+    if threshold is not None and not ranked:
         raise LabelError("picks have no scores that could be above a threshold; leave it out")
     picks = _with_scores(picks)
     found, wanted, none = dict(picks.by_micrograph()), dict(labels.by_micrograph()), Picks.join([])
@@ -133,15 +139,16 @@ def evaluate(
     pooled = Ranking.pool(list(parts.values()))
     curve = precision_recall(pooled.hit, pooled.scores, pooled.labels)
     steps = curve.distinct()
-    best = int(np.argmax(steps.f1)) if len(steps.f1) else -1
+    best = int(np.argmax(steps.f1)) if ranked and len(steps.f1) else -1
+    within = intervals(list(parts.values()), cut, bootstrap, seed)
     return Evaluation(
-        overall=_measure(pooled, cut),
-        per_micrograph={name: _measure(part, cut) for name, part in parts.items()},
-        intervals=intervals(list(parts.values()), cut, bootstrap, seed),
+        overall=_measure(pooled, cut, ranked=ranked),
+        per_micrograph={name: _measure(part, cut, ranked=ranked) for name, part in parts.items()},
+        intervals=within if ranked else {name: ends for name, ends in within.items() if name not in _RANKED},
         curve=curve,
         threshold=cut,
-        best_threshold=float(steps.threshold[best]) if best >= 0 else float("nan"),
-        best_f1=float(steps.f1[best]) if best >= 0 else 0.0,
+        best_threshold=float(steps.threshold[best]) if best >= 0 else math.nan,
+        best_f1=float(steps.f1[best]) if best >= 0 else 0.0 if ranked else math.nan,
         without_picks=[name for name, part in parts.items() if not len(part.hit)],
         ignored_picks=len(picks) - len(pooled.hit),
     )
@@ -169,7 +176,7 @@ def _rank(picks: Picks, labels: Picks, match_radius: float, method: str) -> Rank
     return Ranking(found.hit, picks.scores, found.distance, len(labels))
 
 
-def _measure(part: Ranking, threshold: float) -> Scores:
+def _measure(part: Ranking, threshold: float, *, ranked: bool) -> Scores:
     kept = part.scores >= threshold
     hits, count = int(part.hit[kept].sum()), int(kept.sum())
     precision, recall = hits / max(count, 1), hits / max(part.labels, 1)
@@ -180,7 +187,7 @@ def _measure(part: Ranking, threshold: float) -> Scores:
         precision,
         recall,
         2 * precision * recall / max(precision + recall, 1e-9),
-        precision_recall(part.hit, part.scores, part.labels).average_precision,
+        precision_recall(part.hit, part.scores, part.labels).average_precision if ranked else math.nan,
         float(np.sqrt(np.mean(matched**2))) if len(matched) else float("nan"),
     )
 

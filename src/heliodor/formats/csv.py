@@ -12,6 +12,7 @@ from heliodor.errors import FormatError
 from heliodor.files import write_text
 from heliodor.formats import via
 from heliodor.formats.star import own_name
+from heliodor.names import IMAGE_SUFFIXES
 from heliodor.picks import Picks
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def read(path: Path, name: str | None = None) -> Picks:
         raise FormatError(
             f"{path}: the first line must name columns x and y (or {others}, and so for y); it has {', '.join(header)}"
         )
+    if names and names.strip().lower() == "image_id" and all(_is_number(row[names] or "") for row in rows):
+        names = None  # numbers of another table
     if names is None:
         _refuse_names(path, rows, [column for column in header.values() if column not in columns.values()])
     for number, row in enumerate(rows, 2):
@@ -73,7 +76,7 @@ def _load(path: Path) -> tuple[Rows, dict[str, str]]:
         # Spreadsheets write semicolons in countries where numbers have commas.
         reader = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",")
         rows = list(reader)
-    header = {(word or "").strip().lower(): word for word in reader.fieldnames or []}
+        header = {(word or "").strip().lower(): word for word in reader.fieldnames or []}
     return rows, header
 
 
@@ -93,7 +96,7 @@ def _refuse_names(path: Path, rows: Rows, columns: list[str]) -> None:
     """Refuse a table whose micrographs may be named in a column that is not known: all would be taken for one."""
     for column in columns:
         words = {row[column] for row in rows if row[column]}
-        if len(words) > 1 and not all(map(_is_number, words)):
+        if len(words) > 1 and all("/" in word or word.lower().endswith(IMAGE_SUFFIXES) for word in words):
             known = ", ".join(COLUMNS["name"])
             raise FormatError(
                 f"{path}: the column '{column}' may be of micrograph names, and is not known; call it one of {known}, "

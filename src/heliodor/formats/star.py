@@ -101,7 +101,7 @@ def listed_files(path: Path) -> dict[str, Path]:
     if LISTED not in _text(path):  # seldom is, and parsing large tables takes long
         return {}
     table = _find_table(_parse(path), [NAME, LISTED], {NAME, LISTED}) or {NAME: [], LISTED: []}
-    base = base_of(path, table[LISTED])
+    base = base_of(path, table[LISTED], own=True)
     files = {name: base / file for name, file in zip(table[NAME], table[LISTED], strict=True)}
     lost = next((file for file in files.values() if not file.is_file()), None)
     if lost is not None:
@@ -110,9 +110,9 @@ def listed_files(path: Path) -> dict[str, Path]:
 
 
 def holds_coordinates(path: Path) -> bool:
-    """Say whether a file names columns of coordinates or lists files of them; a job's settings do neither."""
+    """Say whether a file may hold coordinates or list files of them; a whole one with other tables does neither."""
     text = _text(path)
-    return X in text or LISTED in text
+    return X in text or LISTED in text or not any(item.loop or item.pair for block in _parse(path) for item in block)
 
 
 def _text(path: Path) -> str:

@@ -60,10 +60,11 @@ class Cut:
         high = candidates.scores > self.threshold
         if self.given:
             return high
-        # The curve is flat at its top: where particles are fewer, nothing may be as probable as there. No more is asked
-        # than what is surest on this micrograph has, if that is likely.
-        surest = max(_LIKELY, float(candidates.probabilities.max(initial=0.0)))
-        return high & (candidates.probabilities >= min(float(self.calibration([self.threshold])[0]), surest))
+        # The curve is flat at its top: where particles are a few less, nothing may be as probable as there. No more is
+        # asked than what is surest on this micrograph has, if it is likely, and half as likely as usual or more.
+        asked, surest = float(self.calibration([self.threshold])[0]), candidates.probabilities.max(initial=0.0)
+        least = max(_LIKELY, asked / (2 - asked))  # of half the odds
+        return high & (candidates.probabilities >= min(asked, max(least, surest)))
 
 
 def audited_cut(cut: Cut, candidates: Picks, answers: Answers, precision: float | None) -> tuple[Cut, dict[str, Any]]:

@@ -13,7 +13,7 @@ from heliodor.errors import SettingsError
 from heliodor.files import remove_files
 from heliodor.networks.weights import load_network, weights_digest
 from heliodor.picking.kept import Kept, check_same
-from heliodor.record import RUN, claim, read_record
+from heliodor.record import RUN, claim, differences, read_record
 from heliodor.report.write import REPORT
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def claim_folder(
         _refuse_other_cut(folder, deciding)
     claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
     old, trained = read_record(folder / RUN), _trained(folder)
-    if not old:
+    if not old and not overwrite:
         results = [*(star_path(folder, "micrographs", m.name) for m in micrographs), *_tables(folder)]
         for path in [*trained, *results]:
             if path.exists():
@@ -108,14 +108,14 @@ def claim_folder(
 def _refuse_other_cut(folder: Path, deciding: dict[str, Any]) -> None:
     """Say how candidates are cut anew, where that is all that a finished run would have done otherwise."""
     old = read_record(folder / RUN)
-    before, now = old.get("settings", {}), json.loads(json.dumps(deciding.get("settings", {})))
-    different = {name for name, value in now.items() if before.get(name) != value}
-    if "result" in old and different and different <= {"threshold", "precision"}:
-        candidates = shlex.quote(str(folder / "candidates.txt"))
+    cuts = {name: old.get("settings", {}).get(name) for name in ("threshold", "precision")}
+    asked = {**deciding, "settings": {**deciding["settings"], **cuts}}
+    if "result" in old and asked != deciding and not differences(old, json.loads(json.dumps(asked))):
+        candidates = shlex.quote(str(folder / "candidates.star"))
         raise SettingsError(
-            f"{folder}: holds a finished run with another {' and '.join(sorted(different))}, which needs no new one; "
-            f"cut its candidates anew (`heliodor convert {candidates} -t SCORE -o picks.star`; they have "
-            "probabilities, too), choose another folder with -o, or start afresh with --overwrite"
+            f"{folder}: holds a finished run with another threshold or precision, which needs no new one; cut its "
+            f"candidates anew (`heliodor convert {candidates} -t SCORE -o picks.star`; they have probabilities, too), "
+            "choose another folder with -o, or start afresh with --overwrite"
         )
 
 

@@ -18,7 +18,7 @@ from heliodor.networks.published import model_digest, model_file
 from heliodor.networks.scorers import Machine
 from heliodor.picking import calibration, density
 from heliodor.picking.cut import Cut, audited_cut, describe
-from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, remove_others, star_path
+from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, load_own, remove_others, star_path
 from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
@@ -137,6 +137,8 @@ def pick(
 
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
     run = Run(folder, digest(deciding), settings, geometry, load, Machine(device, settings.exact), reporter)
+    if answers is not None and load_own(folder, run.digest, SILENT) is None:
+        raise SettingsError(f"{folder}: its network is of another version of heliodor; pick without --audit first")
     prepare = learn if len(labels) else general
     with given_back(folder):
         network, about = prepare(run, micrographs, labels, negatives)

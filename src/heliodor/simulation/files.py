@@ -25,6 +25,8 @@ from heliodor.simulation.truth import centres, junk_star, micrographs_star, part
 from heliodor.stream import threads_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -91,12 +93,11 @@ def simulate_files(
     check_fit(settings, projector.diameter)
     folder = make_directory(folder)
     deciding = _deciding(model, settings, assembly=assembly, mass=mass, map_pixel_size=map_pixel_size, prefix=prefix)
-    _claim(folder, deciding, count, overwrite)
+    names = _names(prefix, count)
+    _claim(folder, deciding, names, overwrite)
     record = {**surroundings(), **deciding, "diameter": projector.diameter, "micrographs": count}
     write_record(folder / RECORD, record)
     reporter.note(f"{Path(model).name}: {projector.diameter:.0f} A across")
-
-    names = _names(prefix, count)
 
     def work(index: int) -> Scene:
         scene, name = plan(settings, projector.diameter, index), names[index]
@@ -155,9 +156,9 @@ def _deciding(model: str | os.PathLike[str], settings: SimulationSettings, **mor
     return {"model": {"file": Path(model).name, "sha256": digest, **more}, "settings": asdict(settings)}
 
 
-def _claim(folder: Path, deciding: dict[str, Any], count: int, overwrite: bool) -> None:
-    path = folder / RECORD
-    claim(path, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+def _claim(folder: Path, deciding: dict[str, Any], names: Sequence[str], overwrite: bool) -> None:
+    path, count = folder / RECORD, len(names)
+    claim(path, deciding, overwrite=overwrite, clear=lambda: _clear(folder, names))
     before = read_record(path).get("micrographs", 0)
     if count < before:
         raise SettingsError(
@@ -166,14 +167,13 @@ def _claim(folder: Path, deciding: dict[str, Any], count: int, overwrite: bool) 
         )
 
 
-def _clear(folder: Path) -> None:
-    """Remove what the run that left a record wrote; people may keep files of their own beside it."""
+def _clear(folder: Path, names: Sequence[str]) -> None:
+    """Remove what the run that left a record wrote, and what this one will; people may keep other files beside it."""
     old = read_record(folder / RECORD)
-    if old:
-        names = _names(old["model"]["prefix"], old["micrographs"])
-        remove_files(folder / path_of(name) for name in names)
-        remove_files(_kinds_path(folder, name) for name in names)
-        remove_files(folder / name for name in _TABLES)
+    every = [*names, *(_names(old["model"]["prefix"], old["micrographs"]) if old else [])]
+    remove_files(folder / path_of(name) for name in every)
+    remove_files(_kinds_path(folder, name) for name in every)
+    remove_files(folder / name for name in _TABLES)
 
 
 def _names(prefix: str, count: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,9 +68,10 @@ class Marked:
         """
         from scipy.spatial import cKDTree
 
-        kept = np.ones(len(self.picks), dtype=bool)
-        for name in self.picks.micrographs():
-            rows = np.flatnonzero(self.picks.names == name)
+        kept, places = np.ones(len(self.picks), dtype=bool), defaultdict(list)
+        for row, name in enumerate(self.picks.names.tolist()):
+            places[name].append(row)
+        for rows in places.values():
             for one, other in sorted(cKDTree(self.picks.xy[rows]).query_pairs(distance)):
                 kept[rows[other]] &= not kept[rows[one]]
         if kept.all():
