@@ -52,6 +52,7 @@ DIAMETERS = {
 SNR, PARTICLES = (0.06, 0.6), (15, 250)  # a set draws its own from these ranges, on logarithmic scales
 JUNKY = 0.5  # share of the sets with junk
 PRETRAINING = ("--network", "conv31", "--shapes", "48", "--epochs", "24", "--epoch-size", "400")
+NETWORKS = Path(__file__).with_name("networks")  # with which rows were made, so that others are made with the same
 PRETRAIN = Path(__file__).resolve().parents[1] / "pretraining" / "pretrain.py"
 
 
@@ -82,9 +83,11 @@ def chosen_conditions(options: argparse.Namespace) -> dict[str, Simulated]:
 
 
 def pretrain(group: tuple[str, ...], options: argparse.Namespace) -> Path:
-    """Return the network that has not seen a group, trained if it is not there."""
-    folder = options.out / "networks"
-    network = folder / f"conv31_u32-without-{'-'.join(group)}.safetensors"
+    """Return the network that has not seen a group: one that stands beside this file, or trained if it is not there."""
+    name, folder = f"conv31_u32-without-{'-'.join(group)}.safetensors", options.out / "networks"
+    if (NETWORKS / name).is_file():
+        return NETWORKS / name
+    network: Path = folder / name
     if not network.is_file():
         command = [sys.executable, str(PRETRAIN), "--models", str(options.models), "--out", str(folder), *PRETRAINING]
         variables = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
