@@ -102,7 +102,7 @@ def prefer(driver, scheme: str) -> None:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
-def wait(condition, seconds: float = 60.0):
+def wait(condition, seconds: float = 120.0):
     """Return the condition's first value that is true; fail where there is none in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
