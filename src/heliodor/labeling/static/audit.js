@@ -16,6 +16,7 @@ export class Audit {
   #place = 0;
   #fetching = 0;
   #waiting = 0;
+  #unsent = 0; // answers that the server does not have yet
   #posting = Promise.resolve(); // answers are sent one after the other
 
   constructor(store, image) {
@@ -43,7 +44,7 @@ export class Audit {
   async #fetch() {
     const turn = ++this.#fetching;
     const audit = await get("api/audit").catch(() => null);
-    if (!audit || turn !== this.#fetching) return;
+    if (!audit || turn !== this.#fetching || this.#unsent) return; // what the server says is older than the page
     this.#questions = audit.questions;
     this.#result = audit.result;
     this.#show();
@@ -79,12 +80,16 @@ export class Audit {
     this.#place = open < 0 ? this.#questions.findIndex((one) => !one.answer) : open;
     if (this.#place < 0) this.#place = this.#questions.length;
     this.#show();
-    this.#posting = this.#posting.then(() => post("api/audit/answer", { ...question, row, answer: word })).catch(async (error) => {
+    this.#unsent += 1;
+    const sent = this.#posting.then(() => post("api/audit/answer", { ...question, row, answer: word })).then(() => null, (error) => error);
+    this.#posting = sent;
+    const refused = await sent;
+    this.#unsent -= 1;
+    if (refused) {
       question.answer = "";
       await this.#fetch(); // another tab may have drawn other questions
-      byId("audit-before").textContent = error.message;
-    });
-    await this.#posting;
+      byId("audit-before").textContent = refused.message;
+    }
     clearTimeout(this.#waiting); // answers come faster than they can be weighed
     if (this.#given >= FEWEST) this.#waiting = setTimeout(() => this.#fetch(), 300);
   }
