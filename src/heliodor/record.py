@@ -56,8 +56,8 @@ def read_record(path: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Callable[[], None]) -> None:
-    """Make a results folder this run's own.
+def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Callable[[], None]) -> dict[str, Any]:
+    """Make a results folder this run's own; return the record that goes on, empty where none does.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
         clear()
         path.unlink(missing_ok=True)
     if not path.is_file():
-        return
+        return {}
     old = read_record(path)
     different = list(dict.fromkeys(differences(old, json.loads(json.dumps(deciding)))))
     if different:
@@ -89,6 +89,7 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
             f"{path.parent}: holds a run with other settings ({'; '.join(different)}); "
             "choose another folder with -o, or start afresh with --overwrite"
         )
+    return old
 
 
 def stamp(path: Path) -> dict[str, int | None]:

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.formats import write_per_micrograph, write_picks
     from heliodor.micrographs import read_micrograph
     from heliodor.picking.blobs import pick_blobs
-    from heliodor.picking.load import first_of_size
+    from heliodor.picking.load import pixel_size_of
     from heliodor.picks import Picks
     from heliodor.stream import stream, usable
 
@@ -67,9 +67,7 @@ def run(options: argparse.Namespace) -> int:
     for path in [output] if kind is not None else [output / "picks.star", output / "micrographs" / "NAME.star"]:
         check_output(path)
     micrographs = find_micrographs(options.micrographs)
-    first, size = first_of_size(micrographs, options.angpix)
-    if size is None:
-        raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
+    pixel_size_of(micrographs, options.angpix)  # before all of them are read in vain
 
     def pick(file: MicrographFile) -> Picks:
         micrograph = read_micrograph(file.path, pixel_size=options.angpix, name=file.name)

@@ -88,8 +88,8 @@ def claim_folder(
     """
     if not overwrite:
         _refuse_other_cut(folder, deciding)
-    claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
-    old, trained = read_record(folder / RUN), _trained(folder)
+    old = claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
+    trained = _trained(folder)
     if not old and not overwrite:
         results = [*(star_path(folder, "micrographs", m.name) for m in micrographs), *_tables(folder)]
         for path in [*trained, *results]:

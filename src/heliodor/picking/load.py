@@ -68,6 +68,20 @@ def first_of_size(files: Sequence[MicrographFile], pixel_size: float | None) -> 
     return readable, None
 
 
+def pixel_size_of(files: Sequence[MicrographFile], given: float | None) -> tuple[MicrographFile, float]:
+    """Return what `first_of_size` does, where a size is needed.
+
+    Raises
+    ------
+    MicrographError
+        None can be read, or no header has a pixel size and none is given.
+    """
+    first, size = first_of_size(files, given)
+    if size is None:
+        raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
+    return first, size
+
+
 @dataclass(frozen=True)
 class Loader:
     """Reads micrographs for one network.

@@ -23,7 +23,7 @@ from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
 from heliodor.picking.learn import learn, trainable
-from heliodor.picking.load import Loader, first_of_size, inverted_of
+from heliodor.picking.load import Loader, inverted_of, pixel_size_of
 from heliodor.picking.prior import check_prior
 from heliodor.picking.run import Run
 from heliodor.picking.settings import PickSettings
@@ -209,9 +209,7 @@ def _check(
     LabelError, MicrographError, SettingsError
     """
     marked, negative = Marked.of(labels, micrographs), Marked.of(negatives, micrographs, "negatives")
-    first, pixel_size = first_of_size(marked.micrographs or micrographs, settings.pixel_size)
-    if pixel_size is None:
-        raise MicrographError(f"{first.path}: no pixel size in its header; give --angpix, in angstrom")
+    first, pixel_size = pixel_size_of(marked.micrographs or micrographs, settings.pixel_size)
     shapes = {m.name: read_header(m.path)[0] for m in marked.micrographs or [first]}
     marked.check(shapes, reporter)
     negative.check({m.name: read_header(m.path)[0] for m in negative.micrographs}, reporter)

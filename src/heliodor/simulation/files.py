@@ -157,10 +157,9 @@ def _deciding(model: str | os.PathLike[str], settings: SimulationSettings, **mor
 
 
 def _claim(folder: Path, deciding: dict[str, Any], names: Sequence[str], overwrite: bool) -> None:
-    path, count = folder / RECORD, len(names)
-    claim(path, deciding, overwrite=overwrite, clear=lambda: _clear(folder, names))
-    before = read_record(path).get("micrographs", 0)
-    if count < before:
+    old = claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder, names))
+    before = old.get("micrographs", 0)
+    if len(names) < before:
         raise SettingsError(
             f"{folder}: holds {before} micrographs of these settings already; ask for as many with -n, or start afresh "
             "with --overwrite"

@@ -56,9 +56,8 @@ class Marked:
         """See `resolve_labels`; None are none."""
         if given is None:
             return cls(Picks([], np.empty((0, 2))), [], 0, "", what)
-        picks, marked = resolve_labels(given, micrographs, what)
-        meant = match_names(given.micrographs(), micrographs)
-        others = set(given.micrographs()) - set(meant)
+        picks, meant = _resolve(given, micrographs, what)
+        others, marked = set(given.micrographs()) - set(meant), named_in(micrographs, picks)
         return cls(picks, marked, len(given) - len(picks), min(others, default=""), what, note_on_names(meant))
 
     def once(self, distance: float, reporter: Reporter) -> Marked:
@@ -121,11 +120,16 @@ def resolve_labels(
     LabelError
         There is no label, or none of a given micrograph.
     """
+    known, _ = _resolve(labels, micrographs, what)
+    return known, named_in(micrographs, known)
+
+
+def _resolve(labels: Picks, micrographs: Sequence[MicrographFile], what: str) -> tuple[Picks, dict[str, str]]:
+    """Return the labels of given micrographs, by the names of these, and which of them each name in the table means."""
     if not len(labels):
         raise LabelError(f"the {what} hold no particle; mark some on some of the micrographs, or leave the {what} out")
     names = match_names(labels.micrographs(), micrographs)
-    known = labels.select(np.array([name in names for name in labels.names])).renamed(names)
-    return known, named_in(micrographs, known)
+    return labels.select(np.array([name in names for name in labels.names])).renamed(names), names
 
 
 def named_in(micrographs: Sequence[MicrographFile], *tables: Picks) -> list[MicrographFile]:
