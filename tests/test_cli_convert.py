@@ -35,6 +35,12 @@ def test_a_folder_gets_a_file_per_micrograph(table, tmp_path):
     assert sorted(p.name for p in (tmp_path / "split").iterdir()) == ["001_picks.txt", "b_picks.txt"]
 
 
+def test_split_refuses_a_box_size_where_it_writes_no_boxes(table, tmp_path, capsys):
+    assert main(["split", table, "-o", f"{tmp_path}/split", "--boxsize", "8"]) == 2
+    assert "--boxsize is for boxes" in capsys.readouterr().err
+    assert not (tmp_path / "split").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "option"),
     [

@@ -186,6 +186,12 @@ def test_via_points_circles_and_rectangles(tmp_path):
     np.testing.assert_array_equal(back.scores, [0.5, np.nan])
 
 
+def test_via_shape_that_is_no_object(tmp_path):
+    (tmp_path / "via.csv").write_text('filename,region_shape_attributes\na.png,{}\na.png,"[1, 2]"\n')
+    with pytest.raises(FormatError, match="line 3: not a point"):
+        read_picks(tmp_path / "via.csv")
+
+
 @pytest.mark.parametrize(
     ("file", "name", "count", "first"),
     [

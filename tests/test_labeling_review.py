@@ -186,6 +186,7 @@ def test_a_threshold_belongs_to_its_picks(app, dataset, tmp_path):
     ("words", "part"),
     [
         (["--diameter", "-3"], "--diameter must be"),
+        (["--angpix", "0"], "--angpix must be"),
         (["--picks", "nowhere"], "nowhere: there is no such"),
         (["--pick-options=--nonsense"], "--pick-options: error"),
         (["--pick-options=--model 'a"], "--pick-options: not words of a shell"),

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--imagedir", default=None, help="folder of the micrographs, which tell their heights")
     parser.add_argument("--image-ext", default=_EXTENSION, help="extension of the micrographs in --imagedir")
     parser.add_argument("--boxsize", type=int, default=0, help="side of boxes, in pixels of the output")
-    parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt, via)")
+    parser.add_argument("--integers", action="store_true", help="round coordinates to whole pixels (txt, via, json)")
     parser.add_argument("--subtract", default=None, metavar="FILE", help="remove particles that this file holds too")
     parser.add_argument("--radius", type=float, default=None, help="how near is the same particle, in output pixels")
 
@@ -112,28 +112,21 @@ def _kind(options: argparse.Namespace) -> str:
 
 def _refuse_useless(options: argparse.Namespace, module: ModuleType) -> None:
     """Refuse options that would do nothing to what is written."""
-    import inspect
-
-    from heliodor.errors import SettingsError
+    from heliodor.cli.options import refuse_useless
     from heliodor.formats import cs, star
 
     folder = _is_folder(options.output)
-    used = inspect.signature(module.write).parameters
     where = next((name for name in ("micrographs", "imagedir") if getattr(options, name) is not None), None)
     heights = options.invert_y and options.height is None
     paths = module is cs or (module is star and not folder)
     useless = {
         "--suffix is for the files of a folder; end -o in /": options.suffix and not folder,
-        "--boxsize is for boxes; write box or cbox": options.boxsize and "box_size" not in used,
-        "--integers is for txt, via and json; write one of them": options.integers and "integers" not in used,
         "--height is for --invert-y; give that": options.height is not None and not options.invert_y,
         "--image-ext is for --imagedir; give that": options.image_ext != _EXTENSION and options.imagedir is None,
         f"--{where} is for heights (--invert-y without --height), and for what cs, or star in one file, name "
         "micrographs by; ask for one of these": where and not heights and not paths,
     }
-    for why, applies in useless.items():
-        if applies:
-            raise SettingsError(f"{why}, or leave it out")
+    refuse_useless(options, module, useless)
 
 
 def _cs(files: list[str]) -> list[str]:

@@ -78,8 +78,10 @@ def _check(options: argparse.Namespace) -> None:
 
     from heliodor.errors import FormatError, SettingsError
 
-    if options.diameter is not None and not options.diameter > 0:
-        raise SettingsError(f"--diameter must be more than 0, in angstrom. Got {options.diameter:g} instead.")
+    for name, unit in (("diameter", "angstrom"), ("angpix", "angstrom per pixel")):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise SettingsError(f"--{name} must be more than 0, in {unit}. Got {value:g} instead.")
     if options.picks and not Path(options.picks).exists():
         raise FormatError(f"{options.picks}: there is no such file or folder of picks; check the path")
 

@@ -7,6 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
     from heliodor.junk.inspect import Inspector
     from heliodor.networks.scorers import Scorer
 
@@ -61,6 +64,28 @@ def table_format(output: str) -> str | None:
         known = ", ".join(f".{name}" for name in TABLES)
         raise SettingsError(f"{output}: picks are written to {known}; give one of these, and convert it")
     return found
+
+
+def refuse_useless(options: argparse.Namespace, module: ModuleType, more: Mapping[str, object] | None = None) -> None:
+    """Refuse options that would do nothing to files of the format `module`, and `more`: why, and whether it applies.
+
+    Raises
+    ------
+    SettingsError
+    """
+    import inspect
+
+    from heliodor.errors import SettingsError
+
+    used = inspect.signature(module.write).parameters
+    useless = {
+        "--boxsize is for boxes; write box or cbox": options.boxsize and "box_size" not in used,
+        "--integers is for txt, via and json; write one of them": options.integers and "integers" not in used,
+        **(more or {}),
+    }
+    for why, applies in useless.items():
+        if applies:
+            raise SettingsError(f"{why}, or leave it out")
 
 
 def add_junk_arguments(parser: argparse.ArgumentParser) -> None:

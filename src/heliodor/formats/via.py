@@ -45,7 +45,7 @@ def read_rows(path: Path, rows: list[dict[str, str]]) -> Picks:
             x = shape["cx"] if "cx" in shape else shape["x"] + width / 2
             y = shape["cy"] if "cy" in shape else shape["y"] + height / 2
             table.append((float(x), float(y), float(about.get("score") or "nan")))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{path}, line {number}: not a point, circle or rectangle ({error})") from error
         names.append(row["filename"])
     values = np.array(table, dtype=np.float64).reshape(-1, 3)
