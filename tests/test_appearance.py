@@ -190,7 +190,7 @@ def test_training_on_light_particles_and_going_on(folders, labels, tmp_path, cap
     np.testing.assert_array_equal(picks["light"].scores, picks["dark"].scores)
     capsys.readouterr()
     assert main(["pick", str(folders["light"]), *words, "-o", str(tmp_path / "light")]) == 0
-    assert "trained already" in capsys.readouterr().err
+    assert "the network is there already" in capsys.readouterr().err
     np.testing.assert_array_equal(read_picks(tmp_path / "light" / "candidates.txt").scores, picks["dark"].scores)
     # Another run that starts from this network knows how it saw micrographs.
     start = ["--start", str(tmp_path / "light" / "model.safetensors")]

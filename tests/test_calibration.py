@@ -23,7 +23,7 @@ from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import Evidence, gather, ranked, standing_out, weigh
 from heliodor.picking.scoring import score_map
 from heliodor.picking.settings import PickSettings
-from heliodor.picking.threshold import choose_threshold, operating_point
+from heliodor.picking.threshold import choose_threshold, settle_threshold
 from heliodor.picks import Picks
 
 
@@ -104,13 +104,14 @@ def test_a_precision_that_nothing_reaches_is_told_and_the_surest_are_kept():
     scores, _, evidence = detections(2, apart=1.0)
     evidence, listener = weigh(evidence, 100), Listener()
     asked = PickSettings(diameter=100.0, precision=0.999)
-    threshold, calibration, _ = operating_point(evidence, 100.0, asked, listener)
+    calibration = calibrate(evidence)
+    threshold = settle_threshold(evidence, calibration, 100.0, asked, listener)
     kept = scores > threshold
     surest = calibration(scores) == calibration(scores).max()
     assert np.array_equal(kept, surest)
     assert surest.sum() > 5
     assert "no threshold has a precision of 0.999" in listener.warnings[0]
-    operating_point(evidence, 100.0, PickSettings(diameter=100.0), listener)
+    settle_threshold(evidence, calibration, 100.0, PickSettings(diameter=100.0), listener)
     assert len(listener.warnings) == 1
 
 

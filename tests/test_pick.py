@@ -153,6 +153,36 @@ def test_a_rerun_skips_finished_work_and_another_setting_is_refused(run, capsys)
     assert "seed was 0, is 5" in capsys.readouterr().err
 
 
+def test_another_cut_of_a_finished_run_is_that_of_a_new_run(run, tmp_path, capsys):
+    """Nothing is trained or scored again for another threshold or precision."""
+    _, _, place, words = run
+    cut, fresh = tmp_path / "cut", tmp_path / "fresh"
+    shutil.copytree(place / "out", cut)
+    given, out = words.index("--threshold"), words.index(str(place / "out"))
+    free = words[:given] + words[given + 2 : out]
+    candidates = {path: path.stat().st_mtime_ns for path in (cut / "candidates").iterdir()}
+    capsys.readouterr()
+    assert main([*free, str(cut), "--precision", "0.8"]) == 0
+    said = capsys.readouterr().err
+    assert "the network is there already" in said
+    assert "micrographs are picked already" in said
+    assert {path: path.stat().st_mtime_ns for path in (cut / "candidates").iterdir()} == candidates
+    assert main([*free, str(fresh), "--precision", "0.8"]) == 0
+    for name in ("picks.txt", "picks.star", "candidates.txt", "micrographs/001.star", "model.safetensors"):
+        assert (cut / name).read_bytes() == (fresh / name).read_bytes()
+    assert 0 < len(read_picks(cut / "picks.txt")) < len(read_picks(place / "out" / "picks.txt"))
+    results = [json.loads((folder / "run.json").read_text()) for folder in (cut, fresh)]
+    assert [result["settings"]["precision"] for result in results] == [0.8, 0.8]
+    assert results[0]["result"]["estimates"] == results[1]["result"]["estimates"]
+    assert main([*words[:out], str(cut)]) == 0  # and back
+    for name in ("picks.txt", "model.safetensors"):
+        assert (cut / name).read_bytes() == (place / "out" / name).read_bytes()
+    (cut / "sample.npy").unlink()
+    assert main([*free, str(cut)]) == 2
+    assert "sample.npy: cannot be read" in capsys.readouterr().err
+    assert (cut / "picks.txt").read_bytes() == (place / "out" / "picks.txt").read_bytes()
+
+
 def test_the_same_files_elsewhere_are_known_and_others_of_their_names_refused(run, tmp_path, capsys):
     folder, _, place, words = run
     shutil.copytree(folder, tmp_path / "copied")

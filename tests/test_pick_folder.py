@@ -106,19 +106,6 @@ def test_what_no_run_has_left_is_not_replaced(files, tmp_path, name):
     claim_folder(tmp_path / "project", DECIDING, files[1], files[1], overwrite=True)  # as the message says
 
 
-def test_another_threshold_needs_no_other_run(files):
-    folder, micrographs = files
-    settings = {"seed": 0, "threshold": None, "precision": None}
-    write_record(folder / RUN, {"settings": settings, "result": {}, "micrographs": []})
-    with pytest.raises(SettingsError, match=r"another threshold or precision, .*heliodor convert "):
-        claim_folder(folder, {"settings": {**settings, "threshold": 5.0}}, micrographs, (), overwrite=False)
-    for other in ({"settings": {**settings, "threshold": 5.0, "seed": 1}}, {"lists": {"labels": [["a", 1, 2]]}}):
-        with pytest.raises(SettingsError, match=r"seed was 0, is 1|the labels differ"):
-            claim_folder(
-                folder, {"settings": {**settings, "threshold": 5.0}, **other}, micrographs, (), overwrite=False
-            )
-
-
 def test_a_digest_is_that_of_settings_and_weights():
     networks = [Classifier(NetworkSettings(units=2)) for _ in range(2)]
     found = [digest(DECIDING), digest({"settings": {"seed": 1}}), *(digest(DECIDING, network) for network in networks)]

@@ -1,20 +1,29 @@
-"""The end of what comes before picking: the threshold is settled, and the network is kept with all it is to know."""
+"""The end of what comes before picking: what scores are worth, and where to cut; the network is kept with both."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from heliodor.errors import SettingsError
+from heliodor.files import atomic_path
 from heliodor.networks import save_network
-from heliodor.picking.evidence import weigh
-from heliodor.picking.folder import MODEL
-from heliodor.picking.threshold import operating_point
+from heliodor.picking.calibration import Calibration
+from heliodor.picking.count import Count
+from heliodor.picking.evidence import Evidence, weigh
+from heliodor.picking.folder import MODEL, SAMPLE
+from heliodor.picking.settings import CUTS
+from heliodor.picking.threshold import judge, settle_threshold
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
     from heliodor.junk.mask import Limits
     from heliodor.networks import Classifier
-    from heliodor.picking.count import Count
-    from heliodor.picking.evidence import Evidence
     from heliodor.picking.run import Run
 
 
@@ -29,7 +38,7 @@ def conclude(
     training: dict[str, Any] | None,
     **estimates: float,
 ) -> dict[str, Any]:
-    """Settle the threshold, and write the network of a run; return what its file says about it.
+    """Judge scores, settle the threshold, and write the network of a run; return what its file says about it.
 
     Parameters
     ----------
@@ -53,11 +62,7 @@ def conclude(
     OutputError
         The network cannot be written.
     """
-    if count.doubt and run.settings.threshold is None:
-        run.reporter.warn(count.doubt)
     weighed = weigh(evidence, particles, most)
-    threshold, calibration, facts = operating_point(weighed, particles, run.settings, run.reporter)
-    run.reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
     about = {
         "run": run.digest,
         "geometry": asdict(run.geometry),
@@ -66,8 +71,55 @@ def conclude(
         "margin": run.settings.margin,
         "training": training,
         "junk_limits": limits,
-        "estimates": {**estimates, **count.facts(), "particles_in_sample": particles, "threshold": threshold},
-        **facts,
+        "estimates": {**estimates, **count.facts(), "particles_in_sample": particles},
+        **judge(weighed, particles),
+    }
+    with atomic_path(run.folder / SAMPLE) as temporary:
+        np.save(temporary, weighed.scores, allow_pickle=False)
+    return cut_as_asked(run, network, about)
+
+
+def cut_as_asked(run: Run, network: Classifier, about: dict[str, Any]) -> dict[str, Any]:
+    """Settle the threshold by what the settings of a run ask for; return what the file of its network says then.
+
+    An earlier call may have asked for another one: neither training nor candidates depend on it.
+
+    Raises
+    ------
+    SettingsError
+        The scores of the sample, which an earlier call has left, are not there any more.
+    OutputError
+        The network cannot be written.
+    """
+    asked = {name: getattr(run.settings, name) for name in CUTS}
+    if about.get("asked") == asked:
+        return about
+    count, facts = Count.of_facts(about["estimates"]), about["evidence"]
+    if count.doubt and run.settings.threshold is None:
+        run.reporter.warn(count.doubt)
+    sample = Evidence(_sample_scores(run.folder), np.empty(0), 0.0, facts["micrographs"])
+    calibration, particles = Calibration.of_model(about), facts["particles_expected_on_each"]
+    threshold = settle_threshold(sample, calibration, particles, run.settings, run.reporter)
+    run.reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
+    about = {
+        **about,
+        "asked": asked,
+        "threshold": threshold,
+        "threshold_given": run.settings.threshold is not None,
+        "estimates": {**about["estimates"], "threshold": threshold},
     }
     save_network(run.folder / MODEL, network, about)
     return about
+
+
+def _sample_scores(folder: Path) -> NDArray[np.float64]:
+    """Read what `conclude` has kept of the sample."""
+    path = folder / SAMPLE
+    try:
+        scores: NDArray[np.float64] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error}), and another threshold is chosen by what is in it; choose another "
+            "folder with -o, or start afresh with --overwrite"
+        ) from error
+    return scores

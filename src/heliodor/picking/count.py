@@ -15,7 +15,7 @@ from heliodor.picking.mixture import POSSIBLY, fit_mixture
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -111,8 +111,14 @@ class Count:
             )
         return None
 
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Count:
+        """Read it from the facts in a model file."""
+        low, high = facts["expected_particles_80"]
+        return cls(facts["expected_particles"], low, high, Source(facts["counted_by"]))
+
     def facts(self) -> dict[str, Any]:
-        """Return it as JSON-able facts, for the record of a run."""
+        """Return it as JSON-able facts, for `of_facts` and the record of a run."""
         interval = [self.low, self.high]
         return {"expected_particles": self.particles, "expected_particles_80": interval, "counted_by": self.source}
 

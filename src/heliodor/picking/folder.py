@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from heliodor.errors import SettingsError
 from heliodor.files import remove_files
 from heliodor.networks.weights import load_network, weights_digest
 from heliodor.picking.kept import Kept, check_same
-from heliodor.record import RUN, claim, differences, read_record
+from heliodor.record import RUN, claim
 from heliodor.report.write import REPORT
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from heliodor.progress import Reporter
 
 MODEL, CHECKPOINT, PRIOR, TABLE = "model.safetensors", "checkpoint.pt", "prior.json", "training.tsv"
+SAMPLE = "sample.npy"  # scores of all detections on the micrographs that the threshold rests on, best first
 _TRAINED = (MODEL, CHECKPOINT, PRIOR)  # what training leaves
 _TABLES = tuple(f"{kind}.{ending}" for kind in ("picks", "candidates") for ending in ("star", "txt"))
 
@@ -86,8 +86,6 @@ def claim_folder(
     SettingsError
         Another run is there, or one that saw other files, or files that no run has left would be replaced.
     """
-    if not overwrite:
-        _refuse_other_cut(folder, deciding)
     old = claim(folder / RUN, deciding, overwrite=overwrite, clear=lambda: _clear(folder))
     trained = _trained(folder)
     if not old and not overwrite:
@@ -103,20 +101,6 @@ def claim_folder(
     for micrograph in micrographs:
         if star_path(folder, "candidates", micrograph.name).is_file():
             Kept.read(folder, micrograph.name).check_source(folder, micrograph)
-
-
-def _refuse_other_cut(folder: Path, deciding: dict[str, Any]) -> None:
-    """Say how candidates are cut anew, where that is all that a finished run would have done otherwise."""
-    old = read_record(folder / RUN)
-    cuts = {name: old.get("settings", {}).get(name) for name in ("threshold", "precision")}
-    asked = {**deciding, "settings": {**deciding["settings"], **cuts}}
-    if "result" in old and asked != deciding and not differences(old, json.loads(json.dumps(asked))):
-        candidates = shlex.quote(str(folder / "candidates.star"))
-        raise SettingsError(
-            f"{folder}: holds a finished run with another threshold or precision, which needs no new one; cut its "
-            f"candidates anew (`heliodor convert {candidates} -t SCORE -o picks.star`; they have probabilities, too), "
-            "choose another folder with -o, or start afresh with --overwrite"
-        )
 
 
 @contextlib.contextmanager
@@ -155,7 +139,7 @@ def _trained(folder: Path) -> list[Path]:
 
 def _tables(folder: Path) -> list[Path]:
     """Return where runs leave what is of all micrographs, but for the record and what training needs."""
-    return [folder / name for name in (TABLE, REPORT, *_TABLES)]
+    return [folder / name for name in (TABLE, SAMPLE, REPORT, *_TABLES)]
 
 
 def _candidates(folder: Path) -> list[Path]:

@@ -14,7 +14,6 @@ from heliodor.picking.calibration import Calibration
 from heliodor.picking.conclude import conclude
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather
-from heliodor.picking.folder import load_own
 from heliodor.picking.sample import DECOYS, draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -48,9 +47,6 @@ def general(
     SettingsError
         No pretrained network is of this kind.
     """
-    there = load_own(run.folder, run.digest, run.reporter)
-    if there is not None:
-        return there
     settings, geometry, reporter = run.settings, run.geometry, run.reporter
     kind, start = starting_point(settings)
     if start is None or len(negatives):

@@ -15,7 +15,7 @@ from heliodor.networks import NetworkSettings
 from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.conclude import conclude
 from heliodor.picking.count import Count, Source
-from heliodor.picking.folder import CHECKPOINT, MODEL, PRIOR, TABLE, load_own
+from heliodor.picking.folder import CHECKPOINT, PRIOR, TABLE
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again
 from heliodor.picking.sample import gather_sample
@@ -49,7 +49,7 @@ EPOCH_FROM_START = 40
 def learn(
     run: Run, micrographs: Sequence[MicrographFile], labels: Picks, negatives: Picks
 ) -> tuple[Classifier, dict[str, Any]]:
-    """Train the network of a run, or load it where an earlier call has trained it.
+    """Train the network of a run.
 
     Parameters
     ----------
@@ -67,10 +67,6 @@ def learn(
         What the model file says: geometry, normalization, training, threshold, junk_limits, estimates.
     """
     folder, reporter = run.folder, run.reporter
-    there = load_own(folder, run.digest, reporter)
-    if there is not None:
-        reporter.note(f"the network is trained already: {folder / MODEL}")
-        return there
     kind, given = starting_point(run.settings)
     run = settle_appearance(run, named_in(micrographs, labels), labels, given)
     examples, limits = _examples(run, named_in(micrographs, labels, negatives), labels, negatives)

@@ -17,6 +17,7 @@ from heliodor.names import MicrographFile
 from heliodor.networks.published import model_digest, model_file
 from heliodor.networks.scorers import Machine
 from heliodor.picking import calibration, density
+from heliodor.picking.conclude import cut_as_asked
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, load_own, remove_others, star_path
 from heliodor.picking.general import general
@@ -26,7 +27,7 @@ from heliodor.picking.learn import learn, trainable
 from heliodor.picking.load import Loader, inverted_of, pixel_size_of
 from heliodor.picking.prior import check_prior
 from heliodor.picking.run import Run
-from heliodor.picking.settings import PickSettings
+from heliodor.picking.settings import CUTS, PickSettings
 from heliodor.picking.start import settle_normalization, starting_point
 from heliodor.picking.stream import stream_scores
 from heliodor.picks import Picks
@@ -87,7 +88,8 @@ def pick(
 ) -> PickResult:
     """Train on the micrographs that have labels, pick every micrograph, and write the results to `out`.
 
-    A second call with the same settings goes on where the first one stopped.
+    A second call with the same settings goes on where the first one stopped; with another threshold or precision, it
+    takes others of the same candidates.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def pick(
     settings : PickSettings
     out : path
         Folder for picks.star, picks.txt, micrographs/ (a STAR file for each), candidates.star, candidates.txt,
-        candidates/, model.safetensors, training.tsv, run.json, report.html.
+        candidates/, model.safetensors, sample.npy, training.tsv, run.json, report.html.
     negatives : Picks, optional
         Centres that are no particles.
     answers : Answers, optional
@@ -129,7 +131,7 @@ def pick(
     stamps = {m.name: stamp(m.path) for m in micrographs}
     files = [{"path": str(m.path), "name": m.name, **stamps[m.name], "defocus": m.defocus} for m in micrographs]
     here = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
-    record = {**surroundings(), **deciding, **here, "micrographs": files}
+    record = {**surroundings(), **deciding, "settings": asdict(settings), **here, "micrographs": files}
     if answers is None:  # or else the finished run stays as it is until the answers have been understood
         write_record(folder / RUN, record)
     reporter.note(f"{len(micrographs)} micrographs, {marked}{f', {negative}' if len(negatives) else ''}")
@@ -137,11 +139,16 @@ def pick(
 
     load = Loader(geometry.pixel_size, geometry.factor, normalization, settings.pixel_size, examine=True)
     run = Run(folder, digest(deciding), settings, geometry, load, Machine(device, settings.exact), reporter)
-    if answers is not None and load_own(folder, run.digest, SILENT) is None:
+    own = load_own(folder, run.digest, reporter if answers is None else SILENT)
+    if own is None and answers is not None:
         raise SettingsError(f"{folder}: its network is of another version of heliodor; pick without --audit first")
-    prepare = learn if len(labels) else general
-    with given_back(folder):
-        network, about = prepare(run, micrographs, labels, negatives)
+    if own is None:
+        prepare = learn if len(labels) else general
+        with given_back(folder):
+            network, about = prepare(run, micrographs, labels, negatives)
+    else:
+        reporter.note(f"the network is there already: {folder / MODEL}")
+        network, about = own[0], cut_as_asked(run, *own)
     trained = time.perf_counter()
     load = replace(load, inverted=inverted_of(about))
     # Candidates depend on the weights as well, which another processor may train otherwise.
@@ -249,11 +256,14 @@ def _geometry(settings: PickSettings, kind: NetworkSettings, pixel_size: float) 
 
 
 def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negatives: Picks) -> dict[str, Any]:
+    """Return what networks and candidates depend on."""
+
     def table(picks: Picks) -> list[list[Any]]:
         return [[name, *xy] for name, xy in zip(picks.names, picks.xy.round(3).tolist(), strict=True)]
 
     lists = {"labels": table(labels), "negatives": table(negatives)}
-    decided: dict[str, Any] = {"settings": asdict(settings), "derived": asdict(geometry), "lists": lists}
+    chosen = {name: value for name, value in asdict(settings).items() if name not in CUTS}
+    decided: dict[str, Any] = {"settings": chosen, "derived": asdict(geometry), "lists": lists}
     if settings.start is not None:
         decided["start"] = model_digest(settings.start)
     return decided

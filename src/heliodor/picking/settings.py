@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from heliodor.errors import SettingsError
 
+CUTS = ("threshold", "precision")
+"""Settings that decide which candidates are picks, and nothing before that."""
+
 
 @dataclass(frozen=True)
 class PickSettings:

@@ -54,20 +54,13 @@ def choose_threshold(
     return float((evidence.scores[kept - 1] + evidence.scores[kept]) / 2)
 
 
-def operating_point(
-    evidence: Evidence, particles: float, settings: PickSettings, reporter: Reporter
-) -> tuple[float, Calibration, dict[str, Any]]:
-    """Calibrate the scores, settle the threshold (given, or chosen), and say what both rest on.
+def settle_threshold(
+    evidence: Evidence, calibration: Calibration, particles: float, settings: PickSettings, reporter: Reporter
+) -> float:
+    """Return the threshold that the settings give, or choose one; warn where none has the precision that they ask for.
 
-    Returns
-    -------
-    threshold : float
-    calibration : Calibration
-    about : dict
-        Facts for a model file: threshold and whether it was given, evidence, calibration, and what an average
-        micrograph tells.
+    Parameters as of `choose_threshold`.
     """
-    calibration = calibrate(evidence)
     threshold = settings.threshold
     if threshold is None:
         threshold = choose_threshold(evidence, calibration, particles, settings.precision)
@@ -78,18 +71,20 @@ def operating_point(
                 f"no threshold has a precision of {settings.precision:g} by the probabilities: of the surest "
                 f"{len(kept)} detections on {evidence.micrographs} micrographs, {kept.mean():.0%} are particles"
             )
-    facts = {
-        "threshold": threshold,
-        "threshold_given": settings.threshold is not None,
-        "evidence": about_evidence(evidence, calibration, particles),
-    }
+    return threshold
+
+
+def judge(evidence: Evidence, particles: float) -> dict[str, Any]:
+    """Say what scores are worth, in facts for a model file: evidence, calibration, what an average micrograph tells."""
+    calibration = calibrate(evidence)
     average = Average.of_sample(
         calibration(evidence.scores), evidence.micrographs, evidence.crowding, area=evidence.area
     )
-    return threshold, calibration, {**facts, **average.about(), **calibration.about()}
+    facts = _about_evidence(evidence, calibration, particles)
+    return {"evidence": facts, **average.about(), **calibration.about()}
 
 
-def about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
+def _about_evidence(evidence: Evidence, calibration: Calibration, particles: float) -> dict[str, float | None]:
     """Return what the cut rests on, for the record of a run: the sample, its decoys, and three ways to cut.
 
     The three are the best expected F1, as many picks as particles are expected, and a probability of one half.
