@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,13 +106,17 @@ class Picks:
         """Return the picks of the micrograph `name`, in their order; empty where it has none."""
         return self.select(self.names == name)
 
+    def rows_by_micrograph(self) -> dict[str, NDArray[np.intp]]:
+        """Return the rows of each micrograph by its name, in order of first appearance."""
+        rows: dict[str, list[int]] = defaultdict(list)
+        for row, name in enumerate(self.names.tolist()):
+            rows[name].append(row)
+        return {name: np.array(which) for name, which in rows.items()}
+
     def by_micrograph(self) -> Iterator[tuple[str, Picks]]:
         """Yield (name, picks) for each micrograph, in order of first appearance."""
-        rows: dict[str, list[int]] = {}
-        for row, name in enumerate(self.names):
-            rows.setdefault(name, []).append(row)
-        for name, which in rows.items():
-            yield name, self.select(np.array(which))
+        for name, rows in self.rows_by_micrograph().items():
+            yield name, self.select(rows)
 
     def micrographs(self) -> list[str]:
         """Names of the micrographs with at least one pick, in order of first appearance."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,10 +66,8 @@ class Marked:
         """
         from scipy.spatial import cKDTree
 
-        kept, places = np.ones(len(self.picks), dtype=bool), defaultdict(list)
-        for row, name in enumerate(self.picks.names.tolist()):
-            places[name].append(row)
-        for rows in places.values():
+        kept = np.ones(len(self.picks), dtype=bool)
+        for rows in self.picks.rows_by_micrograph().values():
             for one, other in sorted(cKDTree(self.picks.xy[rows]).query_pairs(distance)):
                 kept[rows[other]] &= not kept[rows[one]]
         if kept.all():
