@@ -319,14 +319,14 @@ def test_picks_are_those_of_the_run_where_the_cut_differs_between_micrographs(ru
     folder, picks = run
     below = Picks.on("with space", picks.xy[:2], [0.9, 0.8])  # above the threshold, on a nearly empty micrograph
     write_candidates(folder, picks, below)
-    change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE, **Average(5.0).about())
+    change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE, **Average(20.0, support=100.0).about())
     found = read_run(folder)
     tally = Tally.of(found)
     own, picked = Detections(found, tally, [2])[2]
     assert own.scores.tolist() == [0.9, 0.8]
     assert not picked.any()
     assert (own.probabilities < 0.5).all()
-    change_record(folder, **Average(0.5).about())
+    change_record(folder, **Average().about())
     found = read_run(folder)
     assert Detections(found, tally, [2])[2][1].all()
 

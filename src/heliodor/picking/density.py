@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +11,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY = "average_micrograph"
-_SHARES = np.linspace(0, 1, 201)[1:]
-# Detections that are nearly surely false are many, and alike on empty and on full micrographs: they say nothing about
-# how many particles there are, but the little probability of each makes a large sum. And no single detection should
-# say too much.
-_TELLING, _SURE = 0.1, 0.8
+_SHARES = np.linspace(0, 2, 401)
+_TELLING = 0.1  # detections that are nearly surely false are many, and alike on empty and on full micrographs
 # What speaks for particles on a micrograph must be this share of what does on an average one, or it holds none: chance
 # and contrast make that much on empty ones (dev/LOG.md). Where particles are clear, less is asked: otherwise more than
 # some ten would be lost on a micrograph that has no others.
 _LEAST, _MOST = 0.05, 5.0
-_ROUNDED = 1 - 1e-9  # a micrograph that is the whole sample speaks for as many as told, but for rounding
+_NEGLIGIBLE = 1e-6  # likelihood over the largest
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,6 @@ class Average:
 
     Parameters
     ----------
-    told : float
-        Particles that detections speak for.
     true, false : float
         Telling detections that are particles, and that are not.
     crowding : float
@@ -45,7 +40,6 @@ class Average:
         Pixels on which its detections can be; 0: not known, all micrographs have as many.
     """
 
-    told: float
     true: float = 0.0
     false: float = 0.0
     crowding: float = 0.0
@@ -60,14 +54,14 @@ class Average:
         p = probabilities[probabilities > _TELLING]
         true, false = p.sum(), (1 - p).sum()
         support = _support(p / (1 - p), np.ones(1), true, false, crowding)[0]
-        totals = (np.minimum(p, _SURE).sum(), true, false, support)
-        told, true, false, support = (float(total) / micrographs for total in totals)
-        return cls(told, true, false, crowding, support, area)
+        true, false, support = (float(total) / micrographs for total in (true, false, support))
+        return cls(true, false, crowding, support, area)
 
     @classmethod
     def of_model(cls, about: dict[str, Any]) -> Average:
-        """Read it from the facts in a model file; where they have none, by the number of particles, and never empty."""
-        return cls(**about[KEY]) if KEY in about else cls(about["estimates"]["particles_in_sample"])
+        """Read it from the facts in a model file; where they have none, nothing is known of other micrographs."""
+        facts = about.get(KEY, {})
+        return cls(**{field.name: facts[field.name] for field in fields(cls) if field.name in facts})
 
     def about(self) -> dict[str, Any]:
         """Return it as JSON-able facts, for `of_model`."""
@@ -76,9 +70,11 @@ class Average:
     def local(self, probabilities: NDArray[np.float64], area: float = 0.0) -> NDArray[np.float64]:
         """Lower the probabilities of detections on a micrograph that holds fewer particles than the average one.
 
-        The largest share, at most 1, is taken for which the detections of the micrograph speak for share * told.
-        Where hardly more speaks for particles than chance brings about, there are taken to be none. An empty micrograph
-        is taken for one as long as it has no more false detections than `crowding` says.
+        Each is the mean over how many particles there may be, none to twice as many as usual, by how likely the
+        detections are with each number; no number is likelier beforehand. Faint particles say little about their
+        number, and then little changes. Where hardly more speaks for particles than chance brings about, there are
+        taken to be none. An empty micrograph is taken for one as long as it has no more false detections than
+        `crowding` says.
 
         Parameters
         ----------
@@ -94,19 +90,13 @@ class Average:
         room = area / self.area if area and self.area else 1.0
         odds = probabilities / (1 - probabilities)
         telling = odds[probabilities > _TELLING]
-        more = _more_false(_SHARES, self.crowding)
-        spoken = np.minimum(telling / (more[:, None] + _SHARES[:, None] * telling), _SURE / _SHARES[:, None]).sum(
-            axis=1
-        )
-        fitting = np.flatnonzero(spoken >= room * self.told * _ROUNDED)
         support = _support(telling, _SHARES, room * self.true, room * self.false, self.crowding)
-        if not len(fitting) or support.max() < min(room * _LEAST * self.support, _MOST):
+        if support.max() < min(room * _LEAST * self.support, _MOST):
             return np.zeros(len(probabilities))
-        share = _SHARES[fitting[-1]]
-        if share == 1:
-            return probabilities
-        odds *= share / more[fitting[-1]]
-        return np.asarray(odds / (1 + odds))
+        likely = np.exp(support - support.max())
+        used = likely > _NEGLIGIBLE
+        here = odds * (_SHARES / _more_false(_SHARES, self.crowding))[used, None]
+        return np.minimum(likely[used] @ (here / (1 + here)) / likely[used].sum(), probabilities)
 
 
 def _more_false(shares: NDArray[np.float64], crowding: float) -> NDArray[np.float64]:
