@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import mrcfile
 import numpy as np
@@ -15,8 +16,11 @@ from heliodor.cli import main
 from heliodor.errors import SettingsError
 from heliodor.formats.star import read_columns
 from heliodor.names import match_names
+from heliodor.simulation import files
+from heliodor.simulation.detector import blur
 from heliodor.simulation.files import check_fit, model_name, simulate_files
-from heliodor.simulation.junk import KINDS
+from heliodor.simulation.junk import KINDS, plan_junk
+from heliodor.simulation.junk_drawing import as_drawn
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.micrograph import MEAN_FREE_PATH, draw, intensity, render, signal_variance
 from heliodor.simulation.projection import Projector
@@ -103,12 +107,16 @@ def test_the_dose_arrives(projector):
     assert not kinds.any()
 
 
-def test_the_signal_to_noise_ratio_is_the_one_asked_for(projector):
-    settings = dataclasses.replace(SMALL, shape=(400, 400), snr=0.2, ice_contrast=0.0, particles=(80, 80))
+@pytest.mark.parametrize("mtf", [1.0, 0.4])
+def test_the_signal_to_noise_ratio_is_the_one_asked_for(projector, mtf):
+    settings = dataclasses.replace(
+        SMALL, shape=(400, 400), snr=0.2, ice_contrast=0.0, particles=(80, 80), detector_mtf=mtf
+    )
     scene = plan(settings, projector.diameter, 0)
     pixels, _ = render(scene, projector, settings, 0)
     canvas = draw(scene, projector, settings)
     clean = intensity(canvas, scene, settings, np.random.default_rng(0))[canvas.frame :, canvas.frame :][:400, :400]
+    clean = blur(clean, mtf)
     noise = pixels / (scene.dose * 16) - clean
     y, x = np.indices(clean.shape)
     radius = projector.diameter / 2 / settings.pixel_size
@@ -132,8 +140,54 @@ def test_ice_and_contrast_obey_their_factors(projector):
     assert np.allclose(twice, 2 * once, atol=1e-3 * twice.max())
     steep = dataclasses.replace(bare, ice_gradient=1.0, ice_contrast=0.0)
     scene = plan(steep, projector.diameter, 1)
-    slope = intensity(draw(scene, projector, steep), scene, steep, np.random.default_rng(1))
-    assert slope.std() > 0.005
+    canvas = draw(scene, projector, steep)
+    window = (slice(canvas.frame, canvas.frame + 150), slice(canvas.frame, canvas.frame + 200))
+    thickness = -MEAN_FREE_PATH * np.log(intensity(canvas, scene, steep, np.random.default_rng(1))[window])
+    assert thickness.mean() == pytest.approx(scene.thickness, rel=0.01)
+    across = thickness[:, -1].mean() - thickness[:, 0].mean(), thickness[-1].mean() - thickness[0].mean()
+    assert across == pytest.approx(np.array(scene.gradient) * scene.thickness, abs=0.02 * scene.thickness)
+    assert np.hypot(*scene.gradient) > 0.2
+
+
+def test_carbon_film_is_no_darker_under_a_phase_plate(projector):
+    """It goes on for micrometres, below the frequency where a plate begins to shift phases; its texture is shifted."""
+    settings = dataclasses.replace(
+        SMALL, shape=(300, 300), particles=(0, 0), junk=JunkSettings(carbon=1), dose=(40, 40)
+    )
+    plain, plate = (
+        render(plan(s, projector.diameter, 0), projector, s, 0)
+        for s in (settings, dataclasses.replace(settings, phase_shift=(90, 90)))
+    )
+    film = plain[1] == KINDS.index("carbon")
+    assert film.sum() > 1000
+    assert plate[0][film].mean() == pytest.approx(plain[0][film].mean(), rel=0.02)
+
+
+def test_film_shows_whatever_the_shape_of_a_micrograph():
+    for shape in ((100, 300), (300, 100), (200, 200)):
+        settings = SimulationSettings(shape=shape, pixel_size=12.0, junk=JunkSettings(carbon=1))
+        y, x = np.indices(shape)
+        for seed in range(40):
+            (film,), _ = plan_junk(settings, 100.0, np.random.default_rng(seed))
+            assert 0.02 < (np.hypot(x - film.x, y - film.y) * 12 > film.radius).mean() < 0.5
+
+
+def test_broken_particles_are_told_by_what_is_left(projector):
+    settings = dataclasses.replace(SMALL, shape=(400, 400), particles=(0, 0), junk=JunkSettings(broken=12))
+    scene = plan(settings, projector.diameter, 0)
+    off = []
+    for item, seen in zip(scene.junk, as_drawn(scene.junk, projector, settings.pixel_size), strict=True):
+        alone = draw(dataclasses.replace(scene, junk=[item]), projector, settings)
+        left = alone.potential.astype(np.float64)
+        y, x = np.indices(left.shape) - alone.frame
+        middle = [(left * x).sum() / left.sum(), (left * y).sum() / left.sum()]
+        assert [seen.x, seen.y] == pytest.approx(middle, abs=0.5)
+        inside = np.hypot(x - seen.x, y - seen.y) * settings.pixel_size <= seen.radius
+        assert left[inside].sum() > 0.97 * left.sum()
+        assert seen.radius < 1.2 * item.radius
+        off.append(np.hypot(seen.x - item.x, seen.y - item.y) * settings.pixel_size / item.radius)
+    assert len(off) > 5
+    assert np.median(off) > 0.1
 
 
 def test_junk_of_every_kind_lies_where_the_truth_says_and_particles_do_not(projector):
@@ -163,7 +217,9 @@ def test_a_seed_and_a_number_decide_a_micrograph(model, tmp_path):
     simulate_files(model, tmp_path / "b", settings, 2)
     simulate_files(model, tmp_path / "c", dataclasses.replace(settings, seed=6), 1)
     first, second, other = (tmp_path / f"{f}/micrographs/tiny one_0002.mrc" for f in "abc")
-    assert np.array_equal(mrcfile.read(first), mrcfile.read(second))
+    assert first.read_bytes() == second.read_bytes()
+    with mrcfile.open(first) as mrc:
+        assert mrc.get_labels() == ["Simulated by heliodor"]  # no time
     one, two = (mrcfile.read(first.with_name(f"tiny one_000{k}.mrc")) for k in (1, 3))
     assert not np.array_equal(one, two)
     assert not other.exists()
@@ -196,10 +252,14 @@ def test_what_is_written_can_be_read_by_the_other_commands(model, tmp_path):
     more = ["--particles", "3", "6", "--prefix", "a.b 'c", "--junk", "some", "--carbon", "1", "--seed", "3"]
     assert main([*words, *more, "-t", "2"]) == 0
     names = [f"a.b 'c_000{k}" for k in (1, 2, 3)]
-    files = find_micrographs([out / "micrographs"])
-    assert [f.name for f in files] == names
+    found = find_micrographs([out / "micrographs"])
+    assert [f.name for f in found] == names
     assert [f.name for f in find_micrographs([out / "micrographs.star"])] == names
-    for file in files:
+    assert [f.defocus for f in find_micrographs([out / "micrographs.star"])] == [
+        pytest.approx(plan(dataclasses.replace(SMALL, seed=3, defocus=(1, 2.5)), 100, k).optics.defocus_u, rel=0.02)
+        for k in range(3)
+    ]
+    for file in found:
         assert mrcfile.validate(file.path)
         with mrcfile.open(file.path) as mrc:
             assert mrc.data.shape == (140, 160)
@@ -208,17 +268,73 @@ def test_what_is_written_can_be_read_by_the_other_commands(model, tmp_path):
             assert KINDS.index("carbon") in np.unique(np.asarray(image))
     txt, star = read_picks(out / "particles.txt"), read_picks(out / "particles.star")
     assert np.allclose(txt.xy, star.xy)
-    meant = match_names(star.micrographs(), files)
+    meant = match_names(star.micrographs(), found)
     assert [meant[name] for name in star.names] == txt.names.tolist()
     angles = read_columns(out / "particles.star", ["_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi", "_rlnDefocusU"])
     assert all(10000 - 150 < float(u) < 25000 + 150 for u in angles["_rlnDefocusU"])
     assert all(0 <= float(t) <= 180 for t in angles["_rlnAngleTilt"])
-    junk = read_columns(out / "junk.star", ["_heliodorJunkKind", "_heliodorJunkRadiusAngst"])
-    assert junk["_heliodorJunkKind"].count("carbon") == 3
+    lens = ["_rlnVoltage", "_rlnSphericalAberration", "_rlnAmplitudeContrast", "_rlnMicrographOriginalPixelSize"]
+    for table in ("particles.star", "micrographs.star"):
+        optics = read_columns(out / table, ["_rlnOpticsGroupName", "_rlnOpticsGroup", *lens], also=())
+        assert [optics[tag] for tag in lens] == [["300"], ["2.7"], ["0.07"], ["4.5"]]
+        assert set(read_columns(out / table, ["_rlnMicrographName", "_rlnOpticsGroup"])["_rlnOpticsGroup"]) == {"1"}
+    assert "_rlnPhaseShift" not in (out / "particles.star").read_text()
+    junk = read_columns(out / "junk.star", ["_rlnCoordinateX", "_heliodorJunkKind", "_heliodorJunkRadiusAngst"])
+    assert "carbon" not in junk["_heliodorJunkKind"]
+    assert len(read_columns(out / "junk.star", ["_heliodorHoleX", "_heliodorHoleY"])["_rlnMicrographName"]) == 3
     record = json.loads((out / "simulate.json").read_text())
     assert record["settings"]["seed"] == 3
     assert record["settings"]["junk"]["carbon"] == 1
     assert record["micrographs"] == 3
+    assert record["centre"] == pytest.approx(load_particle(model, 4.5).origin, abs=0.001)
+
+
+def test_the_phase_shift_of_a_plate_is_in_the_truth_of_particles(model, tmp_path):
+    settings = dataclasses.replace(SMALL, particles=(2, 2), phase_shift=(80, 100))
+    (scene,) = simulate_files(model, tmp_path, settings, 1).values()
+    shifts = read_columns(tmp_path / "particles.star", ["_rlnCoordinateX", "_rlnPhaseShift"])["_rlnPhaseShift"]
+    assert shifts == [f"{scene.optics.phase_shift:.2f}"] * 2
+
+
+def test_files_that_no_run_has_left_stay(model, tmp_path, capsys):
+    words = ["simulate", str(model), "-o", str(tmp_path), "--size", "120", "--angpix", "5", "--particles", "4"]
+    alien = tmp_path / "micrographs/tiny one_0002.mrc"
+    alien.parent.mkdir()
+    alien.write_text("junk")
+    assert main([*words, "-n", "2"]) == 2
+    assert "tiny one_0002.mrc: would be replaced, and no run of this folder has left it" in capsys.readouterr().err
+    assert main([*words, "-n", "1"]) == 0
+    assert main([*words, "-n", "2"]) == 2
+    assert alien.read_text() == "junk"
+    assert main([*words, "-n", "2", "--overwrite"]) == 0
+    assert mrcfile.read(alien).shape == (120, 120)
+    (tmp_path / "simulate.json").unlink()
+    assert main([*words, "-n", "2", "--seed", "1"]) == 2
+    for path in (tmp_path / "micrographs").iterdir():
+        path.unlink()
+    assert main([*words, "-n", "2"]) == 2
+    assert "would be replaced" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_leaves_the_truth_about_what_is_there(model, tmp_path, monkeypatch):
+    def interrupted(scene, projector, settings, index):
+        if index == 2:
+            raise KeyboardInterrupt
+        return render(scene, projector, settings, index)
+
+    monkeypatch.setattr(files, "render", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        simulate_files(model, tmp_path, SMALL, 40)
+    there = sorted(path.stem for path in (tmp_path / "micrographs").iterdir())
+    assert there[:2] == ["tiny one_0001", "tiny one_0002"]
+    assert 2 <= len(there) < 40
+    assert sorted(read_picks(tmp_path / "particles.txt").micrographs()) == there
+    assert [f.name for f in find_micrographs([tmp_path / "micrographs.star"])] == there
+    most = int(there[-1][-4:])
+    with pytest.raises(SettingsError, match=f"holds {len(there)} micrographs .* ask for {most} or more with -n"):
+        simulate_files(model, tmp_path, SMALL, 1)
+    monkeypatch.undo()
+    assert len(simulate_files(model, tmp_path, SMALL, most)) == most
 
 
 def test_micrographs_without_particles_and_maps_as_models(tmp_path):
@@ -240,6 +356,8 @@ def test_particles_without_room_are_told(model, tmp_path, capsys):
     assert not (tmp_path / "x").exists()
     assert main([*words, "--size", "128", "--particles", "40"]) == 0
     assert "had no room for all particles" in capsys.readouterr().err
+    assert main([*words[:-1], str(tmp_path / "y"), "--size", "100", "--particles", "1", "--lumps", "40"]) == 0
+    assert re.search(r"no room for all junk: \d+ of \d+ lump; the truth lists", capsys.readouterr().err)
     with pytest.raises(SettingsError, match="smaller --margin"):
         check_fit(dataclasses.replace(SMALL, margin=400), 100)
 
@@ -256,6 +374,14 @@ def test_particles_without_room_are_told(model, tmp_path, capsys):
         (["--preferred", "1.5"], r"--preferred must be in \[0, 1\]"),
         (["--carbon", "2"], "--carbon is a share"),
         (["--gold", "-1"], "--gold must be 0 or more"),
+        (["--gold", "1e20"], "--gold must be 0 or more, 10000 at most"),
+        (["--dose", "1e30"], "--dose is in electrons per square angstrom"),
+        (["--defocus", "15000"], "--defocus is in micrometres, 0 to 20. Got 15000"),
+        (["--voltage", "300000"], "--voltage is in kilovolt, 50 to 1500"),
+        (["--angpix", "1e30"], "--angpix is in angstrom, 0.01 to 1000"),
+        (["--cs", "2700"], "--cs is in millimetres, 0 to 20"),
+        (["--astigmatism", "60000", "--defocus", "1"], "--astigmatism 60000, in angstrom, is overfocus"),
+        (["--size", "1000000"], "--size must be 32 pixels or more, 32768 at most"),
         (["--phase-shift", "90", "0"], "--phase-shift is in degrees"),
         (["--size", "8"], "--size must be 32"),
         (["--prefix", "a/b"], "--prefix is part of file names"),
@@ -264,8 +390,6 @@ def test_particles_without_room_are_told(model, tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_impossible_settings_are_told_in_one_line(model, tmp_path, capsys, option, message):
-    import re
-
     assert main(["simulate", str(model), "-o", str(tmp_path / "x"), *option]) == 2
     err = capsys.readouterr().err
     assert re.search(message, err)
@@ -275,5 +399,6 @@ def test_impossible_settings_are_told_in_one_line(model, tmp_path, capsys, optio
 
 def test_names_of_models():
     assert model_name("a/b.c/3j9i.pdb.gz") == "3j9i"
+    assert model_name("3j9i.pdb1.gz") == "3j9i"
     assert model_name("001.MRC") == "001"
     assert model_name("x.y.cif") == "x.y"

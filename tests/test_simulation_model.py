@@ -118,9 +118,73 @@ def test_a_map_comes_to_volts_with_its_surroundings_cleared(tmp_path):
     assert np.allclose(heavy.centre[1:], 20, atol=0.1)
 
 
+def test_a_map_of_inverted_contrast_is_refused(tmp_path):
+    values, voxel = read_density(write_map(tmp_path / "m.map"))
+    with pytest.raises(ModelError, match="multiply it by -1"):
+        density_potential(-values, voxel)
+    dark, fringed = -values, -values
+    dark[20, 20, 20] = 100  # a bright speck in a dark particle
+    fringed[5:35, 5:35, 5:35] += 4  # a dark particle with a bright fringe
+    for other in (dark, fringed):
+        with pytest.raises(ModelError, match="multiply it by -1"):
+            density_potential(other, voxel)
+
+
+def test_the_centre_is_told_in_the_coordinates_of_the_file(tmp_path):
+    atoms = read_atoms(write_model(tmp_path / "x.pdb"))
+    middle = np.average(atoms.xyz, axis=0, weights=atom_contrast(atoms))
+    assert load_particle(tmp_path / "x.pdb", 4.0).origin == pytest.approx(middle, abs=0.01)
+    values, voxel = read_density(write_map(tmp_path / "m.map"))
+    volume = density_potential(values, voxel)
+    assert volume.origin == pytest.approx(volume.centre * 3.0)
+    assert load_particle(tmp_path / "m.map", 8.0).origin == pytest.approx(volume.origin)
+
+
+def test_alternate_conformers_have_the_hydrogens_of_one(tmp_path):
+    """Side chains in two places, the backbone in one."""
+    lines, conformers = pdb_text(assembly=False).splitlines(), {}
+    for letters in ("AB", "A"):
+        text = [
+            f"{line[:16]}{letter}{line[17:54]}  0.50{line[60:]}" if line[13:15] == "CB" else line
+            for line in lines
+            for letter in (letters if line[13:15] == "CB" else " ")
+        ]
+        atoms = read_atoms(write_model(tmp_path / f"{letters}.pdb", "\n".join(text)))
+        conformers[letters] = (atoms.weights * atoms.hydrogens).sum()
+    assert conformers == {"AB": pytest.approx(80 * 5), "A": pytest.approx(80 * 4.5)}
+
+
+class Said:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines = []
+
+    note = warn = lambda self, message: self.lines.append(message)
+
+
+def test_one_model_of_many_is_told_and_all_may_be_taken(tmp_path):
+    atoms = [line for line in pdb_text(assembly=False).splitlines() if line.startswith("ATOM")]
+    moved = [f"{line[:30]}{float(line[30:38]) + 90:8.3f}{line[38:]}" for line in atoms]
+    text = "\n".join(["MODEL        1", *atoms, "ENDMDL", "MODEL        2", *moved, "ENDMDL", "END", ""])
+    path, said = write_model(tmp_path / "x.pdb1.gz", text), Said()
+    assert len(read_atoms(path, reporter=said)) == 400
+    assert said.lines == ["x.pdb1.gz: model 1, the first of 2, is used; --assembly models takes all of them together"]
+    whole = read_atoms(path, assembly="models", reporter=said)
+    assert np.allclose(whole.xyz[400:], whole.xyz[:400] + np.array([90, 0, 0]), atol=1e-3)
+    assert len(said.lines) == 1
+    with pytest.raises(ModelError, match="choose from none, models"):
+        read_atoms(path, assembly="2")
+
+
+ATOM = "ATOM      1  C   ALA A   1    {0:>8}{0:>8}{0:>8}  {1} 20.00          {2:>2}\n"
 CASES = {
     "missing.pdb": (None, "there is no such file"),
     "empty.pdb": ("END\n", "has no atoms"),
+    "empty.cif": ("", "has no atoms"),
+    "nan.pdb": (ATOM.format("nan", "1.00", "C"), "coordinates or occupancies are no numbers"),
+    "heavy.pdb": (ATOM.format("1.000", "1.00", "LR"), "element 103, whose form factor is not known"),
+    "nothing.pdb": (pdb_text().replace("  1.00 20.00", "  0.00 20.00"), "does not stand out of ice"),
     "water.pdb": (pdb_text(water=True).splitlines()[-2] + "\n", "no atoms but water"),
     "broken.cif": ("data_x\nloop_\n_atom_site.id\n'", "not a readable atomic model"),
     "no.xyz": ("", "not a kind of model"),

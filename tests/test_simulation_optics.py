@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from heliodor.simulation.ctf import Optics, ctf, interaction, wavelength
-from heliodor.simulation.detector import blur
+from heliodor.simulation.detector import blur, noise_left
 from heliodor.simulation.ice import ice_spectrum, radial, squared_frequencies, surface_spectrum, thickness_map
 from heliodor.simulation.load import load_particle
 from heliodor.simulation.placement import orientations, place
@@ -128,6 +128,16 @@ def test_ice_has_the_thickness_asked_for_and_a_ring():
     assert (np.diff(surface_spectrum(s**2)) < 0).all()
 
 
+def test_ice_around_a_micrograph_changes_nothing_on_it():
+    shape, canvas, frame = (80, 100), (150, 210), 40
+    wide = thickness_map(shape, 400, (1.5, -0.9), 0.3, canvas=canvas, frame=frame)
+    assert wide.shape == canvas
+    alone = thickness_map(shape, 400, (1.5, -0.9), 0.3)
+    assert np.array_equal(wide[frame : frame + 80, frame : frame + 100], alone)
+    assert wide.min() == alone.min() >= 40
+    assert wide.max() == alone.max()
+
+
 def test_spectra_from_a_table_equal_those_computed_everywhere():
     s2 = squared_frequencies((300, 400), 1.0)
     fast, slow = radial(lambda s2: ice_spectrum(s2, 40), s2), ice_spectrum(s2, 40)
@@ -139,6 +149,13 @@ def test_blur_keeps_the_sum_and_halves_the_finest():
     blurred = blur(pixels, 0.5)
     assert blurred.mean() == pytest.approx(pixels.mean(), rel=1e-5)
     assert np.fft.fft2(blurred)[0, 32].real == pytest.approx(np.fft.fft2(pixels)[0, 32].real / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("mtf", [1.0, 0.7, 0.3])
+def test_blur_leaves_the_noise_that_it_says(mtf):
+    noise = np.random.default_rng(0).normal(0, 1, (512, 300)).astype(np.float32)
+    assert blur(noise, mtf).var() == pytest.approx(noise_left(mtf), rel=0.02)
+    assert noise_left(1.0) == 1
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+_MEANT = {"broken": "; cut by a plane near the middle: 0.3 to 0.65 of a ball are left, 0.1 to 0.8 of other shapes"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from heliodor.simulation.settings import JUNK, SimulationSettings
 
     default = SimulationSettings()
-    parser.add_argument("model", help="atomic model (.pdb .ent .cif .mmcif) or density map (.mrc .map .ccp4), .gz too")
+    parser.add_argument(
+        "model", help="atomic model (.pdb .pdb1 .ent .cif .mmcif) or density map (.mrc .map .ccp4), .gz too"
+    )
     parser.add_argument("-o", "--output", required=True, help="folder for micrographs and their truth")
     parser.add_argument("-n", "--micrographs", type=int, default=10, metavar="N", help="how many")
     parser.add_argument(
@@ -32,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     source = parser.add_argument_group("the model")
     source.add_argument(
-        "--assembly", default=None, help="biological assembly, or 'none': the atoms as they stand (default: the first)"
-    )
+        "--assembly", default=None,
+        help="biological assembly (default: the first), or 'none': the atoms as they stand, or 'models': those of all "
+        "models of the file together",
+    )  # fmt: skip
     source.add_argument("--mass", type=float, default=None, metavar="KDA", help="of a map's particle, for its contrast")
     source.add_argument(
         "--map-pixel-size", type=float, default=None, metavar="ANGSTROM", help="of a map, where its header is wrong"
@@ -62,12 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     microscope = parser.add_argument_group("microscope")
-    microscope.add_argument("--voltage", type=float, default=default.voltage, help="kilovolt")
-    _range(microscope, "--defocus", default.defocus, "underfocus in micrometres")
+    microscope.add_argument("--voltage", type=float, default=default.voltage, help="kilovolt, 50 to 1500")
+    _range(microscope, "--defocus", default.defocus, "underfocus in micrometres, at most 20")
     microscope.add_argument(
         "--astigmatism", type=float, default=default.astigmatism, help="largest difference of defocus, in angstrom"
     )
-    microscope.add_argument("--cs", type=float, default=default.spherical_aberration, help="millimetres")
+    microscope.add_argument("--cs", type=float, default=default.spherical_aberration, help="millimetres, at most 20")
     microscope.add_argument("--amplitude-contrast", type=float, default=default.amplitude_contrast, help="share")
     _range(microscope, "--phase-shift", default.phase_shift, "of a phase plate, in degrees")
     microscope.add_argument("--b-factor", type=float, default=default.b_factor, help="of the envelope, in A^2")
@@ -76,7 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector-mtf", type=float, default=default.detector_mtf, help="modulation at Nyquist; 1: no blur"
     )
     microscope.add_argument(
-        "--snr", type=float, default=default.snr, help="Gaussian noise instead: variance of a particle over the noise's"
+        "--snr",
+        type=float,
+        default=default.snr,
+        help="Gaussian noise instead: variance of a particle over the noise's, both after the detector",
     )
 
     ice = parser.add_argument_group("ice")
@@ -92,9 +100,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     junk.add_argument("--junk", choices=tuple(JUNK), default="none", help="numbers for those not given below")
     for name in vars(JUNK["none"]):
         numbers = ", ".join(f"{getattr(settings, name):g}" for settings in JUNK.values())
-        junk.add_argument(
-            f"--{name.replace('_', '-')}", type=float, default=argparse.SUPPRESS, help=f"{'/'.join(JUNK)}: {numbers}"
-        )
+        text = f"{'/'.join(JUNK)}: {numbers}{_MEANT.get(name, '')}"
+        junk.add_argument(f"--{name.replace('_', '-')}", type=float, default=argparse.SUPPRESS, help=text)
 
 
 def _range(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -94,15 +94,16 @@ def density_potential(values: NDArray[np.float32], voxel_size: float, *, mass: f
     Raises
     ------
     ModelError
-        Nothing stands out of the background.
+        Nothing stands out of the background, or what does is less dense than it.
     """
     from scipy.ndimage import distance_transform_edt
 
-    faces = [values[face] for face in (0, -1)] + [values[:, [0, -1]], values[:, :, [0, -1]]]
-    density = values - np.median(np.concatenate([face.ravel() for face in faces]))
+    density = values - np.median(_faces(values))
     envelope = _without_specks(density > _threshold(density))
     if not envelope.any():
         raise ModelError("the map holds nothing denser than its faces; give a map with light surroundings")
+    if -density.min() > density.max() or _faces(envelope).mean() > 0.5:
+        raise ModelError("the map is less dense in its middle than at its faces: inverted contrast; multiply it by -1")
     outside = distance_transform_edt(~envelope) * voxel_size
     density *= np.clip(1.5 - outside / _SURROUNDINGS, 0, 1) if outside.max() > 0 else 1
     total = float(density.sum(dtype=np.float64))
@@ -112,10 +113,17 @@ def density_potential(values: NDArray[np.float32], voxel_size: float, *, mass: f
 
     at = np.argwhere(density != 0)
     weight = np.maximum(density[tuple(at.T)].astype(np.float64), 0)
-    centre = np.average(at, axis=0, weights=density[tuple(at.T)].astype(np.float64))
-    distance = np.linalg.norm(at - centre, axis=1) * voxel_size
+    centre = np.average(at, axis=0, weights=density[tuple(at.T)].astype(np.float64))[::-1].copy()
+    distance = np.linalg.norm(at - centre[::-1], axis=1) * voxel_size
     diameter = 2 * weighted_quantile(distance, weight, 0.99) + voxel_size
-    return Volume(density, voxel_size, centre[::-1].copy(), diameter, float(distance.max()) + voxel_size)
+    reach = float(distance.max()) + voxel_size
+    return Volume(density, voxel_size, centre, diameter, reach, origin=centre * voxel_size)
+
+
+def _faces(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the voxels of the six outer faces of a box, one after the other."""
+    faces = [values[[0, -1]], values[:, [0, -1]], values[:, :, [0, -1]]]
+    return np.concatenate([face.ravel() for face in faces])
 
 
 def _without_specks(envelope: NDArray[np.bool_]) -> NDArray[np.bool_]:

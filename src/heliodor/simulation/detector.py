@@ -45,11 +45,21 @@ def blur(counts: NDArray[np.float32], mtf: float) -> NDArray[np.float32]:
     mtf : float
         Modulation transfer at the Nyquist frequency, in (0, 1].
     """
-    rows, columns = counts.shape
-    s2 = (2 * np.fft.fftfreq(rows)[:, None]) ** 2 + (2 * np.fft.rfftfreq(columns)) ** 2
-    spectrum = scipy.fft.rfft2(counts) / (1 + (1 / mtf - 1) * s2).astype(np.float32)
+    spectrum = scipy.fft.rfft2(counts) / weakening((counts.shape[0], counts.shape[1]), mtf)
     blurred: NDArray[np.float32] = scipy.fft.irfft2(spectrum, s=counts.shape)
     return blurred
+
+
+def weakening(shape: tuple[int, int], mtf: float) -> NDArray[np.float32]:
+    """By what the detector divides each frequency of an image of `shape`, in the layout of `rfft2`; 1 without blur."""
+    s2 = (2 * np.fft.fftfreq(shape[0])[:, None]) ** 2 + (2 * np.fft.rfftfreq(shape[1])) ** 2
+    return (1 + (1 / mtf - 1) * s2).astype(np.float32)
+
+
+def noise_left(mtf: float) -> float:
+    """Share of the variance of white noise that the detector's blur leaves."""
+    s2 = (2 * np.fft.fftfreq(256)) ** 2
+    return float(np.mean((1 + (1 / mtf - 1) * (s2[:, None] + s2)) ** -2.0))
 
 
 def damage_pixels(counts: NDArray[np.float32], xy: NDArray[np.float64], gains: NDArray[np.float64]) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
 from heliodor.files import atomic_path, make_directory, remove_files, write_text
 from heliodor.formats import write_picks
-from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.names import stem
 from heliodor.progress import SILENT, Reporter
 from heliodor.record import claim, read_record, surroundings, write_record
 from heliodor.simulation.junk import KINDS
+from heliodor.simulation.junk_drawing import as_drawn
 from heliodor.simulation.load import MAPS, MODELS, load_particle
 from heliodor.simulation.micrograph import render
 from heliodor.simulation.scene import Scene, plan
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from heliodor.simulation.projection import Projector
     from heliodor.simulation.settings import SimulationSettings
 
 RECORD = "simulate.json"
@@ -58,7 +60,8 @@ def simulate_files(
         See `heliodor.simulation.load.load_particle`.
     folder : path
         For micrographs/NAME.mrc, junk/NAME.png (which kind of junk covers which pixel; only where there is any),
-        particles.star, particles.txt, junk.star, micrographs.star and simulate.json.
+        particles.star, particles.txt, junk.star, micrographs.star and simulate.json. A run that is interrupted leaves
+        the truth about those that are there.
     settings : SimulationSettings
     count : int
         Of micrographs.
@@ -80,7 +83,8 @@ def simulate_files(
     ModelError
         The model cannot be used.
     SettingsError
-        The particle or so many particles do not fit, or the folder holds another run.
+        The particle or so many particles do not fit, or the folder holds another run, or files that no run has left
+        would be replaced.
     OutputError
         A file cannot be written.
     """
@@ -89,32 +93,63 @@ def simulate_files(
     prefix = model_name(model) if prefix is None else prefix
     if not prefix or set(prefix) & set("/\\\t\n\r"):
         raise SettingsError(f"--prefix is part of file names, without folders. Got {prefix!r} instead.")
-    projector = load_particle(model, settings.pixel_size, assembly=assembly, mass=mass, voxel_size=map_pixel_size)
+    projector = load_particle(
+        model, settings.pixel_size, assembly=assembly, mass=mass, voxel_size=map_pixel_size, reporter=reporter
+    )
     check_fit(settings, projector.diameter)
     folder = make_directory(folder)
     deciding = _deciding(model, settings, assembly=assembly, mass=mass, map_pixel_size=map_pixel_size, prefix=prefix)
     names = _names(prefix, count)
     _claim(folder, deciding, names, overwrite)
-    record = {**surroundings(), **deciding, "diameter": projector.diameter, "micrographs": count}
-    write_record(folder / RECORD, record)
+    particle = {"diameter": projector.diameter, "centre": [round(x, 3) for x in projector.origin.tolist()]}
+    write_record(folder / RECORD, {**surroundings(), **deciding, **particle, "micrographs": count})
     reporter.note(f"{Path(model).name}: {projector.diameter:.0f} A across")
 
-    def work(index: int) -> Scene:
-        scene, name = plan(settings, projector.diameter, index), names[index]
-        path = folder / path_of(name)
-        if not path.is_file():
-            pixels, kinds = render(scene, projector, settings, index)
-            if kinds.any():
-                _write_kinds(_kinds_path(folder, name), kinds)
-            write_micrograph(path, Micrograph(pixels, settings.pixel_size, name))
-        return scene
+    scenes, seen = _plan(names, settings, projector, workers, reporter)
+    try:
+        _draw(folder, scenes, projector, settings, workers, reporter)
+    finally:  # an interrupted run too leaves the truth about what is there
+        _write_truth(folder, {name: s for name, s in seen.items() if (folder / path_of(name)).is_file()}, settings)
+    _warn_of_missing(scenes, reporter)
+    _warn_of_missing_junk(scenes, reporter)
+    return scenes
+
+
+def _plan(
+    names: Sequence[str], settings: SimulationSettings, projector: Projector, workers: int, reporter: Reporter
+) -> tuple[dict[str, Scene], dict[str, Scene]]:
+    """Make all scenes, by name: as they are drawn, and as the truth tells of them."""
+
+    def work(index: int) -> tuple[Scene, Scene]:
+        scene = plan(settings, projector.diameter, index)
+        return scene, replace(scene, junk=as_drawn(scene.junk, projector, settings.pixel_size))
 
     with ThreadPoolExecutor(threads_of(workers)) as pool:
-        done = zip(names, pool.map(work, range(count)), strict=True)
-        scenes = dict(reporter.track(done, count, "simulating"))
-    _write_truth(folder, scenes, settings.pixel_size)
-    _warn_of_missing(scenes, reporter)
-    return scenes
+        both = list(reporter.track(pool.map(work, range(len(names))), len(names), "planning"))
+    scenes, seen = (dict(zip(names, kind, strict=True)) for kind in zip(*both, strict=True))
+    return scenes, seen
+
+
+def _draw(
+    folder: Path,
+    scenes: dict[str, Scene],
+    projector: Projector,
+    settings: SimulationSettings,
+    workers: int,
+    reporter: Reporter,
+) -> None:
+    """Write the micrographs that are not there yet, and what junk covers them."""
+
+    def work(index: int, name: str) -> None:
+        if not (folder / path_of(name)).is_file():
+            pixels, kinds = render(scenes[name], projector, settings, index)
+            if kinds.any():
+                _write_kinds(_kinds_path(folder, name), kinds)
+            _write_pixels(folder / path_of(name), pixels, settings.pixel_size)
+
+    with ThreadPoolExecutor(threads_of(workers)) as pool:
+        for _ in reporter.track(pool.map(work, range(len(scenes)), scenes), len(scenes), "simulating"):
+            pass
 
 
 def model_name(model: str | os.PathLike[str]) -> str:
@@ -157,13 +192,22 @@ def _deciding(model: str | os.PathLike[str], settings: SimulationSettings, **mor
 
 
 def _claim(folder: Path, deciding: dict[str, Any], names: Sequence[str], overwrite: bool) -> None:
+    """Make the folder this run's own; refuse to take others' files for its own, or to forget some that it has."""
     old = claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder, names))
-    before = old.get("micrographs", 0)
-    if len(names) < before:
+    claimed = _names(deciding["model"]["prefix"], old.get("micrographs", 0))
+    numbers = [number for number, name in enumerate(claimed, 1) if (folder / path_of(name)).is_file()]
+    if numbers and len(names) < numbers[-1]:
         raise SettingsError(
-            f"{folder}: holds {before} micrographs of these settings already; ask for as many with -n, or start afresh "
-            "with --overwrite"
+            f"{folder}: holds {len(numbers)} micrographs of these settings already; ask for {numbers[-1]} or more with "
+            "-n, or start afresh with --overwrite"
         )
+    strangers = [path_of(name) for name in names[len(claimed) :]]
+    for path in (folder / file for file in [*strangers, *([] if old else _TABLES)]):
+        if path.exists():
+            raise SettingsError(
+                f"{path}: would be replaced, and no run of this folder has left it; choose another folder with -o, "
+                "or replace it with --overwrite"
+            )
 
 
 def _clear(folder: Path, names: Sequence[str]) -> None:
@@ -192,10 +236,20 @@ def _write_kinds(path: Path, kinds: NDArray[np.uint8]) -> None:
         image.save(temporary, optimize=True)
 
 
-def _write_truth(folder: Path, scenes: dict[str, Scene], pixel_size: float) -> None:
+def _write_pixels(path: Path, pixels: NDArray[np.float32], pixel_size: float) -> None:
+    """Write a micrograph as MRC without the time, so that the seed decides every byte of the file."""
+    import mrcfile
+
+    with atomic_path(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
+        mrc.set_data(pixels)
+        mrc.voxel_size = pixel_size
+        mrc.header.label[0] = "Simulated by heliodor"
+
+
+def _write_truth(folder: Path, scenes: dict[str, Scene], settings: SimulationSettings) -> None:
     write_picks(folder / "particles.txt", centres(scenes))
-    write_text(folder / "particles.star", particles_star(scenes, pixel_size))
-    write_text(folder / "micrographs.star", micrographs_star(scenes, pixel_size))
+    write_text(folder / "particles.star", particles_star(scenes, settings))
+    write_text(folder / "micrographs.star", micrographs_star(scenes, settings))
     write_text(folder / "junk.star", junk_star(scenes))
 
 
@@ -207,3 +261,14 @@ def _warn_of_missing(scenes: dict[str, Scene], reporter: Reporter) -> None:
             f"{len(short)} of {len(scenes)} micrographs had no room for all particles ({name}: {len(scene.xy)} of "
             f"{scene.wanted}); the truth lists those that are there"
         )
+
+
+def _warn_of_missing_junk(scenes: dict[str, Scene], reporter: Reporter) -> None:
+    wanted: Counter[str] = Counter()
+    placed: Counter[str] = Counter()
+    for scene in scenes.values():
+        wanted.update(scene.junk_wanted)
+        placed.update(item.kind for item in scene.junk)
+    short = [f"{placed[kind]} of {number} {kind}" for kind, number in wanted.items() if placed[kind] < number]
+    if short:
+        reporter.warn(f"there was no room for all junk: {', '.join(short)}; the truth lists what is there")

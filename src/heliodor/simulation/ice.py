@@ -20,27 +20,41 @@ _ROUGH, _ROUGH_SCALE = 5.0, 200.0  # A: how uneven the surfaces are, over what d
 
 
 def thickness_map(
-    shape: tuple[int, int], mean: float, gradient: tuple[float, float], bowl: float
+    shape: tuple[int, int],
+    mean: float,
+    gradient: tuple[float, float],
+    bowl: float,
+    *,
+    canvas: tuple[int, int] | None = None,
+    frame: int = 0,
 ) -> NDArray[np.float32]:
     """Thickness of ice that is thinner on one side and in the middle.
 
     Parameters
     ----------
     shape : (int, int)
+        Of the micrograph.
     mean : float
-        Angstrom.
+        Over the micrograph, in angstrom.
     gradient : (float, float)
         Change along x and y from one border to the other, as a share of the mean.
     bowl : float
         How much thicker the corners are than the middle, as a share of the mean.
+    canvas : (int, int), optional
+        Shape of the map, where it is larger than the micrograph: there, the ice is as thick as at the border.
+    frame : int
+        Rows and columns of the map before the first of the micrograph.
 
     Returns
     -------
     (ny, nx) float32 array
         Angstrom, never less than a tenth of the mean.
     """
-    y = np.linspace(-0.5, 0.5, shape[0], dtype=np.float32)[:, None]
-    x = np.linspace(-0.5, 0.5, shape[1], dtype=np.float32)
+    y, x = (
+        np.clip((np.arange(length) - frame) / (side - 1) - 0.5, -0.5, 0.5).astype(np.float32)
+        for length, side in zip(canvas or shape, shape, strict=True)
+    )
+    y = y[:, None]
     relative = 1 + gradient[0] * x + gradient[1] * y + 2 * bowl * (x**2 + y**2 - np.float32(1 / 6))
     return np.maximum(relative, np.float32(0.1)) * np.float32(mean)
 

@@ -50,7 +50,9 @@ class Junk:
         return self.kind not in ("carbon", "hot_pixel")
 
 
-def plan_junk(settings: SimulationSettings, diameter: float, rng: np.random.Generator) -> list[Junk]:
+def plan_junk(
+    settings: SimulationSettings, diameter: float, rng: np.random.Generator
+) -> tuple[list[Junk], dict[str, int]]:
     """Draw the junk of one micrograph, the largest first, no two things on the same place.
 
     Parameters
@@ -59,6 +61,13 @@ def plan_junk(settings: SimulationSettings, diameter: float, rng: np.random.Gene
     diameter : float
         Of the particle, in angstrom.
     rng : Generator
+
+    Returns
+    -------
+    junk : list of Junk
+        What there was room for.
+    wanted : dict
+        Kind -> how many were wanted, of the kinds that need room.
     """
     counts = settings.junk
     junk = _carbon(settings, rng) if rng.random() < counts.carbon else []
@@ -76,7 +85,8 @@ def plan_junk(settings: SimulationSettings, diameter: float, rng: np.random.Gene
         for radius in radii:
             junk += _put(settings, kind, radius, junk, rng)
     hot = rng.integers(0, settings.shape[::-1], (rng.poisson(counts.hot_pixels), 2))
-    return junk + [Junk("hot_pixel", float(x), float(y), settings.pixel_size / 2, _seed(rng)) for x, y in hot]
+    junk += [Junk("hot_pixel", float(x), float(y), settings.pixel_size / 2, _seed(rng)) for x, y in hot]
+    return junk, {kind: len(radii) for kind, radii in kinds}
 
 
 def _seed(rng: np.random.Generator) -> int:
@@ -86,9 +96,10 @@ def _seed(rng: np.random.Generator) -> int:
 def _carbon(settings: SimulationSettings, rng: np.random.Generator) -> list[Junk]:
     """Film around a hole of 1.2 to 2 um across, of which 5 to 35 % of the micrograph's width show."""
     rows, columns = settings.shape
-    width = max(rows, columns) * settings.pixel_size
-    radius = max(rng.uniform(6000, 10000), 0.8 * width)
-    direction, shown = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.35) * width
+    radius = max(rng.uniform(6000, 10000), 0.8 * max(rows, columns) * settings.pixel_size)
+    direction = rng.uniform(0, 2 * np.pi)
+    width = (rows + (columns - rows) * np.cos(direction) ** 2) * settings.pixel_size  # along the direction
+    shown = rng.uniform(0.05, 0.35) * width
     away = (radius - width / 2 + shown) / settings.pixel_size
     x, y = (columns - 1) / 2 - away * np.cos(direction), (rows - 1) / 2 - away * np.sin(direction)
     return [Junk("carbon", float(x), float(y), float(radius), _seed(rng))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from heliodor.simulation.density import CONTRAST
 from heliodor.simulation.junk import KINDS, Junk
 from heliodor.simulation.placement import orientations, place
 from heliodor.simulation.potential import VOLTS, form_factor, ice_potential
+from heliodor.simulation.volume import weighted_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,7 @@ _CARBON_PATH, _GOLD_PATH, _CRYSTAL_PATH = 2000.0, 100.0, 1200.0
 _EDGE = 35.0  # A over which the film ends
 _HEAP = 1000  # more particles than there is room for in a heap, where they lie half over one another
 _DEAD = 0.3  # share of damaged pixels that are dead
+_FAINT = 0.05  # of a projection's maximum: less is the ripple of its finest frequency
 
 
 def draw_junk(canvas: Canvas, junk: list[Junk], projector: Projector, contrast: float) -> None:
@@ -53,6 +56,28 @@ def draw_junk(canvas: Canvas, junk: list[Junk], projector: Projector, contrast: 
             corners, _ = corners_and_rests(xy, stamps.shape[1])
             canvas.add(canvas.potential, stamps * np.float32(contrast), corners)
             _mark_disc(canvas, item)
+
+
+def as_drawn(junk: list[Junk], projector: Projector, pixel_size: float) -> list[Junk]:
+    """Junk with broken particles where they are seen: centroid and extent of what is left, not of the whole."""
+    return [_remains(item, projector, pixel_size) if item.kind == "broken" else item for item in junk]
+
+
+def _remains(item: Junk, projector: Projector, pixel_size: float) -> Junk:
+    """Centroid of a broken particle's projection, and the radius of the circle around it that holds 99 % of it."""
+    stamps, xy = _broken(item, projector, pixel_size, np.random.default_rng(item.seed))
+    corners, _ = corners_and_rests(xy, stamps.shape[1])
+    y, x = np.nonzero(stamps[0] > _FAINT * stamps[0].max())
+    weights = stamps[0, y, x].astype(np.float64)
+    middle = np.array([x @ weights, y @ weights]) / weights.sum()
+    reach = weighted_quantile(np.hypot(x - middle[0], y - middle[1]), weights, 0.99)
+    place = corners[0] + middle
+    return replace(item, x=float(place[0]), y=float(place[1]), radius=(reach + 0.5) * pixel_size)
+
+
+def film_potential() -> float:
+    """Mean potential of carbon film, in volt."""
+    return _mean_potential(_CARBON)
 
 
 def film_spectrum(s2: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,7 +112,7 @@ def _draw_film(canvas: Canvas, item: Junk, rng: np.random.Generator) -> None:
     film = np.float32(thickness) / (1 + np.exp(np.clip(-depth / (_EDGE / 4), -50, 50)))
     film[depth < -100] = 0
     canvas.film += film
-    canvas.potential += film * np.float32(_mean_potential(_CARBON))
+    canvas.potential += film * np.float32(film_potential())
     canvas.absorption += film / np.float32(_CARBON_PATH)
     canvas.kinds[film > thickness / 2] = KINDS.index("carbon")
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from heliodor.errors import ModelError
+from heliodor.progress import SILENT, Reporter
 from heliodor.simulation.density import density_potential, read_density
-from heliodor.simulation.model import read_atoms
-from heliodor.simulation.potential import potential
+from heliodor.simulation.model import NUMBERED, read_atoms
+from heliodor.simulation.potential import atom_contrast, potential
 from heliodor.simulation.projection import Projector
 from heliodor.simulation.volume import Volume, coarsen
 
-MODELS, MAPS = (".pdb", ".ent", ".cif", ".mmcif"), (".mrc", ".map", ".ccp4")
+MODELS, MAPS = (".pdb", *NUMBERED, ".ent", ".cif", ".mmcif"), (".mrc", ".map", ".ccp4")
+_READ = f".pdb, {NUMBERED[0]} to {NUMBERED[-1]}, .ent, .cif, .mmcif, {', '.join(MAPS)}, .gz too"
 _FINEST = 1.5  # A: voxels; detail below 3 A is nothing that a particle picker could see
 _LARGEST = 200  # voxels across a particle, so that a virus fits into memory too
 
@@ -27,13 +29,14 @@ def load_particle(
     assembly: str | None = None,
     mass: float | None = None,
     voxel_size: float | None = None,
+    reporter: Reporter = SILENT,
 ) -> Projector:
     """Read a particle and make ready to project it.
 
     Parameters
     ----------
     path : path
-        .pdb, .ent, .cif, .mmcif, .mrc, .map or .ccp4; .gz after it.
+        .pdb, .pdb1 to .pdb9, .ent, .cif, .mmcif, .mrc, .map or .ccp4; .gz after it.
     pixel_size : float
         Of the finest projections wanted, in angstrom: decides the voxels.
     assembly : str, optional
@@ -42,6 +45,8 @@ def load_particle(
         Of a map's particle in kilodalton, see `heliodor.simulation.density.density_potential`.
     voxel_size : float, optional
         Of a map, where its header has none or a wrong one.
+    reporter : Reporter
+        Is told where only one of several models of a file is used.
 
     Raises
     ------
@@ -57,7 +62,9 @@ def load_particle(
     if kind in MODELS:
         if mass is not None or voxel_size is not None:
             raise ModelError(f"{path}: an atomic model has its own scale; --mass and --map-pixel-size are for maps")
-        atoms = read_atoms(path, assembly=assembly)
+        atoms = read_atoms(path, assembly=assembly, reporter=reporter)
+        if atom_contrast(atoms).sum() <= 0:
+            raise ModelError(f"{path}: does not stand out of ice (are all occupancies 0?); give atoms that scatter")
         extent = float(np.ptp(atoms.xyz, axis=0).max())
         return Projector(potential(atoms, max(wanted, extent / _LARGEST)))
     if kind in MAPS:
@@ -66,7 +73,7 @@ def load_particle(
         values, size = read_density(path, voxel_size=voxel_size)
         volume = _named(path, values, size, mass)
         return Projector(coarsen(volume, max(wanted, 2 * volume.reach / _LARGEST)))
-    raise ModelError(f"{path}: not a kind of model that is read here; give {', '.join(MODELS + MAPS)}, .gz too")
+    raise ModelError(f"{path}: not a kind of model that is read here; give {_READ}")
 
 
 def _named(path: Path, values: np.ndarray, voxel_size: float, mass: float | None) -> Volume:

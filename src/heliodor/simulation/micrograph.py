@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
 
 from heliodor.simulation.canvas import Canvas, corners_and_rests
-from heliodor.simulation.ctf import ctf, interaction, wavelength
-from heliodor.simulation.detector import add_noise, blur, count_electrons, damage_pixels
+from heliodor.simulation.ctf import Optics, ctf, interaction, wavelength
+from heliodor.simulation.detector import add_noise, blur, count_electrons, damage_pixels, noise_left, weakening
 from heliodor.simulation.ice import ice_spectrum, radial, squared_frequencies, surface_spectrum, thickness_map
-from heliodor.simulation.junk_drawing import draw_junk, film_spectrum, pixel_gains
+from heliodor.simulation.junk_drawing import draw_junk, film_potential, film_spectrum, pixel_gains
 from heliodor.simulation.placement import orientations
 from heliodor.simulation.scene import Scene, streams
 
@@ -58,7 +59,8 @@ def render(
     if settings.snr is None:
         counts = count_electrons(relative, electrons, rngs["noise"])
     else:
-        deviation = np.sqrt(signal_variance(scene, projector, settings) / settings.snr)
+        variance = signal_variance(scene, projector, settings) / settings.snr / noise_left(settings.detector_mtf)
+        deviation = np.sqrt(variance)
         counts = add_noise(relative, electrons, deviation, rngs["noise"])
     if settings.detector_mtf < 1:
         counts = blur(counts, settings.detector_mtf)
@@ -100,16 +102,46 @@ def intensity(
     T is what ice and junk let through.
     """
     shape = canvas.potential.shape
-    thickness = thickness_map((shape[0], shape[1]), scene.thickness, scene.gradient, scene.bowl)
+    thickness = thickness_map(
+        settings.shape, scene.thickness, scene.gradient, scene.bowl, canvas=(shape[0], shape[1]), frame=canvas.frame
+    )
     strength = np.float32(interaction(scene.optics.voltage))
+    transfer = ctf(scene.optics, (shape[0], shape[1]), canvas.pixel_size)
     spectrum = scipy.fft.rfft2(np.tanh(strength * canvas.potential))
     spectrum += strength * _texture(canvas, thickness, scene, settings, rng)
-    spectrum *= ctf(scene.optics, (shape[0], shape[1]), canvas.pixel_size)
+    spectrum *= transfer
+    if scene.optics.phase_shift and canvas.film.any():
+        spectrum += _film_beside_plate(canvas, scene.optics, transfer)
     image = scipy.fft.irfft2(spectrum, s=shape)
     image *= -2
     image += 1
     image *= np.exp(-thickness / np.float32(MEAN_FREE_PATH) - canvas.absorption)
     return np.maximum(image, np.float32(_DARKEST), out=image)
+
+
+def _film_beside_plate(canvas: Canvas, optics: Optics, transfer: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Take the shift of a phase plate from the mean phase of carbon film.
+
+    A plate shifts no frequency below its cut-on, and film goes on for micrometres: what it adds to the phase on the
+    whole passes beside the plate. Only its texture is shifted.
+
+    Parameters
+    ----------
+    canvas : Canvas
+    optics : Optics
+    transfer : (ny, nx // 2 + 1) array
+        Their contrast transfer, plate included.
+
+    Returns
+    -------
+    (ny, nx // 2 + 1) complex64 array
+        To be added to the transform of the image.
+    """
+    shape = canvas.film.shape
+    mean = np.tanh(np.float32(interaction(optics.voltage) * film_potential()) * canvas.film)
+    plain = ctf(replace(optics, phase_shift=0.0), (shape[0], shape[1]), canvas.pixel_size)
+    change: NDArray[np.complex64] = scipy.fft.rfft2(mean) * (plain - transfer)
+    return change
 
 
 def _texture(
@@ -136,7 +168,7 @@ def _ice_power(s2: NDArray[np.float32], scene: Scene) -> NDArray[np.float32]:
 def signal_variance(scene: Scene, projector: Projector, settings: SimulationSettings) -> float:
     """Variance of a noise-free particle over the disc of its diameter, relative to the incoming beam.
 
-    The mean of 24 random orientations, after contrast transfer, with what the ice takes from the beam.
+    The mean of 24 random orientations, after contrast transfer and detector, with what the ice takes from the beam.
     """
     box = projector.box(settings.pixel_size)
     size = scipy.fft.next_fast_len(box + 2 * (_frame(scene, box, settings) - box // 2), real=True)
@@ -144,7 +176,7 @@ def signal_variance(scene: Scene, projector: Projector, settings: SimulationSett
     angles = orientations(np.random.default_rng(0), _REFERENCES)
     phases = interaction(scene.optics.voltage) * settings.particle_contrast
     stamps = projector.project(angles, settings.pixel_size, size=size) * np.float32(phases)
-    transfer = ctf(scene.optics, (size, size), settings.pixel_size)
+    transfer = ctf(scene.optics, (size, size), settings.pixel_size) / weakening((size, size), settings.detector_mtf)
     images = scipy.fft.irfft2(scipy.fft.rfft2(np.tanh(stamps)) * transfer, s=(size, size))
     x = np.arange(size) - size // 2
     disc = np.hypot(x, x[:, None]) <= projector.diameter / 2 / settings.pixel_size

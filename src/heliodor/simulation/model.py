@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliodor.errors import ModelError
+from heliodor.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PROTEIN_VOLUME, NUCLEIC_VOLUME = 1.21, 0.91  # A^3 per dalton: partial specific volumes of 0.73 and 0.55 cm^3/g
-_HYDROGEN = 1
+NUMBERED = tuple(f".pdb{number}" for number in range(1, 10))  # biological assemblies, as the PDB names them
+_HYDROGEN, _HEAVIEST = 1, 98  # the International Tables C end with californium
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,41 +48,72 @@ class Atoms:
         return len(self.numbers)
 
 
-def read_atoms(path: str | os.PathLike[str], *, assembly: str | None = None) -> Atoms:
+def read_atoms(path: str | os.PathLike[str], *, assembly: str | None = None, reporter: Reporter = SILENT) -> Atoms:
     """Read a PDB or mmCIF file, gzip too, without its water.
 
     Parameters
     ----------
     path : path
     assembly : str, optional
-        Name of the biological assembly; 'none' takes the atoms as they stand. Default: the first
-        that the file defines, or the atoms as they stand where it defines none.
+        Name of the biological assembly; 'none' takes the atoms as they stand, 'models' those of all models of the
+        file together. Default: the first that the file defines, or the atoms as they stand where it defines none.
+        All but 'models' are of the first model.
+    reporter : Reporter
+        Is told where only one of several models is used.
 
     Raises
     ------
     ModelError
-        The file is missing, cannot be read, has no atoms, or no such assembly.
+        The file is missing, cannot be read, has no atoms or such as cannot be drawn, or no such assembly.
     """
+    path = Path(path)
+    structure = _structure(path)
+    structure.setup_entities()
+    if assembly == "models":
+        atoms = _join([part for model in structure for part in _chains(model).values()])
+    else:
+        if len(structure) > 1:
+            reporter.warn(
+                f"{path.name}: model {structure[0].num}, the first of {len(structure)}, is used; --assembly models "
+                "takes all of them together"
+            )
+        chains = _chains(structure[0])
+        atoms = _assemble(chains, _assembly(path, structure, assembly))
+        if chains and not len(atoms):
+            raise ModelError(f"{path}: the assembly names chains that are not in the file; try --assembly none")
+    _check(path, atoms)
+    return atoms
+
+
+def _structure(path: Path) -> Any:
+    """Read a file as gemmi does, by its name; biological assemblies are PDB files with a number at their end."""
     import gemmi
 
-    path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file; check the path")
+    known = gemmi.CoorFormat.Unknown  # tells by the name
+    kind = gemmi.CoorFormat.Pdb if path.name.lower().removesuffix(".gz").endswith(NUMBERED) else known
     try:
-        structure = gemmi.read_structure(os.fspath(path))
+        structure = gemmi.read_structure(os.fspath(path), format=kind)
+    except IndexError:  # gemmi's word for a mmCIF file without a block
+        structure = gemmi.Structure()
     except (RuntimeError, ValueError, OSError) as error:
         cause = str(error).splitlines()[0]
         raise ModelError(f"{path}: not a readable atomic model ({cause}); give PDB or mmCIF") from error
     if not len(structure):
         raise ModelError(f"{path}: has no atoms; give a file with coordinates")
-    structure.setup_entities()
-    chains = _chains(structure[0])
-    if not chains:
-        raise ModelError(f"{path}: has no atoms but water; give a file with coordinates")
-    atoms = _assemble(chains, _assembly(path, structure, assembly))
+    return structure
+
+
+def _check(path: Path, atoms: Atoms) -> None:
+    """Refuse atoms that cannot be drawn."""
     if not len(atoms):
-        raise ModelError(f"{path}: the assembly names chains that are not in the file; try --assembly none")
-    return atoms
+        raise ModelError(f"{path}: has no atoms but water; give a file with coordinates")
+    if not (np.isfinite(atoms.xyz).all() and np.isfinite(atoms.weights).all()):
+        raise ModelError(f"{path}: has atoms whose coordinates or occupancies are no numbers; mend or remove them")
+    heaviest = int(atoms.numbers.max())
+    if heaviest > _HEAVIEST:
+        raise ModelError(f"{path}: has atoms of element {heaviest}, whose form factor is not known; remove them")
 
 
 def _assembly(path: Path, structure: Any, name: str | None) -> Any:
@@ -90,7 +123,7 @@ def _assembly(path: Path, structure: Any, name: str | None) -> Any:
     if name is None:
         return next(iter(known.values()))
     if name not in known:
-        choices = ", ".join([*known, "none"])
+        choices = ", ".join([*known, "none", *(["models"] if len(structure) > 1 else [])])
         raise ModelError(f"{path}: has no biological assembly '{name}'; choose from {choices}")
     return known[name]
 
@@ -108,7 +141,8 @@ def _chains(model: Any) -> dict[tuple[str, str], Atoms]:
                 continue
             heavy = [atom for atom in atoms if not atom.element.is_hydrogen]
             missing = _missing_hydrogens(info) if len(heavy) == len(atoms) else 0
-            share = missing / len(heavy) if heavy else 0.0
+            # Alternate conformers share the names of atoms, and an occupancy of 1: each has all the hydrogens.
+            share = missing / len({atom.name for atom in heavy}) if heavy else 0.0
             volume = NUCLEIC_VOLUME if info.is_nucleic_acid() else PROTEIN_VOLUME
             table = rows.setdefault((chain.name, residue.subchain), [])
             for atom in atoms:

@@ -85,7 +85,7 @@ def potential(atoms: Atoms, voxel_size: float) -> Volume:
     spectrum /= _spline_spectrum(size) * np.float32(voxel_size**3)
     values = scipy.fft.irfftn(spectrum, s=(size,) * 3).astype(np.float32, copy=False)
     diameter = 2 * weighted_quantile(distance, contrast, 0.99) + _MARGIN / 2
-    return Volume(values, voxel_size, np.full(3, float(size // 2)), diameter, reach)
+    return Volume(values, voxel_size, np.full(3, float(size // 2)), diameter, reach, origin=middle)
 
 
 def spread(xyz: NDArray[np.float64], weights: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -48,12 +48,13 @@ class Projector:
     Attributes
     ----------
     diameter, reach : float
+    origin : (3,) array
         See `Volume`.
     """
 
     def __init__(self, volume: Volume) -> None:
         self.voxel_size = volume.voxel_size
-        self.diameter, self.reach = volume.diameter, volume.reach
+        self.diameter, self.reach, self.origin = volume.diameter, volume.reach, volume.origin
         size = scipy.fft.next_fast_len(int(np.ceil(_PADDING * 2 * volume.reach / volume.voxel_size)) + 4)
         size += size % 2
         self._size = size

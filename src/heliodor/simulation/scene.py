@@ -39,6 +39,8 @@ class Scene:
     junk : list of Junk
     wanted : int
         Particles that were asked for; fewer lie in `xy` where there was no room.
+    junk_wanted : dict
+        Kind of junk -> how many of it were asked for.
     """
 
     optics: Optics
@@ -52,6 +54,7 @@ class Scene:
     outside_angles: NDArray[np.float64]
     junk: list[Junk]
     wanted: int
+    junk_wanted: dict[str, int]
 
 
 def streams(seed: int, index: int) -> dict[str, np.random.Generator]:
@@ -74,7 +77,7 @@ def plan(settings: SimulationSettings, diameter: float, index: int) -> Scene:
     optics, rng = _optics(settings, rngs["optics"]), rngs["optics"]
     dose, thickness = _between(rng, settings.dose), _between(rng, settings.ice_thickness)
     direction, steepness = rng.uniform(0, 2 * np.pi), settings.ice_gradient * rng.random()
-    junk = plan_junk(settings, diameter, rngs["junk"])
+    junk, junk_wanted = plan_junk(settings, diameter, rngs["junk"])
     wanted = int(rngs["placement"].integers(settings.particles[0], settings.particles[1] + 1))
     xy, outside = _places(settings, diameter, wanted, junk, rngs["placement"])
     turned = orientations(
@@ -96,6 +99,7 @@ def plan(settings: SimulationSettings, diameter: float, index: int) -> Scene:
         outside_angles=turned[len(xy) :],
         junk=junk,
         wanted=wanted,
+        junk_wanted=junk_wanted,
     )
 
 

@@ -10,9 +10,14 @@ from heliodor.errors import SettingsError
 Range = tuple[float, float]
 
 
+_MOST = 10_000  # of each kind of junk, on a micrograph
+
+
 @dataclass(frozen=True)
 class JunkSettings:
     """What else is on a micrograph: mean numbers (Poisson distributed), or the share that has a carbon edge.
+
+    No number may be above 10,000.
 
     Parameters
     ----------
@@ -25,7 +30,7 @@ class JunkSettings:
     aggregates : float
         Heaps of particles that lie half over one another, 2 to 3.6 particle diameters across.
     broken : float
-        Particles of which 30 to 65 % are left.
+        Particles cut by a plane near their middle: 0.3 to 0.65 of a ball are left, of other shapes 0.1 to 0.8.
     lumps : float
         Round things of the particle's size, without its structure.
     hot_pixels : float
@@ -42,8 +47,10 @@ class JunkSettings:
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingsError(f"--{name.replace('_', '-')} must be 0 or more. Got {getattr(self, name)} instead.")
+            if not 0 <= getattr(self, name) <= _MOST:
+                raise SettingsError(
+                    f"{_flag(name)} must be 0 or more, {_MOST} at most. Got {getattr(self, name)} instead."
+                )
         if self.carbon > 1:
             raise SettingsError(f"--carbon is a share of the micrographs, 0 to 1. Got {self.carbon} instead.")
 
@@ -79,13 +86,13 @@ class SimulationSettings:
     preferred_spread : float
         Standard deviation around it, in degrees.
     voltage : float
-        Kilovolt.
+        Kilovolt, 50 to 1500.
     defocus : (float, float)
-        Underfocus in micrometres.
+        Underfocus in micrometres, at most 20.
     astigmatism : float
-        Largest difference of the two defocus values, in angstrom.
+        Largest difference of the two defocus values, in angstrom; less than twice the lowest defocus.
     spherical_aberration : float
-        Millimetres.
+        Millimetres, at most 20.
     amplitude_contrast : float
         Share, 0 to 1.
     phase_shift : (float, float)
@@ -102,7 +109,7 @@ class SimulationSettings:
         Factor on the potential of particles. 1: what the potential gives; micrographs show about half of it, see
         docs/simulation.md.
     dose : (float, float)
-        Electrons per square angstrom that arrive at the ice.
+        Electrons per square angstrom that arrive at the ice, at most 1e6.
     detector_mtf : float
         Modulation transfer of the detector at the Nyquist frequency, 0 to 1, of image and noise alike. 1: a counting
         detector, or pixels much larger than the detector's; about 0.4: an integrating one at its own pixels.
@@ -140,14 +147,22 @@ class SimulationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.shape) < 32:
-            raise SettingsError(f"--size must be 32 pixels or more. Got {self.shape[1]} x {self.shape[0]} instead.")
+        if not 32 <= min(self.shape) <= max(self.shape) <= _LARGEST:
+            size = f"{self.shape[1]} x {self.shape[0]}"
+            raise SettingsError(f"--size must be 32 pixels or more, {_LARGEST} at most. Got {size} instead.")
         for name in ("pixel_size", "closeness", "voltage", "detector_mtf", "snr", *_RANGES):
             _positive(name, getattr(self, name))
         for name in ("margin", "preferred_spread", "astigmatism", "spherical_aberration", "b_factor", "ice_gradient",
                      "ice_contrast", "particle_contrast", "seed"):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise SettingsError(f"{_flag(name)} must be 0 or more. Got {getattr(self, name)} instead.")
+        for name, bounds in _BOUNDS.items():
+            _within(name, getattr(self, name), *bounds)
+        if self.defocus[0] * 1e4 <= self.astigmatism / 2:
+            raise SettingsError(
+                f"--astigmatism {self.astigmatism:g}, in angstrom, is overfocus along one axis at --defocus "
+                f"{self.defocus[0]:g}, in micrometres; it must be less than twice the lowest defocus"
+            )
         for name in ("preferred", "amplitude_contrast", "detector_mtf"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{_flag(name)} must be in [0, 1]. Got {getattr(self, name)} instead.")
@@ -161,7 +176,16 @@ class SimulationSettings:
             raise SettingsError(f"--particles is a number, or a lowest and a highest. Got {low} {high} instead.")
 
 
+_FLAGS = {"pixel_size": "--angpix", "spherical_aberration": "--cs"}
 _RANGES = ("defocus", "ice_thickness", "dose")
+_LARGEST = 32768  # pixels along a side
+_BOUNDS = {  # what lies outside is most likely given in another unit
+    "pixel_size": (0.01, 1000, "angstrom"),
+    "voltage": (50, 1500, "kilovolt"),
+    "spherical_aberration": (0, 20, "millimetres"),
+    "defocus": (0, 20, "micrometres"),
+    "dose": (0, 1e6, "electrons per square angstrom"),
+}
 
 
 def _positive(name: str, value: float | Range | None) -> None:
@@ -174,5 +198,12 @@ def _positive(name: str, value: float | Range | None) -> None:
         raise SettingsError(f"{_flag(name)} must be {kind}. Got {given} instead.")
 
 
+def _within(name: str, value: float | Range, lowest: float, highest: float, unit: str) -> None:
+    low, high = value if isinstance(value, tuple) else (value, value)
+    if not lowest <= low <= high <= highest:
+        wrong = low if low < lowest else high
+        raise SettingsError(f"{_flag(name)} is in {unit}, {lowest:g} to {highest:g}. Got {wrong:g} instead.")
+
+
 def _flag(name: str) -> str:
-    return "--angpix" if name == "pixel_size" else f"--{name.replace('_', '-')}"
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from heliodor.simulation.scene import Scene
+    from heliodor.simulation.settings import SimulationSettings
 
 ANGLES = ("_rlnAngleRot", "_rlnAngleTilt", "_rlnAnglePsi")
 DEFOCUS = ("_rlnDefocusU", "_rlnDefocusV", "_rlnDefocusAngle")
+PHASE, OPTICS = "_rlnPhaseShift", "_rlnOpticsGroup"
+_GROUP = "1"
 
 
 def centres(scenes: Mapping[str, Scene]) -> Picks:
@@ -24,44 +27,78 @@ def centres(scenes: Mapping[str, Scene]) -> Picks:
     return Picks.join(Picks.on(name, scene.xy) for name, scene in scenes.items())
 
 
-def particles_star(scenes: Mapping[str, Scene], pixel_size: float) -> str:
-    """RELION table of all particles: centre, orientation, and the defocus of the micrograph."""
+def particles_star(scenes: Mapping[str, Scene], settings: SimulationSettings) -> str:
+    """RELION tables of all particles: optics, then centre, orientation, and the defocus of the micrograph."""
+    phases = any(settings.phase_shift)
     rows = [
-        (path_of(name), *_numbers(3, [*xy, *angles]), *_numbers(2, _defocus(scene)), f"{pixel_size:.6g}")
+        (
+            path_of(name), *_numbers(3, [*xy, *angles]), *_numbers(2, _defocus(scene)),
+            *_numbers(2, [scene.optics.phase_shift] if phases else []), _GROUP,
+        )
         for name, scene in scenes.items()
         for xy, angles in zip(scene.xy, scene.angles, strict=True)
-    ]
-    return _star((NAME, X, Y, *ANGLES, *DEFOCUS, "_rlnMicrographPixelSize"), rows)
+    ]  # fmt: skip
+    tags = (NAME, X, Y, *ANGLES, *DEFOCUS, *([PHASE] if phases else []), OPTICS)
+    return _optics(settings) + _star(tags, rows, "particles")
 
 
-def junk_star(scenes: Mapping[str, Scene]) -> str:
-    """Table of what is no particle: kind, centre and radius; of carbon those of the hole that it surrounds."""
-    rows = [
-        (path_of(name), *_numbers(3, [item.x, item.y]), item.kind, f"{item.radius:.2f}")
-        for name, scene in scenes.items()
-        for item in scene.junk
-    ]
-    return _star((NAME, X, Y, "_heliodorJunkKind", "_heliodorJunkRadiusAngst"), rows)
-
-
-def micrographs_star(scenes: Mapping[str, Scene], pixel_size: float) -> str:
-    """RELION table of micrographs: defocus, optics, dose and ice."""
-    more: dict[str, Callable[[Scene], float]] = {
-        "_rlnVoltage": lambda scene: scene.optics.voltage,
-        "_rlnSphericalAberration": lambda scene: scene.optics.spherical_aberration,
-        "_rlnAmplitudeContrast": lambda scene: scene.optics.amplitude_contrast,
-        "_rlnPhaseShift": lambda scene: scene.optics.phase_shift,
-        "_rlnMicrographPixelSize": lambda _: pixel_size,
+def micrographs_star(scenes: Mapping[str, Scene], settings: SimulationSettings) -> str:
+    """RELION tables of micrographs: optics, in every row once more, then defocus, dose and ice."""
+    own: dict[str, Callable[[Scene], float]] = {
+        PHASE: lambda scene: scene.optics.phase_shift,
         "_heliodorDose": lambda scene: scene.dose,
         "_heliodorIceThicknessAngst": lambda scene: scene.thickness,
         "_heliodorIceGradient": lambda scene: float(np.hypot(*scene.gradient)),
         "_heliodorParticles": lambda scene: len(scene.xy),
     }
+    lens = _lens(settings)
     rows = [
-        (path_of(name), *_numbers(2, _defocus(scene)), *(f"{value(scene):.6g}" for value in more.values()))
+        (
+            path_of(name),
+            _GROUP,
+            *_numbers(2, _defocus(scene)),
+            *lens.values(),
+            *(f"{v(scene):.6g}" for v in own.values()),
+        )
         for name, scene in scenes.items()
     ]
-    return _star((NAME, *DEFOCUS, *more), rows)
+    return _optics(settings) + _star((NAME, OPTICS, *DEFOCUS, *lens, *own), rows, "micrographs")
+
+
+def junk_star(scenes: Mapping[str, Scene]) -> str:
+    """Tables of what is no particle: kind, centre and radius; and the holes that carbon film surrounds.
+
+    The centre of a hole is no place of junk, so that it has columns, and a table, of its own.
+    """
+    pieces, holes = [], []
+    for name, scene in scenes.items():
+        for item in scene.junk:
+            place, radius = _numbers(3, [item.x, item.y]), f"{item.radius:.2f}"
+            if item.kind == "carbon":
+                holes.append((path_of(name), *place, radius))
+            else:
+                pieces.append((path_of(name), *place, item.kind, radius))
+    kind = ("_heliodorJunkKind", "_heliodorJunkRadiusAngst")
+    hole = ("_heliodorHoleX", "_heliodorHoleY", "_heliodorHoleRadiusAngst")
+    return _star((NAME, X, Y, *kind), pieces, "junk") + _star((NAME, *hole), holes, "carbon")
+
+
+def _lens(settings: SimulationSettings) -> dict[str, str]:
+    """Tags and values of what all micrographs have in common."""
+    values = {
+        "_rlnMicrographPixelSize": settings.pixel_size,
+        "_rlnMicrographOriginalPixelSize": settings.pixel_size,
+        "_rlnVoltage": settings.voltage,
+        "_rlnSphericalAberration": settings.spherical_aberration,
+        "_rlnAmplitudeContrast": settings.amplitude_contrast,
+    }
+    return {tag: f"{value:.6g}" for tag, value in values.items()}
+
+
+def _optics(settings: SimulationSettings) -> str:
+    """Table of the one optics group that all micrographs belong to."""
+    lens = {tag: [value] for tag, value in _lens(settings).items()}
+    return table_text({"_rlnOpticsGroupName": ["opticsGroup1"], OPTICS: [_GROUP], **lens}, "optics")
 
 
 def path_of(name: str) -> str:
@@ -78,6 +115,6 @@ def _numbers(digits: int, values: Iterable[float]) -> list[str]:
     return [f"{value:.{digits}f}" for value in values]
 
 
-def _star(tags: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _star(tags: tuple[str, ...], rows: list[tuple[str, ...]], block: str) -> str:
     columns = list(zip(*rows, strict=True)) or [()] * len(tags)
-    return table_text(dict(zip(tags, columns, strict=True)))
+    return table_text(dict(zip(tags, columns, strict=True)), block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,9 @@ class Volume:
         Of the sphere about the centre of mass that holds 99 % of the particle, in angstrom.
     reach : float
         Largest distance of anything from the centre of mass, in angstrom.
+    origin : (3,) array
+        The centre of mass in the coordinates of the file, in angstrom, x, y, z; of a map, these count from the middle
+        of its first voxel.
     """
 
     values: NDArray[np.float32]
@@ -35,6 +38,7 @@ class Volume:
     centre: NDArray[np.float64]
     diameter: float
     reach: float
+    origin: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
 
 def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
@@ -78,4 +82,4 @@ def coarsen(volume: Volume, voxel_size: float) -> Volume:
     values = scipy.fft.irfftn(spectrum, s=(small,) * 3) * (small / size) ** 3
     centre = (volume.centre - nearest + size // 2) * (small / size)
     achieved = volume.voxel_size * size / small
-    return Volume(values.astype(np.float32), achieved, centre, volume.diameter, volume.reach)
+    return Volume(values.astype(np.float32), achieved, centre, volume.diameter, volume.reach, volume.origin)
