@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 KEY = "average_micrograph"
 _SHARES = np.linspace(0, 2, 401)
 _TELLING = 0.1  # detections that are nearly surely false are many, and alike on empty and on full micrographs
-# What speaks for particles on a micrograph must be this share of what does on an average one, or it holds none: chance
-# and contrast make that much on empty ones (dev/LOG.md). Where particles are clear, less is asked: otherwise more than
-# some ten would be lost on a micrograph that has no others.
-_LEAST, _MOST = 0.05, 5.0
+# What speaks for particles on a micrograph must be this share of what does on an average one, and this much for each
+# telling detection, or it holds none: chance, contrast, and decoys that are not quite like noise make that much on
+# empty ones (dev/LOG.md). Where particles are clear, less is asked: otherwise more than some ten would be lost on a
+# micrograph that has no others.
+_LEAST, _EACH, _MOST = 0.05, 0.005, 5.0
 _NEGLIGIBLE = 1e-6  # likelihood over the largest
 
 
@@ -91,7 +92,7 @@ class Average:
         odds = probabilities / (1 - probabilities)
         telling = odds[probabilities > _TELLING]
         support = _support(telling, _SHARES, room * self.true, room * self.false, self.crowding)
-        if support.max() < min(room * _LEAST * self.support, _MOST):
+        if support.max() < min(room * max(_LEAST * self.support, _EACH * (self.true + self.false)), _MOST):
             return np.zeros(len(probabilities))
         likely = np.exp(support - support.max())
         used = likely > _NEGLIGIBLE
