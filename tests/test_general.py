@@ -129,6 +129,8 @@ def test_another_network_to_start_from(micrographs, tmp_path, capsys):
     assert evaluate(read_picks(tmp_path / "out" / "picks.txt"), human, 14 / 3 * 2).overall.f1 > 0.7
 
     assert main(words) == 0  # a rerun finds the same
+    save_network(own, network, {**facts, "threshold": 7.0})  # as another cut of the run that made it leaves it
+    assert main(words) == 0
     facts["pretrained_on"] = []
     save_network(own, network, facts)
     capsys.readouterr()

@@ -12,6 +12,7 @@ from heliodor.cli import main
 from heliodor.evaluation import match
 from heliodor.formats import read_picks, write_picks
 from heliodor.micrographs import read_micrograph
+from heliodor.picking import pick as pick_module
 from heliodor.picking.answers import OPEN, YES, Answers, write_answers
 from heliodor.picking.audit import draw_sample
 from heliodor.picking.detect import MASKED
@@ -177,10 +178,21 @@ def test_another_cut_of_a_finished_run_is_that_of_a_new_run(run, tmp_path, capsy
     assert main([*words[:out], str(cut)]) == 0  # and back
     for name in ("picks.txt", "model.safetensors"):
         assert (cut / name).read_bytes() == (place / "out" / name).read_bytes()
-    (cut / "sample.npy").unlink()
+    before = (cut / "run.json").read_bytes()
+    for content in (b"", np.lib.format.MAGIC_PREFIX, None):
+        if content is None:
+            (cut / "sample.npy").unlink()
+        else:
+            (cut / "sample.npy").write_bytes(content)
+        assert main([*free, str(cut)]) == 2
+        assert "sample.npy: cannot be read" in capsys.readouterr().err
+        assert (cut / "run.json").read_bytes() == before
+    np.save(cut / "sample.npy", np.zeros(3))
     assert main([*free, str(cut)]) == 2
-    assert "sample.npy: cannot be read" in capsys.readouterr().err
+    assert "best first" in capsys.readouterr().err
     assert (cut / "picks.txt").read_bytes() == (place / "out" / "picks.txt").read_bytes()
+    assert main([*free, str(cut), "--threshold", "2"]) == 0  # which is not chosen by anything
+    assert (read_picks(cut / "picks.txt").scores > 2).all()
 
 
 def test_the_same_files_elsewhere_are_known_and_others_of_their_names_refused(run, tmp_path, capsys):
@@ -340,6 +352,25 @@ def test_what_another_run_wrote_meanwhile_is_found_again(run, tmp_path, capsys):
     assert main(replaced(words, "-o", tmp_path / "out")) == 0
     assert "3 micrographs are picked already" in capsys.readouterr().err
     assert (tmp_path / "out" / "picks.txt").read_bytes() == (place / "out" / "picks.txt").read_bytes()
+
+
+def test_a_call_with_another_cut_meanwhile_is_told(run, tmp_path, monkeypatch, capsys):
+    _, _, place, words = run
+    out = tmp_path / "out"
+    shutil.copytree(place / "out", out)
+    words = replaced(words, "-o", out)
+    remove_others = pick_module.remove_others
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(pick_module, "remove_others", remove_others)
+        assert main(replaced(words, "--threshold", 1)) == 0
+        remove_others(*arguments)
+
+    monkeypatch.setattr(pick_module, "remove_others", meanwhile)
+    assert "another run writes to this folder, too, and cuts elsewhere" in fail(
+        replaced(words, "--threshold", 0), capsys
+    )
+    assert json.loads((out / "run.json").read_text())["settings"]["threshold"] == 1
 
 
 def test_bad_micrographs_and_settings_get_one_clear_line(run, tmp_path, capsys):

@@ -15,6 +15,7 @@ from heliodor.picking.folder import (
     CHECKPOINT,
     MODEL,
     PRIOR,
+    SAMPLE,
     claim_folder,
     digest,
     given_back,
@@ -89,10 +90,12 @@ def test_a_network_of_no_known_run_is_not_taken_for_this_one(files):
 def test_the_network_of_another_run_is_not_loaded(tmp_path):
     assert load_own(tmp_path, "this", SILENT) is None
     listener = Listener()
-    save_network(tmp_path / MODEL, Classifier(NetworkSettings(units=2)), {"run": "another"})
+    save_network(tmp_path / MODEL, Classifier(NetworkSettings(units=2)), {"run": "another", "asked": {}})
     assert load_own(tmp_path, "this", listener) is None
     assert "of another run, or of another version" in listener.warnings[0]
     assert load_own(tmp_path, "another", SILENT) is not None
+    save_network(tmp_path / MODEL, Classifier(NetworkSettings(units=2)), {"run": "this"})  # by an earlier version
+    assert load_own(tmp_path, "this", SILENT) is None
 
 
 @pytest.mark.parametrize("name", ["micrographs/a.star", "picks.star", "report.html"])
@@ -149,8 +152,9 @@ def test_another_run_is_refused(files):
 @pytest.mark.parametrize("came", [False, True])
 def test_a_call_that_came_to_nothing_gives_the_folder_back(tmp_path, came):
     write_record(tmp_path / RUN, DECIDING)
+    (tmp_path / SAMPLE).write_bytes(b"scores")
     if came:
         (tmp_path / PRIOR).write_text("{}")
     with pytest.raises(KeyboardInterrupt), given_back(tmp_path):
         raise KeyboardInterrupt
-    assert (tmp_path / RUN).is_file() == came
+    assert (tmp_path / RUN).is_file() == (tmp_path / SAMPLE).is_file() == came

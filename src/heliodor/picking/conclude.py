@@ -13,7 +13,7 @@ from heliodor.networks import save_network
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.count import Count
 from heliodor.picking.evidence import Evidence, weigh
-from heliodor.picking.folder import MODEL, SAMPLE
+from heliodor.picking.folder import ASKED, MODEL, SAMPLE, digest
 from heliodor.picking.settings import CUTS
 from heliodor.picking.threshold import judge, settle_threshold
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from heliodor.junk.mask import Limits
     from heliodor.networks import Classifier
     from heliodor.picking.run import Run
+
+_CUT = (ASKED, "threshold", "threshold_given")  # facts in a model file of where to cut
 
 
 def conclude(
@@ -76,48 +78,49 @@ def conclude(
     }
     with atomic_path(run.folder / SAMPLE) as temporary:
         np.save(temporary, weighed.scores, allow_pickle=False)
-    return cut_as_asked(run, network, about)
+    about = cut_as_asked(run, about)
+    save_network(run.folder / MODEL, network, about)
+    return about
 
 
-def cut_as_asked(run: Run, network: Classifier, about: dict[str, Any]) -> dict[str, Any]:
-    """Settle the threshold by what the settings of a run ask for; return what the file of its network says then.
+def cut_as_asked(run: Run, about: dict[str, Any]) -> dict[str, Any]:
+    """Settle the threshold that the settings of a run ask for; return what the file of its network is to say then.
 
     An earlier call may have asked for another one: neither training nor candidates depend on it.
 
     Raises
     ------
     SettingsError
-        The scores of the sample, which an earlier call has left, are not there any more.
-    OutputError
-        The network cannot be written.
+        The scores of the sample, which a threshold is chosen by, are not there any more.
     """
     asked = {name: getattr(run.settings, name) for name in CUTS}
-    if about.get("asked") == asked:
+    if about.get(ASKED) == asked:
         return about
-    count, facts = Count.of_facts(about["estimates"]), about["evidence"]
-    if count.doubt and run.settings.threshold is None:
-        run.reporter.warn(count.doubt)
-    sample = Evidence(_sample_scores(run.folder), np.empty(0), 0.0, facts["micrographs"])
-    calibration, particles = Calibration.of_model(about), facts["particles_expected_on_each"]
-    threshold = settle_threshold(sample, calibration, particles, run.settings, run.reporter)
+    threshold, calibration = run.settings.threshold, Calibration.of_model(about)
+    if threshold is None:
+        count, facts = Count.of_facts(about["estimates"]), about["evidence"]
+        if count.doubt:
+            run.reporter.warn(count.doubt)
+        sample = Evidence(_sample_scores(run.folder, facts["detections"]), np.empty(0), 0.0, facts["micrographs"])
+        particles, precision = facts["particles_expected_on_each"], run.settings.precision
+        threshold = settle_threshold(sample, calibration, particles, precision, run.reporter)
     run.reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
-    about = {
-        **about,
-        "asked": asked,
-        "threshold": threshold,
-        "threshold_given": run.settings.threshold is not None,
-        "estimates": {**about["estimates"], "threshold": threshold},
-    }
-    save_network(run.folder / MODEL, network, about)
-    return about
+    return {**about, ASKED: asked, "threshold": threshold, "threshold_given": run.settings.threshold is not None}
 
 
-def _sample_scores(folder: Path) -> NDArray[np.float64]:
-    """Read what `conclude` has kept of the sample."""
+def start_digest(network: Classifier, about: dict[str, Any]) -> str:
+    """Return a name made of a network that a run starts from, and of what it says; where it cuts is left out."""
+    return digest({name: fact for name, fact in about.items() if name not in _CUT}, network)
+
+
+def _sample_scores(folder: Path, count: int) -> NDArray[np.float64]:
+    """Read what `conclude` has kept of the sample: so many scores, best first."""
     path = folder / SAMPLE
     try:
-        scores: NDArray[np.float64] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        scores = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        if scores.shape != (count,) or not bool((np.diff(scores) <= 0).all()):
+            raise ValueError(f"not {count} scores, best first")
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise SettingsError(
             f"{path}: cannot be read ({error}), and another threshold is chosen by what is in it; choose another "
             "folder with -o, or start afresh with --overwrite"

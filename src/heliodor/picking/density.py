@@ -60,7 +60,7 @@ class Average:
 
     @classmethod
     def of_model(cls, about: dict[str, Any]) -> Average:
-        """Read it from the facts in a model file; where they have none, nothing is known of other micrographs."""
+        """Read it from the facts in a model file; where they have none, of an average one on which nothing tells."""
         facts = about.get(KEY, {})
         return cls(**{field.name: facts[field.name] for field in fields(cls) if field.name in facts})
 
@@ -72,10 +72,10 @@ class Average:
         """Lower the probabilities of detections on a micrograph that holds fewer particles than the average one.
 
         Each is the mean over how many particles there may be, none to twice as many as usual, by how likely the
-        detections are with each number; no number is likelier beforehand. Faint particles say little about their
-        number, and then little changes. Where hardly more speaks for particles than chance brings about, there are
-        taken to be none. An empty micrograph is taken for one as long as it has no more false detections than
-        `crowding` says.
+        detections are with each number; no number is likelier beforehand, and no probability rises. Faint particles say
+        little about their number, and then little changes. Where hardly more speaks for particles than chance brings
+        about, there are taken to be none. An empty micrograph is taken for one as long as it has no more false
+        detections than `crowding` says.
 
         Parameters
         ----------
@@ -89,15 +89,17 @@ class Average:
         (N,) array
         """
         room = area / self.area if area and self.area else 1.0
-        odds = probabilities / (1 - probabilities)
-        telling = odds[probabilities > _TELLING]
+        telling = probabilities[probabilities > _TELLING]
+        telling = telling / (1 - telling)
         support = _support(telling, _SHARES, room * self.true, room * self.false, self.crowding)
         if support.max() < min(room * max(_LEAST * self.support, _EACH * (self.true + self.false)), _MOST):
             return np.zeros(len(probabilities))
         likely = np.exp(support - support.max())
         used = likely > _NEGLIGIBLE
-        here = odds * (_SHARES / _more_false(_SHARES, self.crowding))[used, None]
-        return np.minimum(likely[used] @ (here / (1 + here)) / likely[used].sum(), probabilities)
+        p, which = np.unique(probabilities, return_inverse=True)  # equal ones stay equal, whatever the rounding
+        here = p / (1 - p) * (_SHARES / _more_false(_SHARES, self.crowding))[used, None]
+        lowered = np.minimum(likely[used] @ (here / (1 + here)) / likely[used].sum(), p)
+        return np.asarray(np.maximum.accumulate(lowered)[which])
 
 
 def _more_false(shares: NDArray[np.float64], crowding: float) -> NDArray[np.float64]:

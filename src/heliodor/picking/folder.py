@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heliodor.progress import Reporter
 
 MODEL, CHECKPOINT, PRIOR, TABLE = "model.safetensors", "checkpoint.pt", "prior.json", "training.tsv"
+ASKED = "asked"  # fact in a model file: which cut its threshold is of
 SAMPLE = "sample.npy"  # scores of all detections on the micrographs that the threshold rests on, best first
 _TRAINED = (MODEL, CHECKPOINT, PRIOR)  # what training leaves
 _TABLES = tuple(f"{kind}.{ending}" for kind in ("picks", "candidates") for ending in ("star", "txt"))
@@ -55,7 +56,7 @@ def load_own(folder: Path, run: str, reporter: Reporter) -> tuple[Classifier, di
     if not path.is_file():
         return None
     network, about = load_network(path)
-    if about.get("run") != run:
+    if about.get("run") != run or ASKED not in about:
         reporter.warn(f"{path}: is of another run, or of another version of heliodor; this run makes it anew")
         return None
     return network, about
@@ -113,7 +114,7 @@ def given_back(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         if not _trained(folder) and not _candidates(folder):
-            (folder / RUN).unlink(missing_ok=True)
+            remove_files([folder / SAMPLE, folder / RUN])
         raise
 
 

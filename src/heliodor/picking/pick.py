@@ -14,10 +14,11 @@ from heliodor.formats import star, write_picks
 from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
-from heliodor.networks.published import model_digest, model_file
+from heliodor.networks import save_network
+from heliodor.networks.published import model_file
 from heliodor.networks.scorers import Machine
 from heliodor.picking import calibration, density
-from heliodor.picking.conclude import cut_as_asked
+from heliodor.picking.conclude import cut_as_asked, start_digest
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, load_own, remove_others, star_path
 from heliodor.picking.general import general
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from heliodor.picking.answers import Answers
 
 
+_APART = "let one of them end, then start the other in a folder of its own"
 _SAME = 0.2  # of the diameter: two labels nearer to each other are one particle, slender ones side by side included
 
 
@@ -122,18 +124,16 @@ def pick(
     if answers is not None:
         settings = _audited(settings, Path(out), overwrite=overwrite)
     started = time.perf_counter()
-    settings, kind, normalization = _settle(settings, Path(out), reporter, labeled=labels is not None)
+    settings, normalization, kind, start = _settle(settings, Path(out), reporter, labeled=labels is not None)
     marked, negative, geometry = _check(micrographs, labels, negatives, settings, kind, reporter)
     labels, negatives = marked.picks, negative.picks
     folder = make_directory(out)
-    deciding = _deciding(settings, geometry, labels, negatives)
+    deciding = _deciding(settings, start, geometry, labels, negatives)
     claim_folder(folder, deciding, micrographs, named_in(micrographs, labels, negatives), overwrite=overwrite)
     stamps = {m.name: stamp(m.path) for m in micrographs}
     files = [{"path": str(m.path), "name": m.name, **stamps[m.name], "defocus": m.defocus} for m in micrographs]
     here = {"device": device, "workers": workers, "working_folder": str(Path.cwd())}
     record = {**surroundings(), **deciding, "settings": asdict(settings), **here, "micrographs": files}
-    if answers is None:  # or else the finished run stays as it is until the answers have been understood
-        write_record(folder / RUN, record)
     reporter.note(f"{len(micrographs)} micrographs, {marked}{f', {negative}' if len(negatives) else ''}")
     reporter.note(geometry.describe())
 
@@ -142,13 +142,19 @@ def pick(
     own = load_own(folder, run.digest, reporter if answers is None else SILENT)
     if own is None and answers is not None:
         raise SettingsError(f"{folder}: its network is of another version of heliodor; pick without --audit first")
-    if own is None:
+    # A finished run stays as it is until a new cut, or answers, have been understood.
+    recut = None if own is None else cut_as_asked(run, own[1])
+    if answers is None:
+        write_record(folder / RUN, record)
+    if own is None or recut is None:
         prepare = learn if len(labels) else general
         with given_back(folder):
             network, about = prepare(run, micrographs, labels, negatives)
     else:
         reporter.note(f"the network is there already: {folder / MODEL}")
-        network, about = own[0], cut_as_asked(run, *own)
+        network, about = own[0], recut
+        if recut != own[1]:
+            save_network(folder / MODEL, network, about)
     trained = time.perf_counter()
     load = replace(load, inverted=inverted_of(about))
     # Candidates depend on the weights as well, which another processor may train otherwise.
@@ -176,6 +182,8 @@ def pick(
         **{key: about[key] for key in (calibration.KEY, density.KEY) if key in about},
         "evidence": about["evidence"],
     }
+    if answers is None:
+        _check_own(folder, settings)
     write_record(folder / RUN, {**record, "result": result})
     write_report(folder, answers=answers, reporter=reporter)
     return PickResult(picks, failed, geometry, cut.threshold, flags, seconds)
@@ -183,8 +191,10 @@ def pick(
 
 def _settle(
     settings: PickSettings, folder: Path, reporter: Reporter, *, labeled: bool
-) -> tuple[PickSettings, NetworkSettings, str]:
-    """Return the settings with what follows from the network that the run starts from, its kind, and normalization.
+) -> tuple[PickSettings, str, NetworkSettings, str | None]:
+    """Return the settings with what follows from the network that the run starts from, and normalization among it.
+
+    Then the kind of the network, and a digest of it; None: it is not one that a user gives.
 
     Raises
     ------
@@ -198,7 +208,13 @@ def _settle(
     kind, start = starting_point(settings)
     trainable(settings, kind)  # before anything is written
     normalization = settle_normalization(settings, start, labeled, reporter)
-    return replace(settings, model=kind.model, units=kind.units, normalization=normalization), kind, normalization
+    known = None if settings.start is None or start is None else start_digest(*start)
+    return (
+        replace(settings, model=kind.model, units=kind.units, normalization=normalization),
+        normalization,
+        kind,
+        known,
+    )
 
 
 def _check(
@@ -255,7 +271,9 @@ def _geometry(settings: PickSettings, kind: NetworkSettings, pixel_size: float) 
     )
 
 
-def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negatives: Picks) -> dict[str, Any]:
+def _deciding(
+    settings: PickSettings, start: str | None, geometry: Geometry, labels: Picks, negatives: Picks
+) -> dict[str, Any]:
     """Return what networks and candidates depend on."""
 
     def table(picks: Picks) -> list[list[Any]]:
@@ -264,9 +282,7 @@ def _deciding(settings: PickSettings, geometry: Geometry, labels: Picks, negativ
     lists = {"labels": table(labels), "negatives": table(negatives)}
     chosen = {name: value for name, value in asdict(settings).items() if name not in CUTS}
     decided: dict[str, Any] = {"settings": chosen, "derived": asdict(geometry), "lists": lists}
-    if settings.start is not None:
-        decided["start"] = model_digest(settings.start)
-    return decided
+    return decided if start is None else {**decided, "start": start}
 
 
 def _score_all(
@@ -320,6 +336,13 @@ def _read_flags(folder: Path, micrographs: Sequence[MicrographFile], picks: Pick
     return flags
 
 
+def _check_own(folder: Path, settings: PickSettings) -> None:
+    """Refuse to end a run where another call has asked for another cut meanwhile."""
+    now = read_record(folder / RUN).get("settings", {})
+    if any(now.get(name) != getattr(settings, name) for name in CUTS):
+        raise SettingsError(f"{folder}: another run writes to this folder, too, and cuts elsewhere; {_APART}")
+
+
 def _candidates(folder: Path, micrographs: Sequence[MicrographFile]) -> Picks:
     """Read the candidates of all micrographs."""
     tables = ((m.name, star.read(star_path(folder, "candidates", m.name))) for m in micrographs)
@@ -343,8 +366,7 @@ def _collect(run: Run, micrographs: Sequence[MicrographFile], cut: Cut) -> Picks
         kept = Kept.read(folder, micrograph.name)
         if kept.run != run.digest:
             raise SettingsError(
-                f"{folder}: another run writes to this folder, too ({micrograph.name} is not of this one); "
-                "let one of them end, then start the other in a folder of its own"
+                f"{folder}: another run writes to this folder, too ({micrograph.name} is not of this one); {_APART}"
             )
         candidates = cut.rate(Picks.on(micrograph.name, found.xy, found.scores), kept.area)
         parts.append(candidates)

@@ -11,7 +11,6 @@ from heliodor.picking.density import Average
 
 if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
-    from heliodor.picking.settings import PickSettings
     from heliodor.progress import Reporter
 
 _WRITTEN = 1e-6  # scores in files have six decimals: a threshold just beyond one must be so after rounding, too
@@ -55,20 +54,15 @@ def choose_threshold(
 
 
 def settle_threshold(
-    evidence: Evidence, calibration: Calibration, particles: float, settings: PickSettings, reporter: Reporter
+    evidence: Evidence, calibration: Calibration, particles: float, precision: float | None, reporter: Reporter
 ) -> float:
-    """Return the threshold that the settings give, or choose one; warn where none has the precision that they ask for.
-
-    Parameters as of `choose_threshold`.
-    """
-    threshold = settings.threshold
-    if threshold is None:
-        threshold = choose_threshold(evidence, calibration, particles, settings.precision)
-    if settings.precision is not None:
+    """Choose a threshold as `choose_threshold` does, and warn where none has the precision that is asked for."""
+    threshold = choose_threshold(evidence, calibration, particles, precision)
+    if precision is not None:
         kept = calibration(evidence.scores[evidence.scores > threshold])
-        if len(kept) and kept.mean() < settings.precision:
+        if len(kept) and kept.mean() < precision:
             reporter.warn(
-                f"no threshold has a precision of {settings.precision:g} by the probabilities: of the surest "
+                f"no threshold has a precision of {precision:g} by the probabilities: of the surest "
                 f"{len(kept)} detections on {evidence.micrographs} micrographs, {kept.mean():.0%} are particles"
             )
     return threshold
