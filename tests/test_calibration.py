@@ -113,6 +113,13 @@ def test_a_precision_that_nothing_reaches_is_told_and_the_surest_are_kept():
     assert len(listener.warnings) == 1
 
 
+def test_a_flat_curve_does_not_make_all_there_is_picks():
+    scores = np.linspace(5, -5, 4000)
+    evidence = Evidence(scores, scores, 1.0, 4)
+    kept = (scores > choose_threshold(evidence, Calibration((-5.0, 5.0), (0.45, 0.55)), 100)).sum()
+    assert kept == 480
+
+
 @given(st.floats(0.2, 1.0), st.integers(0, 99))
 def test_a_part_of_a_micrograph_is_judged_as_the_whole(share, seed):
     """Half of an average micrograph, because of junk, a margin or its size, holds half of the particles."""
