@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _WRITTEN = 1e-6  # scores in files have six decimals: a threshold just beyond one must be so after rounding, too
 _ROUNDED = 1e-9  # of a mean: detections of one probability are kept together
 LEAST_PROBABILITY = 0.2  # of a pick: where nearly all is false, the best F1 is no guide
-# Picks for each particle: where probabilities hardly fall with the score, the best expected F1 takes all there is. In 77
-# runs it took 1.17 at most (dev/LOG.md).
+# Picks for each particle: where probabilities hardly fall with the score, the best expected F1 takes all there is. In
+# 77 runs it took 1.17 at most (dev/LOG.md).
 _MOST_PICKS = 1.2
 
 
