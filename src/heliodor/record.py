@@ -14,7 +14,7 @@ from heliodor.errors import SettingsError
 from heliodor.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 RUN = "run.json"
 """The record of `heliodor pick`."""
@@ -90,6 +90,27 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
             "choose another folder with -o, or start afresh with --overwrite"
         )
     return old
+
+
+def refuse_others(paths: Iterable[Path]) -> None:
+    """Refuse to replace files that no run has left.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        What a run will write, and no record says that it has.
+
+    Raises
+    ------
+    SettingsError
+        One of them is there.
+    """
+    for path in paths:
+        if path.exists():
+            raise SettingsError(
+                f"{path}: would be replaced, and no run of this folder has left it; choose another folder with -o, "
+                "or replace it with --overwrite"
+            )
 
 
 def stamp(path: Path) -> dict[str, int | None]:

@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliodor.errors import SettingsError
 from heliodor.files import remove_files
 from heliodor.networks.weights import load_network, weights_digest
 from heliodor.picking.kept import Kept, check_same
-from heliodor.record import RUN, claim
+from heliodor.record import RUN, claim, refuse_others
 from heliodor.report.write import REPORT
 
 if TYPE_CHECKING:
@@ -91,12 +90,7 @@ def claim_folder(
     trained = _trained(folder)
     if not old and not overwrite:
         results = [*(star_path(folder, "micrographs", m.name) for m in micrographs), *_tables(folder)]
-        for path in [*trained, *results]:
-            if path.exists():
-                raise SettingsError(
-                    f"{path}: would be replaced, and no run of this folder has left it; choose another folder with -o, "
-                    "or replace it with --overwrite"
-                )
+        refuse_others([*trained, *results])
     if trained:
         _check_trained_on(folder, old, trained_on)
     for micrograph in micrographs:

@@ -53,13 +53,18 @@ def blur(counts: NDArray[np.float32], mtf: float) -> NDArray[np.float32]:
 def weakening(shape: tuple[int, int], mtf: float) -> NDArray[np.float32]:
     """By what the detector divides each frequency of an image of `shape`, in the layout of `rfft2`; 1 without blur."""
     s2 = (2 * np.fft.fftfreq(shape[0])[:, None]) ** 2 + (2 * np.fft.rfftfreq(shape[1])) ** 2
-    return (1 + (1 / mtf - 1) * s2).astype(np.float32)
+    return _divisor(s2, mtf).astype(np.float32)
 
 
 def noise_left(mtf: float) -> float:
     """Share of the variance of white noise that the detector's blur leaves."""
     s2 = (2 * np.fft.fftfreq(256)) ** 2
-    return float(np.mean((1 + (1 / mtf - 1) * (s2[:, None] + s2)) ** -2.0))
+    return float(np.mean(_divisor(s2[:, None] + s2, mtf) ** -2.0))
+
+
+def _divisor(s2: NDArray[np.float64], mtf: float) -> NDArray[np.float64]:
+    """By what each frequency is divided; `s2`: squares, in units of the Nyquist frequency."""
+    return 1 + (1 / mtf - 1) * s2
 
 
 def damage_pixels(counts: NDArray[np.float32], xy: NDArray[np.float64], gains: NDArray[np.float64]) -> None:

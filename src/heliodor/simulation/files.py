@@ -16,7 +16,7 @@ from heliodor.files import atomic_path, make_directory, remove_files, write_text
 from heliodor.formats import write_picks
 from heliodor.names import stem
 from heliodor.progress import SILENT, Reporter
-from heliodor.record import claim, read_record, surroundings, write_record
+from heliodor.record import claim, read_record, refuse_others, surroundings, write_record
 from heliodor.simulation.junk import KINDS
 from heliodor.simulation.junk_drawing import as_drawn
 from heliodor.simulation.load import MAPS, MODELS, load_particle
@@ -202,12 +202,7 @@ def _claim(folder: Path, deciding: dict[str, Any], names: Sequence[str], overwri
             "-n, or start afresh with --overwrite"
         )
     strangers = [path_of(name) for name in names[len(claimed) :]]
-    for path in (folder / file for file in [*strangers, *([] if old else _TABLES)]):
-        if path.exists():
-            raise SettingsError(
-                f"{path}: would be replaced, and no run of this folder has left it; choose another folder with -o, "
-                "or replace it with --overwrite"
-            )
+    refuse_others(folder / file for file in [*strangers, *([] if old else _TABLES)])
 
 
 def _clear(folder: Path, names: Sequence[str]) -> None:
