@@ -363,7 +363,8 @@ def test_decoys_are_like_the_noise_between_particles(particles):
             image -= 2 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / 16).astype(np.float32)
         images.append(image)
         found.append(detector(scorer, image))
-    evidence = gather(scorer, images, detector, 20.0, 0, found, [None] * 6, each=2)
+    evidence = gather(scorer, images, detector, 20.0, 0, found, [None] * 6)
+    assert evidence.images == 18  # three of each are 16 or more
     for score in (2.0, 3.0):
         number = sum(int((s > score).sum()) for s in noise) / len(noise)
         assert (evidence.decoys > score).sum() / evidence.images == pytest.approx(number, rel=0.25, abs=2)

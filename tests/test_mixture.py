@@ -65,6 +65,16 @@ def test_few_micrographs(images):
     assert fit_mixture(evidence).particles == pytest.approx(30, rel=0.35)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_micrographs_alike_say_what_some_of_them_do(seed):
+    """Else shapes that scores have, and normal distributions have not, would outweigh what is known beforehand."""
+    some = simulated(110, -0.3, seed)
+    scores, decoys = (np.repeat(values, 6) for values in (some.scores, some.decoys))
+    many = Evidence(scores, decoys, some.weight, 6 * some.micrographs, 6 * some.images, claimed=some.claimed)
+    assert fit_mixture(many).particles == pytest.approx(fit_mixture(some).particles, rel=0.03)
+    assert fit_mixture(many).error == pytest.approx(fit_mixture(some).error, rel=0.05)
+
+
 def test_nothing_found():
     nothing = Evidence(np.empty(0), np.empty(0), 1.0, MICROGRAPHS, DECOYS, claimed=0.001)
     fitted = fit_mixture(nothing)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
 
-LOOKED = 8  # micrographs at most, and as many decoys of them at least
+_LOOKED = 16  # micrographs at most
 # Chance that a label scores better than a detection on a decoy, above which a network knows the particles; in doubt,
 # with few labels, it does.
 _KNOWN = 0.7
@@ -152,13 +152,12 @@ def count_by_scores(
     Count or None
         None: labels hardly score better than noise.
     """
-    chosen = some_of(examples, LOOKED, seed)
+    chosen = some_of(examples, _LOOKED, seed)
     scorer, detector = machine.scorer(start), geometry.detector
     looked = reporter.track(chosen, len(chosen), "counting particles")
     found = [detector(scorer, e.pixels, e.junk) for e in looked]
     images, masks = [e.pixels for e in chosen], [e.junk for e in chosen]
-    each = -(-LOOKED // len(chosen))
-    evidence = gather(scorer, images, detector, geometry.span, seed, found, masks, each=each, reporter=reporter)
+    evidence = gather(scorer, images, detector, geometry.span, seed, found, masks, reporter=reporter)
     radius, decoys = geometry.match_radius, evidence.decoys
     labels = np.concatenate([label_scores(e.positives, f, radius) for e, f in zip(chosen, found, strict=True)])
     otherwise = better_placed(chosen, found, decoys, radius)

@@ -28,6 +28,8 @@ _FALSE_AMONG_SURE = 0.05  # share of false detections above a score, at most, wh
 _MOST_FALSE = 2 / 3  # of what is found above a score where particles stand out
 _MOST_CLAIMED, _STEPS = 0.5, 20  # of a micrograph by false detections, for a count of particles; towards that count
 _ROUNDS, _FEW = 3, 2  # of finding out what is likely a particle, and the decoys for each
+# Decoys in all, at least; one of each micrograph where these are so many: more micrographs tell more (dev/LOG.md).
+_LEAST_DECOYS = 16
 # Exclusion radii around a particle in which there are no false detections with a good score; most of the logarithm
 # where one micrograph is judged by it.
 _EMPTIED, _MOST_EMPTIED = 1.5, 0.3
@@ -114,7 +116,7 @@ def gather(
     masks: Sequence[NDArray[np.bool_] | None],
     *,
     decoys: int | None = None,
-    each: int = 1,
+    each: int | None = None,
     reporter: Reporter = SILENT,
 ) -> Evidence:
     """Look for particles on decoys of micrographs, and put them beside what was found on these.
@@ -138,8 +140,8 @@ def gather(
         Where nothing was looked for on the images: nor is it on their decoys.
     decoys : int, optional
         Images, drawn at random, of which decoys are made. Default: all.
-    each : int
-        Decoys of each of these.
+    each : int, optional
+        Decoys of each of these. Default: one, more of few micrographs.
     reporter : Reporter
 
     Returns
@@ -169,7 +171,7 @@ def gather(
         some = look(cut, chosen[:_FEW])
         likely = scores[calibrate(weigh(some, standing_out(some)))(scores) > _LIKELY]
         cut = likely[-1] if len(likely) else np.inf
-    return look(cut, chosen, each, reporter)
+    return look(cut, chosen, each or -(-_LEAST_DECOYS // len(chosen)), reporter)
 
 
 def weigh(evidence: Evidence, particles: float, most: float = math.inf) -> Evidence:

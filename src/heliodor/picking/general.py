@@ -14,7 +14,7 @@ from heliodor.picking.calibration import Calibration
 from heliodor.picking.conclude import conclude
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather
-from heliodor.picking.sample import DECOYS, draw_sample
+from heliodor.picking.sample import draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
 
@@ -73,7 +73,7 @@ def general(
         inspect = Inspector(span, limits)
         masks = [inspect.junk(m) for m in sample]
         detections = [detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
-    evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, each=DECOYS, reporter=reporter)
+    evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, reporter=reporter)
     most = geometry.detections(sum(image.size for image in images) / len(images))
     inside = sum(detector.inside(image.shape) for image in images) / len(images)
     if settings.expected_particles is None:

@@ -24,6 +24,10 @@ _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
 # Standard deviation of the logarithm of how much more room than usual particles take from false detections, which
 # differs with noise and defocus; nothing but the fit asks for it (dev/LOG.md).
 _WIDER = 0.4
+# Room for so many detections side by side tells as much as more would. With more, chance matters less, but not that
+# scores are only nearly normal, and decoys only nearly noise, which would outweigh what is known beforehand
+# (dev/LOG.md).
+_TELLING = 8000.0
 # First steps of the search: number, mean, deviation, room; others and how far below.
 _FIRST_STEPS = (0.3, 0.5, 0.1, 0.1, 0.3, 0.3)
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
@@ -99,8 +103,9 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     The scores of particles are taken for normally distributed, false ones for distributed as on decoys, of which
     particles leave room for fewer, by about `Evidence.emptied`. Where particles stand out, their number is that of
     high scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins
-    are Poisson; the largest posterior is returned. Where little stands out, so that many numbers of particles with low
-    scores would do, what is known beforehand decides: not many more than stand out.
+    are Poisson, of a large sample weighted as of a smaller one; the largest posterior is returned. Where little stands
+    out, so that many numbers of particles with low scores would do, what is known beforehand decides: not many more
+    than stand out.
 
     Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
     broken particles, ice.
@@ -142,6 +147,7 @@ class _Posterior:
 
     def __init__(self, evidence: Evidence, known: _Known, width: float) -> None:
         self._evidence, self._known, self._width = evidence, known, width
+        self._weight = min(1.0, _TELLING * evidence.claimed / evidence.micrographs) if evidence.claimed else 1.0
         self._edges = np.append(np.arange(_LOWEST, known.highest + _BIN / 2, _BIN), np.inf)
         self._found = np.histogram(evidence.scores, self._edges)[0]
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
@@ -195,7 +201,7 @@ class _Posterior:
             rates += particles * math.exp(more) * self._shares(mean - below, deviation)
             off += [(more - known.others[0]) / known.others[1], (below - known.below[0]) / known.below[1]]
         rates *= self._evidence.micrographs
-        return float((rates - self._found * np.log(rates)).sum() + np.square(off).sum() / 2)
+        return float(self._weight * (rates - self._found * np.log(rates)).sum() + np.square(off).sum() / 2)
 
     def _shares(self, mean: float, deviation: float) -> NDArray[np.float64]:
         """Return which share of normally distributed scores falls into each bin."""

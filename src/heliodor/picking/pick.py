@@ -14,11 +14,10 @@ from heliodor.formats import star, write_picks
 from heliodor.junk.inspect import Inspector
 from heliodor.micrographs import read_header
 from heliodor.names import MicrographFile
-from heliodor.networks import save_network
 from heliodor.networks.published import model_file
 from heliodor.networks.scorers import Machine
 from heliodor.picking import calibration, density
-from heliodor.picking.conclude import cut_as_asked, start_digest
+from heliodor.picking.conclude import cut_again, start_digest
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, load_own, remove_others, star_path
 from heliodor.picking.general import general
@@ -143,18 +142,16 @@ def pick(
     if own is None and answers is not None:
         raise SettingsError(f"{folder}: its network is of another version of heliodor; pick without --audit first")
     # A finished run stays as it is until a new cut, or answers, have been understood.
-    recut = None if own is None else cut_as_asked(run, own[1])
+    finished = None if own is None else (own[0], cut_again(run, *own))
     if answers is None:
         write_record(folder / RUN, record)
-    if own is None or recut is None:
+    if finished is None:
         prepare = learn if len(labels) else general
         with given_back(folder):
             network, about = prepare(run, micrographs, labels, negatives)
     else:
         reporter.note(f"the network is there already: {folder / MODEL}")
-        network, about = own[0], recut
-        if recut != own[1]:
-            save_network(folder / MODEL, network, about)
+        network, about = finished
     trained = time.perf_counter()
     load = replace(load, inverted=inverted_of(about))
     # Candidates depend on the weights as well, which another processor may train otherwise.

@@ -130,7 +130,7 @@ def _pilot(
     # Without decoys, all detections count as true: a first, high count, which says what to keep out of the decoys.
     everything = Evidence(ranked([s for _, s in found]), _NONE, 0.0, len(images))
     first = min(most, np.nan_to_num(_count([everything], [labels]), nan=most))
-    evidence = gather(scorer, images, detector, span, settings.seed, found, masks, decoys=_DECOYS)
+    evidence = gather(scorer, images, detector, span, settings.seed, found, masks, decoys=_DECOYS, each=1)
     return _Pilot(fit_decoys(evidence, first), labels)
 
 

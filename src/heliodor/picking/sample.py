@@ -34,12 +34,11 @@ if TYPE_CHECKING:
 
 # Micrographs: a fiftieth of a long run, and as little of its work; chance matters less, the more there are
 # (dev/LOG.md).
-_FEWEST, _SHARE, _LARGEST = 8, 0.02, 32
+_FEWEST, _SHARE, _LARGEST = 16, 0.02, 32
 # Of the particles on labelled micrographs: of fewer, the contrast of a micrograph would change the number, not only how
 # many particles it holds (dev/LOG.md).
 _COMPARED = 0.9
 _MOST_MORE = 3.0  # people do not label the emptiest micrographs
-DECOYS = 3  # of each: chance changes their number of doubtful detections, which are few, by a tenth
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,7 @@ def gather_sample(
     expected *= _relative(run.machine.scorer(judge), detector, sample, labeled, expected, seen, reporter)
     images, masks = zip(*sample.values(), strict=True)
     detections = [found[name] for name in sample]
-    evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, each=DECOYS, reporter=reporter)
+    evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, reporter=reporter)
     wanted = chosen if with_labels else []
     labels = [label_scores(e.positives, found[e.name], geometry.match_radius) for e in wanted]
     return Sample(evidence, expected, np.concatenate([np.empty(0), *labels]))
