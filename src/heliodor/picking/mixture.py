@@ -21,9 +21,9 @@ _LOWEST, _BIN = 0.5, 0.5
 _NUMBER, _LIKELY = math.log(1.6), 1.2
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
 _CLEAR = 1.0  # mean above which the logarithm of the deviation falls
-# Standard deviation of the logarithm of how much more room than usual particles take from false detections, which
-# differs with noise and defocus; nothing but the fit asks for it (dev/LOG.md).
-_WIDER = 0.4
+# Logarithm of how much more room than usual particles take from false detections, as a Cauchy distribution of this
+# width: as usual, or, on a background unlike that of other micrographs, something else (dev/LOG.md).
+_WIDER = 0.15
 # Room for so many detections side by side tells as much as more would. With more, chance matters less, but not that
 # scores are only nearly normal, and decoys only nearly noise, which would outweigh what is known beforehand
 # (dev/LOG.md).
@@ -194,14 +194,14 @@ class _Posterior:
             (number - self._first) / self._width,
             (mean - known.mean[0]) / known.mean[1],
             (spread - usual) / known.deviation[1],
-            wider / _WIDER,
         ]
         if known.others is not None:
             more, below = others
             rates += particles * math.exp(more) * self._shares(mean - below, deviation)
             off += [(more - known.others[0]) / known.others[1], (below - known.below[0]) / known.below[1]]
         rates *= self._evidence.micrographs
-        return float(self._weight * (rates - self._found * np.log(rates)).sum() + np.square(off).sum() / 2)
+        beforehand = np.square(off).sum() / 2 + math.log1p((wider / _WIDER) ** 2)
+        return float(self._weight * (rates - self._found * np.log(rates)).sum() + beforehand)
 
     def _shares(self, mean: float, deviation: float) -> NDArray[np.float64]:
         """Return which share of normally distributed scores falls into each bin."""
