@@ -54,6 +54,15 @@ def test_the_same_micrographs():
     assert _relative(Itself(), Detector(7.0, 0.0), known, known, 50.0, {}) == 1
 
 
+@pytest.mark.parametrize("here", [0, 20, 40, 60])
+def test_false_detections_are_not_carried_over(here):
+    """Half of what is compared is false, on all micrographs alike."""
+    known = {f"k{n}": micrograph(n, 80, 5.0) for n in range(6)}
+    sample = {f"s{n}": micrograph(10 + n, here + 40, 5.0) for n in range(6)}
+    found = _relative(Itself(), Detector(7.0, 0.0), sample, known, 80 / 0.9, {}, false=0.5)
+    assert found == pytest.approx(here / 40, abs=0.15)
+
+
 def test_labelled_micrographs_on_which_nothing_is_found():
     known, sample = {"k": micrograph(0, 1)}, {"s": micrograph(1, 80)}
     assert _relative(Itself(), Detector(7.0, 0.0, -2.0), sample, known, 1.0, {}) <= 3
@@ -104,7 +113,7 @@ def test_where_nothing_is_found_nothing_changes():
     assert count_again(count, with_junk(expected=0.0), 1.0) == (count, 0.0, np.inf)
 
 
-@pytest.mark.parametrize(("micrographs", "size"), [(3, 3), (20, 8), (400, 8), (1000, 20), (20000, 32)])
+@pytest.mark.parametrize(("micrographs", "size"), [(3, 3), (20, 16), (800, 16), (1000, 20), (20000, 32)])
 def test_long_runs_look_at_more_micrographs(micrographs, size):
     files = [MicrographFile(Path(f"{k}.mrc"), str(k)) for k in range(micrographs)]
     drawn = draw_sample(files, 0, None, {file.name for file in files}, SILENT)

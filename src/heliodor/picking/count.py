@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,10 @@ _OFF = 0.12
 # Found with labels, at least so many: of fewer, the mean says little. And by how much a count after training is raised:
 # where it falls short, picks of clear particles are lost, which costs more than some junk (dev/LOG.md).
 _FEWEST_FOUND, _RAISED = 3, 1.1
+# Of the particles on labelled micrographs, when these are compared with others: of fewer, the contrast of a micrograph
+# would change the number, not only how many particles it holds (dev/LOG.md).
+COMPARED = 0.9
+_MOST_FALSE = 0.8  # of so many of the best detections: with more, nothing could be compared
 _WIDE = 10.0  # times its lower end is the upper end of the interval of a number that is hardly known
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
@@ -60,12 +64,16 @@ class Count:
     low, high : float
         80 % interval.
     source : Source
+    false : float
+        Share of false ones among the best detections on the same micrographs, `COMPARED` times as many as there are
+        particles; 0 where that is not known.
     """
 
     particles: float
     low: float
     high: float
     source: Source
+    false: float = 0.0
 
     @classmethod
     def of_scores(cls, evidence: Evidence, source: Source) -> Count:
@@ -85,12 +93,13 @@ class Count:
 
     def scaled(self, factor: float) -> Count:
         """Return the number on so many times the area."""
-        return Count(self.particles * factor, self.low * factor, self.high * factor, self.source)
+        low, particles, high = (n * factor for n in (self.low, self.particles, self.high))
+        return replace(self, low=low, particles=particles, high=high)
 
     def within(self, fewest: float, most: float) -> Count:
         """Bound the number and its interval by what can be."""
         low, particles, high = (min(max(n, fewest), most) for n in (self.low, self.particles, self.high))
-        return Count(particles, low, high, self.source)
+        return replace(self, low=low, particles=particles, high=high)
 
     def __str__(self) -> str:
         """Say it to people."""
@@ -172,7 +181,18 @@ def count_by_scores(
         or ranks(labels, decoys).mean() + RANK_ERROR / math.sqrt(len(labels)) < _KNOWN
     ):
         return None
-    return Count.of_scores(evidence, Source.START)
+    count = Count.of_scores(evidence, Source.START)
+    return replace(count, false=_false_among_best(evidence, count.particles))
+
+
+def _false_among_best(evidence: Evidence, particles: float) -> float:
+    """Return which share of the best detections is false, of `COMPARED` times as many as there are particles."""
+    best = COMPARED * particles * evidence.micrographs
+    if not best or not len(evidence.scores):
+        return 0.0
+    lowest = evidence.scores[min(round(best), len(evidence.scores) - 1)]
+    false = float(evidence.false_above(np.array([lowest]))[0])
+    return min(false * math.exp(-replace(evidence, particles=particles).emptied) / best, _MOST_FALSE)
 
 
 def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> Count | None:

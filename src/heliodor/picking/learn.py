@@ -102,7 +102,7 @@ def learn(
         network if start is None else start,
         training,
         micrographs,
-        count.particles,
+        count,
         limits,
         # Training teaches nothing about what somebody knows, and pilots have been trained.
         with_labels=count.source is Source.START,

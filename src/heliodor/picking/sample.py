@@ -9,7 +9,7 @@ import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.junk.inspect import Inspector
-from heliodor.picking.count import some_of
+from heliodor.picking.count import COMPARED, some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.picking.label_scores import label_scores
 from heliodor.progress import SILENT
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heliodor.names import MicrographFile
     from heliodor.networks import Classifier
     from heliodor.networks.scorers import Scorer
+    from heliodor.picking.count import Count
     from heliodor.picking.detect import Detector
     from heliodor.picking.load import Loader
     from heliodor.picking.run import Run
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 # Micrographs: a fiftieth of a long run, and as little of its work; chance matters less, the more there are
 # (dev/LOG.md).
 _FEWEST, _SHARE, _LARGEST = 16, 0.02, 32
-# Of the particles on labelled micrographs: of fewer, the contrast of a micrograph would change the number, not only how
-# many particles it holds (dev/LOG.md).
-_COMPARED = 0.9
 _MOST_MORE = 3.0  # people do not label the emptiest micrographs
 
 
@@ -65,14 +63,14 @@ def gather_sample(
     judge: Classifier,
     examples: Sequence[Example],
     micrographs: Sequence[MicrographFile],
-    expected: float,
+    count: Count,
     limits: Limits | None,
     *,
     with_labels: bool,
 ) -> Sample:
     """Look at a sample of all micrographs, at decoys of them, and at labelled ones.
 
-    What is nearer to the border than the margin of the run is left out, so that particles are fewer than `expected`.
+    What is nearer to the border than the margin of the run is left out, so that particles are fewer than by `count`.
 
     People label crowded micrographs: the sample may hold fewer. Nearly as many of the best detections on the labelled
     ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
@@ -81,7 +79,7 @@ def gather_sample(
     geometry, seed, reporter = run.geometry, run.settings.seed, run.reporter
     scorer, detector = run.machine.scorer(network), geometry.searching(run.settings.margin)
     inspect = Inspector(geometry.span, limits)
-    expected *= float(np.mean([detector.inside(e.pixels.shape) for e in examples]))
+    expected = count.particles * float(np.mean([detector.inside(e.pixels.shape) for e in examples]))
     known = {e.name: (e.pixels, e.junk) for e in examples}
     drawn = draw_sample(micrographs, seed, run.load, known, reporter)
     sample = {name: (m.seen, inspect.junk(m)) if m else known[name] for name, m in drawn.items()}
@@ -91,7 +89,7 @@ def gather_sample(
     looked = reporter.track(both.items(), len(both), "looking at a sample")
     found = {name: detector(scorer, *views) for name, views in looked}
     seen = found if judge is network else {}
-    expected *= _relative(run.machine.scorer(judge), detector, sample, labeled, expected, seen, reporter)
+    expected *= _relative(run.machine.scorer(judge), detector, sample, labeled, expected, seen, count.false, reporter)
     images, masks = zip(*sample.values(), strict=True)
     detections = [found[name] for name in sample]
     evidence = gather(scorer, images, detector, geometry.span, seed, detections, masks, reporter=reporter)
@@ -107,11 +105,13 @@ def _relative(
     labeled: dict[str, Views],
     expected: float,
     seen: dict[str, Found],
+    false: float = 0.0,
     reporter: Reporter = SILENT,
 ) -> float:
     """Return how many times as many particles micrographs of the sample hold as labelled ones, at most `_MOST_MORE`.
 
-    `seen` has what the scorer is known to find on some of them.
+    `seen` has what the scorer is known to find on some of them. `false` is the share of false ones among the detections
+    on labelled ones that are compared; as many are expected on others.
     """
     new = {name: views for name, views in {**labeled, **sample}.items() if name not in seen}
     looked = reporter.track(new.items(), len(new), "comparing it with labelled micrographs")
@@ -119,9 +119,10 @@ def _relative(
     scores = ranked([found[name] for name in labeled])
     if not len(scores):
         return 1.0
-    low = scores[min(len(scores) - 1, round(_COMPARED * expected * len(labeled)))]
+    low = scores[min(len(scores) - 1, round(COMPARED * expected * len(labeled)))]
     here = sum(int((found[name] >= low).sum()) for name in sample) / len(sample)
-    return min(here / (int((scores >= low).sum()) / len(labeled)), _MOST_MORE)
+    more = here / (int((scores >= low).sum()) / len(labeled))
+    return min(max((more - false) / (1 - false), 0.0), _MOST_MORE)
 
 
 def sample_size(micrographs: int) -> int:
