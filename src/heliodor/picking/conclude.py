@@ -78,15 +78,13 @@ def conclude(
     }
     with atomic_path(run.folder / SAMPLE) as temporary:
         np.save(temporary, weighed.scores, allow_pickle=False)
-    about = _cut_as_asked(run, about)
-    save_network(run.folder / MODEL, network, about)
-    return about
+    return cut_as_asked(run, network, about)
 
 
-def cut_again(run: Run, network: Classifier, about: dict[str, Any]) -> dict[str, Any]:
-    """Cut a finished run where its settings ask for now, and keep that; return what the file of its network says then.
+def cut_as_asked(run: Run, network: Classifier, about: dict[str, Any]) -> dict[str, Any]:
+    """Settle the threshold that the settings of a run ask for; write its network, and return what the file says then.
 
-    An earlier call may have asked for another threshold: neither training nor candidates depend on it.
+    An earlier call may have asked for another one: neither training nor candidates depend on it.
 
     Raises
     ------
@@ -95,19 +93,9 @@ def cut_again(run: Run, network: Classifier, about: dict[str, Any]) -> dict[str,
     SettingsError
         The scores of the sample, which a threshold is chosen by, are not there any more.
     """
-    if about.get(ASKED) == _asked(run):
+    asked = {name: getattr(run.settings, name) for name in CUTS}
+    if about.get(ASKED) == asked:
         return about
-    about = _cut_as_asked(run, about)
-    save_network(run.folder / MODEL, network, about)
-    return about
-
-
-def _asked(run: Run) -> dict[str, Any]:
-    return {name: getattr(run.settings, name) for name in CUTS}
-
-
-def _cut_as_asked(run: Run, about: dict[str, Any]) -> dict[str, Any]:
-    """Settle the threshold that the settings of a run ask for."""
     threshold, calibration = run.settings.threshold, Calibration.of_model(about)
     if threshold is None:
         count, facts = Count.of_facts(about["estimates"]), about["evidence"]
@@ -117,7 +105,9 @@ def _cut_as_asked(run: Run, about: dict[str, Any]) -> dict[str, Any]:
         particles, precision = facts["particles_expected_on_each"], run.settings.precision
         threshold = settle_threshold(sample, calibration, particles, precision, run.reporter)
     run.reporter.note(f"picks are above score {threshold:.2f}, probability {calibration([threshold])[0]:.2f}")
-    return {**about, ASKED: _asked(run), "threshold": threshold, "threshold_given": run.settings.threshold is not None}
+    about = {**about, ASKED: asked, "threshold": threshold, "threshold_given": run.settings.threshold is not None}
+    save_network(run.folder / MODEL, network, about)
+    return about
 
 
 def start_digest(network: Classifier, about: dict[str, Any]) -> str:

@@ -37,7 +37,7 @@ _OFF = 0.12
 _FEWEST_FOUND, _RAISED = 3, 1.1
 # Of the particles on labelled micrographs, when these are compared with others: of fewer, the contrast of a micrograph
 # would change the number, not only how many particles it holds (dev/LOG.md).
-COMPARED = 0.9
+_COMPARED = 0.9
 _MOST_FALSE = 0.8  # of so many of the best detections: with more, nothing could be compared
 _WIDE = 10.0  # times its lower end is the upper end of the interval of a number that is hardly known
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
@@ -65,8 +65,8 @@ class Count:
         80 % interval.
     source : Source
     false : float
-        Share of false ones among the best detections on the same micrographs, `COMPARED` times as many as there are
-        particles; 0 where that is not known.
+        Share of false ones among detections on the same micrographs that score as well as `compared_score`; 0 where
+        that is not known.
     """
 
     particles: float
@@ -185,14 +185,19 @@ def count_by_scores(
     return replace(count, false=_false_among_best(evidence, count.particles))
 
 
+def compared_score(scores: NDArray[np.float64], particles: float) -> float:
+    """Return the score that nearly as many detections (N,), best first, one or more, reach as there are particles."""
+    return float(scores[min(round(_COMPARED * particles), len(scores) - 1)])
+
+
 def _false_among_best(evidence: Evidence, particles: float) -> float:
-    """Return which share of the best detections is false, of `COMPARED` times as many as there are particles."""
-    best = COMPARED * particles * evidence.micrographs
-    if not best or not len(evidence.scores):
+    """Return which share of the detections that score as well as `compared_score` is false."""
+    total = particles * evidence.micrographs
+    if not total or not len(evidence.scores):
         return 0.0
-    lowest = evidence.scores[min(round(best), len(evidence.scores) - 1)]
-    false = float(evidence.false_above(np.array([lowest]))[0])
-    return min(false * math.exp(-replace(evidence, particles=particles).emptied) / best, _MOST_FALSE)
+    false = float(evidence.false_above(np.array([compared_score(evidence.scores, total)]))[0])
+    room = math.exp(-replace(evidence, particles=particles).emptied)
+    return min(false * room / (_COMPARED * total), _MOST_FALSE)
 
 
 def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> Count | None:

@@ -17,7 +17,7 @@ from heliodor.names import MicrographFile
 from heliodor.networks.published import model_file
 from heliodor.networks.scorers import Machine
 from heliodor.picking import calibration, density
-from heliodor.picking.conclude import cut_again, start_digest
+from heliodor.picking.conclude import cut_as_asked, start_digest
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, load_own, remove_others, star_path
 from heliodor.picking.general import general
@@ -142,7 +142,7 @@ def pick(
     if own is None and answers is not None:
         raise SettingsError(f"{folder}: its network is of another version of heliodor; pick without --audit first")
     # A finished run stays as it is until a new cut, or answers, have been understood.
-    finished = None if own is None else (own[0], cut_again(run, *own))
+    finished = None if own is None else (own[0], cut_as_asked(run, *own))
     if answers is None:
         write_record(folder / RUN, record)
     if finished is None:

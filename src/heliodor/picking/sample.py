@@ -9,7 +9,7 @@ import numpy as np
 
 from heliodor.errors import MicrographError
 from heliodor.junk.inspect import Inspector
-from heliodor.picking.count import COMPARED, some_of
+from heliodor.picking.count import compared_score, some_of
 from heliodor.picking.evidence import Evidence, Found, gather, ranked
 from heliodor.picking.label_scores import label_scores
 from heliodor.progress import SILENT
@@ -73,8 +73,8 @@ def gather_sample(
     What is nearer to the border than the margin of the run is left out, so that particles are fewer than by `count`.
 
     People label crowded micrographs: the sample may hold fewer. Nearly as many of the best detections on the labelled
-    ones as there are particles tell a score; detections above it are counted on both. A network that has been trained
-    on the labelled ones finds more on them: `judge` should be one that has not.
+    ones as there are particles tell a score; detections above it, less the false ones, are counted on both. A network
+    that has been trained on the labelled ones finds more on them: `judge` should be one that has not.
     """
     geometry, seed, reporter = run.geometry, run.settings.seed, run.reporter
     scorer, detector = run.machine.scorer(network), geometry.searching(run.settings.margin)
@@ -119,7 +119,7 @@ def _relative(
     scores = ranked([found[name] for name in labeled])
     if not len(scores):
         return 1.0
-    low = scores[min(len(scores) - 1, round(COMPARED * expected * len(labeled)))]
+    low = compared_score(scores, expected * len(labeled))
     here = sum(int((found[name] >= low).sum()) for name in sample) / len(sample)
     more = here / (int((scores >= low).sum()) / len(labeled))
     return min(max((more - false) / (1 - false), 0.0), _MOST_MORE)
