@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export, and say what Topaz is not told by the file."""
     from heliodor.networks import export_topaz, load_network
-    from heliodor.picking.load import inverted_of, normalization_of
+    from heliodor.picking.load import inverted_of, normalization_of, whitening_of
 
     network, about = load_network(options.model)
     export_topaz(options.output, network, options.topaz)
@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
         made = f"made by heliodor preprocess --normalization {normalization_of(about)}"
         if inverted_of(about):
             made += ", and inverted: it knows dark particles"
+        if whitening_of(about):
+            made += ", and whitened, which that cannot do: the network will find less"
         sys.stderr.write(f"# give it micrographs of {pixel_size:.4g} A per pixel, {made}\n")
     if about.get("threshold") is not None:
         sys.stderr.write(f"# its threshold: topaz extract -t {about['threshold']:.4g}\n")

@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="particles are light in the micrographs (default: where the pretrained network sees that they are)",
     )
     parser.add_argument(
+        "--whiten",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="even out noise that is not as white as the pretrained network knows it, where that shows more (default: "
+        "on)",
+    )
+    parser.add_argument(
         "--junk-mask",
         action=argparse.BooleanOptionalAction,
         default=True,

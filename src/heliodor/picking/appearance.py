@@ -12,6 +12,7 @@ import numpy as np
 from heliodor.errors import MicrographError
 from heliodor.picking.calibration import Calibration
 from heliodor.picking.load import inverted_of
+from heliodor.picking.sample import DRAWN, draw_few
 from heliodor.picking.scoring import score_map
 from heliodor.picking.windows import windows_around
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Measure = Callable[[MicrographFile, NDArray[np.float32], NDArray[np.float64]], "T"]  # what is seen, and its scale
 
 T = TypeVar("T")
-_LOOKED = 4  # micrographs
 _LABELS, _ELSEWHERE = 25, 16  # of each, and places drawn at random, which labels must be better than
 _SIDE = 256  # of the middle of a micrograph that is enough where there are no labels, in downsampled pixels
 # Of particles, over the diameter that the user gives: the radius and its double are given in its place, too.
@@ -86,12 +86,9 @@ def settle_appearance(run: Run, micrographs: Sequence[MicrographFile], labels: P
     facts, settings, geometry = {} if start is None else start[1], run.settings, run.geometry
     if settings.invert is not None or start is None or "pretrained_on" not in facts:
         return _turned(run, inverted_of(facts) if settings.invert is None else settings.invert)
-    random = np.random.default_rng([settings.seed, 0xC7])
-    drawn = [micrographs[k] for k in random.permutation(len(micrographs))]
+    random = np.random.default_rng([settings.seed, DRAWN])
     of_name = {name: picks.xy for name, picks in labels.by_micrograph()}
-    if of_name:
-        drawn = sorted((m for m in drawn if m.name in of_name), key=lambda m: -len(of_name[m.name]))
-    chosen, scorer = drawn[:_LOOKED], run.machine.scorer(start[0])
+    chosen, scorer = draw_few(micrographs, labels, random), run.machine.scorer(start[0])
     looked = run.reporter.track(chosen, len(chosen), "looking whether particles are dark")
     if of_name:
         view = _by_labels(_look_at_labels(run.load, looked, of_name, scorer, round(geometry.label_radius), random))

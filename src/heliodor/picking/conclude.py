@@ -70,6 +70,7 @@ def conclude(
         "geometry": asdict(run.geometry),
         "normalization": run.settings.normalization,
         "inverted": run.load.inverted,
+        "whitening": run.load.whitening,
         "margin": run.settings.margin,
         "training": training,
         "junk_limits": limits,

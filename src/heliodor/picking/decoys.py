@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LEAST = 0.1  # of the area must stay, or there is no background to speak of
 _EDGE = 2.0  # pixels over which the mask falls
 _SCALES, _FAR = (0.2, 0.4), 7.4  # of a diameter; median deviations, which are five standard deviations of noise
-_WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of a spectrum
+WINDOW = 64  # pixels: what a network with a window of 31 to 71 pixels sees of a spectrum
 _INSIDE = 0.5  # of the mask, where a pixel counts as background
 _LEAST_KEPT = 0.1  # of skewness by the spectrum; noise with less left has nothing that could be made up for
 _LEAST_LEFT = 0.1  # of the power at a frequency: dividing by less, where hardly anything counts, tells nothing
@@ -74,7 +74,7 @@ class Background:
         """
         if junk is None:
             junk = np.zeros(pixels.shape, dtype=bool)
-        mask = _between(junk, np.asarray(xy, dtype=np.float64).reshape(-1, 2), radius)
+        mask = between(junk, np.asarray(xy, dtype=np.float64).reshape(-1, 2), radius)
         power, mean = background_power(pixels, mask)
         amplitude = np.sqrt(_resample(power, pixels.shape))
         # A pixel of noise with this spectrum is a weighted sum of independent ones, and less skewed than they are.
@@ -140,7 +140,7 @@ def background_power(pixels: NDArray[np.float32], mask: NDArray[np.float32]) -> 
         Variance per frequency of noise with unit pixels, in the order of `fft2`.
     mean : float
     """
-    side = min(_WINDOW, *pixels.shape)
+    side = min(WINDOW, *pixels.shape)
     hann = np.hanning(side + 2)[1:-1].astype(np.float32)
     taper = hann[:, None] * hann
     rows, columns = (
@@ -200,7 +200,7 @@ def _resample(power: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.
     return values
 
 
-def _between(junk: NDArray[np.bool_], xy: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
+def between(junk: NDArray[np.bool_], xy: NDArray[np.float64], radius: float) -> NDArray[np.float32]:
     """1 between the discs and away from junk, 0 inside them, with a soft edge."""
     places = np.rint(xy[:, ::-1]).astype(int).clip(0, np.array(junk.shape) - 1)
     kept = len(places)

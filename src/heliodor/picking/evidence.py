@@ -34,7 +34,7 @@ _LEAST_DECOYS = 16
 # where one micrograph is judged by it.
 _EMPTIED, _MOST_EMPTIED = 1.5, 0.3
 _LEAST_OPEN = 0.9
-_AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
+AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ def gather(
         on_decoys = []
         for which in reporter.track(used, len(used), "looking at decoys"):
             xy, s = found[which]
-            background = Background.of_micrograph(images[which], xy[s >= cut], _AROUND * span, junk[which])
+            background = Background.of_micrograph(images[which], xy[s >= cut], AROUND * span, junk[which])
             on_decoys += [detector(scorer, background.draw(random), masks[which])[1] for _ in range(each)]
         count = len(on_decoys)
         return Evidence(scores, ranked(on_decoys), len(images) / count, len(images), count, claimed=claimed, area=free)

@@ -14,6 +14,7 @@ from heliodor.picking.calibration import Calibration
 from heliodor.picking.conclude import conclude
 from heliodor.picking.count import Count, Source
 from heliodor.picking.evidence import gather
+from heliodor.picking.noise import settle_noise
 from heliodor.picking.sample import draw_sample
 from heliodor.picking.scoring import score_map
 from heliodor.picking.start import starting_point
@@ -55,7 +56,7 @@ def general(
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
     network, facts = start
-    run = settle_appearance(run, micrographs, labels, start)
+    run = settle_noise(settle_appearance(run, micrographs, labels, start), micrographs, labels, start)
     scorer = run.machine.scorer(network)
     sample = [m for m in draw_sample(micrographs, settings.seed, run.load, (), reporter).values() if m]
     images = [m.seen for m in sample]

@@ -16,6 +16,7 @@ from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.conclude import conclude
 from heliodor.picking.count import Count, Source
 from heliodor.picking.folder import CHECKPOINT, PRIOR, TABLE
+from heliodor.picking.noise import settle_noise
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again
 from heliodor.picking.sample import gather_sample
@@ -68,7 +69,8 @@ def learn(
     """
     folder, reporter = run.folder, run.reporter
     kind, given = starting_point(run.settings)
-    run = settle_appearance(run, named_in(micrographs, labels), labels, given)
+    labeled = named_in(micrographs, labels)
+    run = settle_noise(settle_appearance(run, labeled, labels, given), labeled, labels, given)
     examples, limits = _examples(run, named_in(micrographs, labels, negatives), labels, negatives)
     training, validation = _hold_out(examples, run.settings)
     if given is not None:

@@ -32,6 +32,11 @@ def inverted_of(about: dict[str, Any]) -> bool:
     return bool(about.get("inverted", False))
 
 
+def whitening_of(about: dict[str, Any]) -> tuple[float, ...]:
+    """Return by what micrographs were whitened, see `Loader`, from the facts in a network's file."""
+    return tuple(about.get("whitening", ()))
+
+
 def first_of_size(files: Sequence[MicrographFile], pixel_size: float | None) -> tuple[MicrographFile, float | None]:
     """Return the first micrograph that has a header with a pixel size, and that; what is wrong with others shows later.
 
@@ -101,6 +106,9 @@ class Loader:
         Turn light particles dark: networks know dark ones.
     examine : bool
         Look for crystalline ice, and note it in the flags of the micrograph.
+    whitening : tuple of float
+        What networks see is multiplied by these, by frequency, where normalization is 'flat': see
+        `heliodor.picking.noise`.
     """
 
     pixel_size: float | None
@@ -109,6 +117,7 @@ class Loader:
     header_pixel_size: float | None = None
     inverted: bool = False
     examine: bool = False
+    whitening: tuple[float, ...] = ()
 
     @classmethod
     def of_model(
@@ -150,7 +159,8 @@ class Loader:
             wanted, factor = geometry["pixel_size"], geometry["factor"]
             wanted, factor = (wanted, factor) if raw else (wanted * factor, 0.0)
         inverted = inverted_of(about) if invert is None else invert
-        return cls(None if any_pixel_size else wanted, factor, normalization, header_pixel_size, inverted)
+        size, whitening = None if any_pixel_size else wanted, whitening_of(about)
+        return cls(size, factor, normalization, header_pixel_size, inverted, whitening=whitening)
 
     def __call__(self, file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
         """Return the micrograph as the network wants it, and its scale (x, y) to the pixels of the file.
@@ -199,4 +209,4 @@ class Loader:
             return micrograph
         from heliodor.preprocess.flatten import flatten
 
-        return replace(micrograph, flat=flatten(micrograph.pixels))
+        return replace(micrograph, flat=flatten(micrograph.pixels, self.whitening))

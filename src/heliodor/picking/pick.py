@@ -24,7 +24,7 @@ from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
 from heliodor.picking.learn import learn, trainable
-from heliodor.picking.load import Loader, inverted_of, pixel_size_of
+from heliodor.picking.load import Loader, inverted_of, pixel_size_of, whitening_of
 from heliodor.picking.prior import check_prior
 from heliodor.picking.run import Run
 from heliodor.picking.settings import CUTS, PickSettings
@@ -153,7 +153,7 @@ def pick(
         reporter.note(f"the network is there already: {folder / MODEL}")
         network, about = finished
     trained = time.perf_counter()
-    load = replace(load, inverted=inverted_of(about))
+    load = replace(load, inverted=inverted_of(about), whitening=whitening_of(about))
     # Candidates depend on the weights as well, which another processor may train otherwise.
     run = replace(run, load=load, digest=digest(deciding, network))
     failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)
@@ -174,6 +174,7 @@ def pick(
         "failed": failed,
         "flags": flags,
         "inverted": load.inverted,
+        "whitening": load.whitening,
         "junk_limits": about.get("junk_limits"),
         "seconds": seconds,
         **{key: about[key] for key in (calibration.KEY, density.KEY) if key in about},

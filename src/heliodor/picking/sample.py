@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from heliodor.picking.detect import Detector
     from heliodor.picking.load import Loader
     from heliodor.picking.run import Run
+    from heliodor.picks import Picks
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 # Micrographs: a fiftieth of a long run, and as little of its work; chance matters less, the more there are
 # (dev/LOG.md).
 _FEWEST, _SHARE, _LARGEST = 16, 0.02, 32
+_FEW = 4  # to look at before
+DRAWN = 0xC7  # what these few are drawn by, with the seed of a run
 _MOST_MORE = 3.0  # people do not label the emptiest micrographs
 
 
@@ -123,6 +127,15 @@ def _relative(
     here = sum(int((found[name] >= low).sum()) for name in sample) / len(sample)
     more = here / (int((scores >= low).sum()) / len(labeled))
     return min(max((more - false) / (1 - false), 0.0), _MOST_MORE)
+
+
+def draw_few(micrographs: Sequence[MicrographFile], labels: Picks, random: np.random.Generator) -> list[MicrographFile]:
+    """Draw micrographs to look at before a run begins: those with most labels, if there are any."""
+    drawn = [micrographs[k] for k in random.permutation(len(micrographs))]
+    count = Counter(labels.names)
+    if count:
+        drawn = sorted((m for m in drawn if count[m.name]), key=lambda m: -count[m.name])
+    return drawn[:_FEW]
 
 
 def sample_size(micrographs: int) -> int:

@@ -31,6 +31,8 @@ class PickSettings:
         The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
     invert : bool, optional
         Particles are light in the micrographs. Default: see `heliodor.picking.appearance`.
+    whiten : bool
+        Whiten micrographs for the network where their noise is not white; see `heliodor.picking.noise`.
     junk_mask : bool
         No picks on gold, ice lumps and carbon; see `heliodor.junk.mask`.
     margin : float
@@ -71,6 +73,7 @@ class PickSettings:
     threshold: float | None = None
     precision: float | None = None
     invert: bool | None = None
+    whiten: bool = True
     junk_mask: bool = True
     margin: float = 0.0
     normalization: str | None = None

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliodor.preprocess.normalize import CLIP
+from heliodor.preprocess.whiten import whiten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,7 +33,7 @@ _LEVEL_LEFT, _NOISE_LEFT = 0.25, 0.5  # of what windows differ by, at most, wher
 _EVEN, _UNEVEN = math.log(1.1), math.log(1.2)
 
 
-def flatten(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def flatten(pixels: NDArray[np.float32], whitening: Sequence[float] = ()) -> NDArray[np.float32]:
     """Subtract the background, and divide by the noise.
 
     The background is a plane, and the mean of the surroundings, of pixels clipped to 4 deviations from it. Noise is
@@ -44,6 +45,8 @@ def flatten(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     ----------
     pixels : (ny, nx) float32 array
         Downsampled, so that a particle is some 20 pixels wide; any offset and scale.
+    whitening : sequence of float
+        What amplitudes are multiplied by, see `heliodor.preprocess.whiten`; none: they stay as they are.
 
     Returns
     -------
@@ -63,7 +66,10 @@ def flatten(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         background = uniform_filter(background, _WIDE, mode="reflect")
     standard -= background
     standard /= np.exp(_unevenness(noise, used, pixels.shape))
-    return np.clip(_standardize(standard, used), -CLIP, CLIP)
+    flat = np.clip(_standardize(standard, used), -CLIP, CLIP)
+    if not len(whitening):
+        return flat
+    return np.clip(_standardize(whiten(flat, whitening), used), -CLIP, CLIP)
 
 
 def _standardize(pixels: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:

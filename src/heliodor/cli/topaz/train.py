@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.topaz.training import settings_of, start
     from heliodor.files import check_output
     from heliodor.networks import Classifier
-    from heliodor.picking.load import Loader, inverted_of, normalization_of
+    from heliodor.picking.load import Loader, inverted_of, normalization_of, whitening_of
 
     _check(options)
     kind, given = start(options)
@@ -96,7 +96,13 @@ def run(options: argparse.Namespace) -> int:
     use_threads(options.num_threads)
     device = device_for(options.device)
     failed: dict[str, str] = {}
-    loader = Loader(None, normalization=normalization_of(facts), inverted=inverted_of(facts))  # as it has seen others
+    # As the network that training starts from has seen others.
+    seen: dict[str, Any] = {
+        "normalization": normalization_of(facts),
+        "inverted": inverted_of(facts),
+        "whitening": whitening_of(facts),
+    }
+    loader = Loader(None, **seen)
     training, test, pixel_size = load(options, loader, failed)
     labels = sum(len(e.positives) for e in training)
     LOG.note(f"Loaded {len(training)} training micrographs with {labels} labeled particles")
@@ -106,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options, training, kind)
     settings = settings if given is None else settings.from_start()
     first = None if given is None else network
-    about = {"pixel_size": pixel_size, "normalization": loader.normalization, "inverted": loader.inverted}
+    about = {"pixel_size": pixel_size, **seen}
     _train(options, training, test, settings, first, device, about)
     LOG.note("Done!")
     return 1 if failed else 0

@@ -1,0 +1,123 @@
+"""Is the noise white, as the pretrained network knows it? If not, and more is found so, micrographs are whitened."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from heliodor.errors import MicrographError
+from heliodor.micrographs import FLAT
+from heliodor.picking.calibration import Calibration
+from heliodor.picking.decoys import WINDOW, background_power, between, disturbed
+from heliodor.picking.evidence import AROUND, gather, standing_out
+from heliodor.picking.load import whitening_of
+from heliodor.picking.sample import DRAWN, draw_few
+from heliodor.preprocess.whiten import whitening_factors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from heliodor.names import MicrographFile
+    from heliodor.networks.scorers import Scorer
+    from heliodor.picking.evidence import Found
+    from heliodor.picking.run import Run
+    from heliodor.picking.start import Start
+    from heliodor.picks import Picks
+
+_SIDE = 320  # of the middle of a micrograph, in downsampled pixels, which is enough
+_ROUNDS = 2  # of telling particles from noise, which is easier when it is white
+_LIKELY = 0.5  # probability above which a detection is kept out of the noise
+
+
+def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks, start: Start | None) -> Run:
+    """Return the run that whitens micrographs, where their noise is not white and the network finds more so.
+
+    The power of the noise, between what is likely a particle, is the median of a few micrographs. Crowds of particles
+    that are not found are noise to it, and whitening takes from their contrast: so both views are compared by how many
+    particles stand out from decoys.
+
+    Parameters
+    ----------
+    run : Run
+        With a loader for micrographs on which particles are dark.
+    micrographs : sequence of MicrographFile
+        Those with labels, if there are any.
+    labels : Picks
+    start : (Classifier, dict), optional
+        The network that the run starts from. Only one that has been pretrained, on white noise, is asked: another one
+        is given what it has seen.
+    """
+    facts, settings = {} if start is None else start[1], run.settings
+    if start is None or "pretrained_on" not in facts or not settings.whiten or run.load.normalization != FLAT:
+        return replace(run, load=replace(run.load, whitening=whitening_of(facts) if settings.whiten else ()))
+    images = _read(run, draw_few(micrographs, labels, np.random.default_rng([settings.seed, DRAWN])))
+    if not images:
+        return run
+    scorer, likely = run.machine.scorer(start[0]), Calibration.of_model(facts)
+    plain = view = _View.of(run, scorer, images)
+    for _ in range(_ROUNDS):
+        whitening = tuple(whitening_factors(view.noise(likely)).round(4).tolist())
+        if all(factor == 1 for factor in whitening):
+            return run
+        view = _View.of(run, scorer, images, whitening)
+    before, after = plain.standing_out(), view.standing_out()
+    if after <= before:
+        return run
+    run.reporter.note(
+        f"noise is not white, and {after:.0f} particles stand out where it is made so, {before:.0f} as it is: "
+        "micrographs are whitened for the network (or else give --no-whiten)"
+    )
+    return replace(run, load=replace(run.load, whitening=view.whitening))
+
+
+def _read(run: Run, micrographs: Sequence[MicrographFile]) -> list[NDArray[np.float32]]:
+    """Return the middles of micrographs, downsampled, of those that can be read; others are named where it matters."""
+    images, load = [], replace(run.load, examine=False)
+    for micrograph in run.reporter.track(micrographs, len(micrographs), "looking whether noise is white"):
+        with contextlib.suppress(MicrographError):
+            pixels = load(micrograph)[0].pixels
+            rows, columns = (slice(max(n - _SIDE, 0) // 2, max(n - _SIDE, 0) // 2 + _SIDE) for n in pixels.shape)
+            images.append(pixels[rows, columns])
+    return [image for image in images if min(image.shape) >= WINDOW]
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What a network sees, and finds, on some images that have been whitened."""
+
+    run: Run
+    scorer: Scorer
+    whitening: tuple[float, ...]
+    images: list[NDArray[np.float32]]
+    found: list[Found]
+
+    @classmethod
+    def of(
+        cls, run: Run, scorer: Scorer, images: Sequence[NDArray[np.float32]], whitening: tuple[float, ...] = ()
+    ) -> _View:
+        from heliodor.preprocess.flatten import flatten  # scipy takes a while to import
+
+        seen = [flatten(image, whitening) for image in images]
+        return cls(run, scorer, whitening, seen, [run.geometry.detector(scorer, image) for image in seen])
+
+    def noise(self, likely: Calibration) -> NDArray[np.float64]:
+        """Return the power of the noise before it was whitened, at k / `WINDOW` cycles per pixel, k = 1, 2, ..."""
+        frequency = np.fft.fftfreq(WINDOW, 1 / WINDOW)
+        ring = np.rint(np.hypot(frequency[:, None], frequency)).astype(int).ravel()
+        span, powers = self.run.geometry.span, []
+        for image, (xy, scores) in zip(self.images, self.found, strict=True):
+            mask = between(disturbed(image, span), xy[likely(scores) > _LIKELY], AROUND * span)
+            powers.append(np.bincount(ring, background_power(image, mask)[0].ravel()) / np.bincount(ring))
+        power = np.median(powers, axis=0)[1 : WINDOW // 2 + 1]
+        return np.asarray(power / np.square(self.whitening or 1.0))
+
+    def standing_out(self) -> float:
+        """Return how many particles stand out from decoys, on an image."""
+        run, none = self.run, [None] * len(self.images)
+        detector, span, seed = run.geometry.detector, run.geometry.span, run.settings.seed
+        return standing_out(gather(self.scorer, self.images, detector, span, seed, self.found, none, each=1))
