@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -22,7 +24,9 @@ from heliodor.micrographs import Micrograph, read_micrograph, write_micrograph
 from heliodor.networks import NetworkSettings, load_network
 from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
+from heliodor.picking import learn, noise
 from heliodor.picking.decoys import background_power
+from heliodor.picking.folder import PRIOR
 from heliodor.picking.geometry import derive_geometry
 from heliodor.picking.load import Loader
 from heliodor.picking.noise import settle_noise
@@ -48,6 +52,8 @@ class Notes(Silent):
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+    warn = note
 
 
 def clouds(shape, random):
@@ -87,7 +93,7 @@ def test_noise_that_is_nearly_white_stays_as_it_is(powers, scale):
     assert (whitening_factors(scale * np.array(powers)) == 1).all()
 
 
-@given(st.lists(st.floats(0.01, 100), min_size=3, max_size=40), st.floats(1e-3, 1e3))
+@given(st.lists(st.floats(1, 10), min_size=3, max_size=40), st.floats(1e-3, 1e3))
 def test_what_is_whitened_is_nearly_white_and_keeps_its_order(powers, scale):
     powers = np.array(powers)
     factors = whitening_factors(powers)
@@ -98,8 +104,16 @@ def test_what_is_whitened_is_nearly_white_and_keeps_its_order(powers, scale):
     assert (np.diff(left[order]) >= -1e-9 * left.max()).all()
 
 
-def test_no_power_at_all_is_no_reason_to_divide_by_it():
-    assert np.isfinite(whitening_factors(np.array([1.0, 0.0, 1.0, 2.0]))).all()
+@pytest.mark.parametrize("empty", [0.0, 1e-9, 1e-3])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.75])
+def test_frequencies_without_noise_are_not_made_louder_than_others(empty, share):
+    """Of micrographs that were filtered, or enlarged."""
+    power = np.ones(32)
+    power[round((1 - share) * 32) :] = empty
+    factors = whitening_factors(power).round(4)
+    assert factors.max() < 10 * factors.min()
+    assert factors.min() > 0.1
+    assert (power * factors**2)[-1] <= (power * factors**2)[0]
 
 
 def test_amplitudes_are_multiplied():
@@ -129,26 +143,31 @@ def test_whitening_is_a_small_filter_in_place():
     np.testing.assert_allclose(whiten(pixels, factors), slow, atol=0.01)
 
 
-def test_flattened_micrographs_are_white_and_of_strength_one():
-    pixels = clouds((400, 400), np.random.default_rng(2)).astype(np.float32)
-    power = background_power(flatten(pixels), np.ones_like(pixels))[0]
-    radial = np.array([power[0, k] + power[k, 0] for k in range(1, 33)])
-    factors = tuple(whitening_factors(radial))
-    white = flatten(pixels, factors)
-    left = background_power(white, np.ones_like(pixels))[0]
-    assert power[0, 2] > 8 * power[0, 30]
-    assert left[0, 2] < 2.5 * left[0, 30]
-    assert white.std() == pytest.approx(1, abs=0.1)
-    assert np.array_equal(flatten(pixels), flatten(pixels, ()))
+def test_noise_is_measured_and_comes_out_white(tmp_path):
+    """Of known power, by what a run does; strength and mean are as of any flat micrograph."""
+    random, k = np.random.default_rng(2), np.arange(1, 33)
+    frequency = np.hypot(scipy.fft.fftfreq(400)[:, None], scipy.fft.rfftfreq(400))
+    for name in "abcd":
+        amplitude = np.sqrt(np.interp(64 * frequency, k, np.where(k < 12, 4.0, 1.0)))
+        pixels = scipy.fft.irfft2(scipy.fft.rfft2(random.normal(size=(400, 400))) * amplitude).astype(np.float32)
+        write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, 2.0, name))
+    files = find_micrographs([str(tmp_path)])
+    found = np.array(settled(files, PickSettings(diameter=40, whiten=True))[0])
+    np.testing.assert_allclose(found[1:10] / found[14:30].mean(), 1.3 / 2, rtol=0.1)  # 4 comes to 1.3^2
+    white = flatten(pixels, tuple(found))
+    assert white.std() == pytest.approx(1, abs=0.03)
+    assert abs(white.mean()) < 0.03
+    power = background_power(white, np.ones_like(white))[0]
+    assert power[0, 4:10].mean() == pytest.approx(1.3**2 * power[0, 16:28].mean(), rel=0.2)
 
 
 def test_white_noise_is_left_alone(tmp_path):
-    """And costs no more than a look."""
     random = np.random.default_rng(3)
     for name in "ab":
         pixels = random.normal(10, 2, (900, 900)).astype(np.float32)
         write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, 2.0, name))
-    assert settled(find_micrographs([str(tmp_path)]), PickSettings(diameter=80)) == ((), [])
+    for wanted in (None, True, False):
+        assert settled(find_micrographs([str(tmp_path)]), PickSettings(diameter=80, whiten=wanted)) == ((), [])
 
 
 def test_under_clouds_particles_are_found_again(cloudy, tmp_path):
@@ -175,21 +194,62 @@ def test_under_clouds_particles_are_found_again(cloudy, tmp_path):
     np.testing.assert_array_equal(read_run(out, [file]).load(file)[0].seen, seen)
 
 
-def test_a_network_that_a_run_left_is_given_what_it_knows(cloudy, tmp_path):
-    """Labels or not: it has learned from whitened micrographs."""
+def test_who_starts_from_what_network_sees_what(cloudy, tmp_path):
+    """What a run has left knows its own noise, whitened or not: other micrographs are looked at anew."""
     folder, human = cloudy
     files = find_micrographs([str(folder)])
     network, facts = load_pretrained(NetworkSettings())
-    known = {name: value for name, value in facts.items() if name != "pretrained_on"}
     settings = PickSettings(diameter=120)
-    assert settled(files, settings, start=(network, known))[0] == ()
-    kept = (0.5,) * 32
-    assert settled(files, settings, start=(network, {**known, "whitening": list(kept)}))[0] == kept
     whitening, notes = settled(files, settings, human)
     assert len(whitening) == 32
-    assert "micrographs are whitened" in notes[0]
+    assert "particles stand out" in notes[0]
+    again = (network, {**facts, "whitening": [0.5] * 32})
+    assert settled(files, settings, human, start=again)[0] == whitening
+    assert settled(files, replace(settings, whiten=True), human)[0] == whitening
     assert settled(files, replace(settings, whiten=False), human) == ((), [])
-    assert settled(files, replace(settings, normalization="gmm"), human, normalization="gmm") == ((), [])
+    assert "has seen micrographs whitened" in settled(files, replace(settings, whiten=False), human, again)[1][0]
+    assert "has seen micrographs whitened" in settled(files, settings, human, again, normalization="gmm")[1][0]
+
+
+@pytest.mark.parametrize("words", [["--no-pretrained"], ["--normalization", "gmm"]])
+def test_what_cannot_be_whitened_is_not_asked_for(cloudy, tmp_path, capsys, words):
+    folder, human = cloudy
+    write_picks(tmp_path / "labels.txt", human)
+    call = ["pick", str(folder), "--labels", str(tmp_path / "labels.txt"), "--diameter", "120", "--whiten"]
+    assert main([*call, *words, "-o", str(tmp_path / "out")]) == 2
+    assert "--whiten needs a network to start from" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_crowd_is_not_taken_for_noise(monkeypatch, tmp_path):
+    """Where fewer stand out so, or hardly more, micrographs stay as they are, unless somebody wants them whitened."""
+    random = np.random.default_rng(6)
+    for name in "ab":
+        pixels = clouds((400, 400), random).astype(np.float32)
+        write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, 2.0, name))
+    files, settings = find_micrographs([str(tmp_path)]), PickSettings(diameter=40)
+    for before, after, whitened in ((20.0, 15.0, False), (20.0, 21.0, False), (20.0, 23.0, True), (0.0, 0.0, False)):
+        monkeypatch.setattr(noise, "gather", Mock())
+        monkeypatch.setattr(noise, "standing_out", Mock(side_effect=[before, after]))
+        assert bool(settled(files, settings)[0]) == whitened
+    assert settled(files, replace(settings, whiten=True))[0]
+
+
+def test_training_that_goes_on_sees_what_it_has_seen(cloudy, tmp_path, monkeypatch):
+    """Though more micrographs, or another machine, would settle it otherwise."""
+    folder, human = cloudy
+    write_picks(tmp_path / "labels.txt", human)
+    call = ["pick", str(folder), "--labels", str(tmp_path / "labels.txt"), "--diameter", "120", "--epochs", "1"]
+    call += ["--epoch-size", "2", "-o", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(learn, "fit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            sys.exit(main(call))
+    kept = json.loads((tmp_path / "out" / PRIOR).read_text())
+    assert len(kept["whitening"]) == 32
+    monkeypatch.setattr(learn, "settle_noise", lambda *_: pytest.fail("it is settled"))
+    assert main(call) == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["result"]["whitening"] == kept["whitening"]
 
 
 def test_micrographs_that_cannot_be_read_or_are_too_small_are_left_to_others(cloudy, tmp_path):
@@ -202,11 +262,9 @@ def test_micrographs_that_cannot_be_read_or_are_too_small_are_left_to_others(clo
     assert len(whitening) == 32
 
 
-def test_labels_say_where_to_look(cloudy, tmp_path):
-    """The same micrographs, whatever others there are: training that was interrupted goes on with what it had seen."""
+def test_labels_say_where_to_look(cloudy):
+    """Whatever other micrographs there are."""
     folder, human = cloudy
     files = find_micrographs([str(folder)])
-    labels = human.select(human.names.astype(str) == files[0].name)
-    write_picks(tmp_path / "labels.txt", labels)
-    settings = PickSettings(diameter=120)
+    labels, settings = human.select(human.names.astype(str) == files[0].name), PickSettings(diameter=120)
     assert settled(files, settings, labels) == settled(files[:1], settings, labels)

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
         if inverted_of(about):
             made += ", and inverted: it knows dark particles"
         if whitening_of(about):
-            made += ", and whitened, which that cannot do: the network will find less"
+            made += ", and whitened, which preprocess does not do: export the network of a run with --no-whiten instead"
         sys.stderr.write(f"# give it micrographs of {pixel_size:.4g} A per pixel, {made}\n")
     if about.get("threshold") is not None:
         sys.stderr.write(f"# its threshold: topaz extract -t {about['threshold']:.4g}\n")

@@ -43,9 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--whiten",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="even out noise that is not as white as the pretrained network knows it, where that shows more (default: "
-        "on)",
+        default=None,
+        help="even out noise that is not as white as the pretrained network knows it (default: where it finds more so)",
     )
     parser.add_argument(
         "--junk-mask",

@@ -69,8 +69,14 @@ def learn(
     """
     folder, reporter = run.folder, run.reporter
     kind, given = starting_point(run.settings)
-    labeled = named_in(micrographs, labels)
-    run = settle_noise(settle_appearance(run, labeled, labels, given), labeled, labels, given)
+    kept = json.loads((folder / PRIOR).read_text(encoding="utf-8")) if (folder / PRIOR).is_file() else {}
+    going_on = kept.get("run") == run.digest  # an interrupted call: what training sees must not change by a digit
+    if going_on:
+        seen = {"inverted": kept["inverted"], "whitening": tuple(kept["whitening"])}
+        run = replace(run, load=replace(run.load, **seen))
+    else:
+        labeled = named_in(micrographs, labels)
+        run = settle_noise(settle_appearance(run, labeled, labels, given), labeled, labels, given)
     examples, limits = _examples(run, named_in(micrographs, labels, negatives), labels, negatives)
     training, validation = _hold_out(examples, run.settings)
     if given is not None:
@@ -78,13 +84,14 @@ def learn(
     start = None if given is None else given[0]
     guess = first_guess(training, run.settings, run.geometry)
     chosen = _training_settings(training, guess, run.settings, run.geometry, kind, started=start is not None)
-    kept = json.loads((folder / PRIOR).read_text(encoding="utf-8")) if (folder / PRIOR).is_file() else {}
-    if kept.get("run") == run.digest:  # of an interrupted call: what training goes on with must not change by a digit
+    if going_on:
         source = Source(kept["count"]["source"])
         chosen, count = replace(chosen, pi=kept["pi"]), Count(**{**kept["count"], "source": source})
     else:
         chosen, count = settle_prior(run, training, chosen, guess, given)
-        write_text(folder / PRIOR, json.dumps({"run": run.digest, "pi": chosen.pi, "count": asdict(count)}) + "\n")
+        seen = {"inverted": run.load.inverted, "whitening": run.load.whitening}
+        kept = {"run": run.digest, "pi": chosen.pi, "count": asdict(count), **seen}
+        write_text(folder / PRIOR, json.dumps(kept) + "\n")
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,

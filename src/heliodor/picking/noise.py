@@ -15,6 +15,7 @@ from heliodor.picking.decoys import WINDOW, background_power, between, disturbed
 from heliodor.picking.evidence import AROUND, gather, standing_out
 from heliodor.picking.load import whitening_of
 from heliodor.picking.sample import DRAWN, draw_few
+from heliodor.preprocess.flatten import flatten
 from heliodor.preprocess.whiten import whitening_factors
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _SIDE = 320  # of the middle of a micrograph, in downsampled pixels, which is enough
 _ROUNDS = 2  # of telling particles from noise, which is easier when it is white
 _LIKELY = 0.5  # probability above which a detection is kept out of the noise
+_MORE = 1.1  # times as many particles that must stand out: a tenth more may be chance
 
 
 def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks, start: Start | None) -> Run:
@@ -49,40 +51,42 @@ def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks,
         Those with labels, if there are any.
     labels : Picks
     start : (Classifier, dict), optional
-        The network that the run starts from. Only one that has been pretrained, on white noise, is asked: another one
-        is given what it has seen.
+        The network that the run starts from. Without one nothing tells particles from noise, and nothing is whitened.
     """
-    facts, settings = {} if start is None else start[1], run.settings
-    if start is None or "pretrained_on" not in facts or not settings.whiten or run.load.normalization != FLAT:
-        return replace(run, load=replace(run.load, whitening=whitening_of(facts) if settings.whiten else ()))
+    settings = run.settings
+    if start is None or run.load.normalization != FLAT or settings.whiten is False:
+        if start is not None and whitening_of(start[1]):
+            run.reporter.warn("the network that the run starts from has seen micrographs whitened; these are not")
+        return run
     images = _read(run, draw_few(micrographs, labels, np.random.default_rng([settings.seed, DRAWN])))
     if not images:
         return run
-    scorer, likely = run.machine.scorer(start[0]), Calibration.of_model(facts)
+    scorer, likely = run.machine.scorer(start[0]), Calibration.of_model(start[1])
     plain = view = _View.of(run, scorer, images)
     for _ in range(_ROUNDS):
         whitening = tuple(whitening_factors(view.noise(likely)).round(4).tolist())
         if all(factor == 1 for factor in whitening):
             return run
         view = _View.of(run, scorer, images, whitening)
-    before, after = plain.standing_out(), view.standing_out()
-    if after <= before:
-        return run
-    run.reporter.note(
-        f"noise is not white, and {after:.0f} particles stand out where it is made so, {before:.0f} as it is: "
-        "micrographs are whitened for the network (or else give --no-whiten)"
-    )
+    if settings.whiten is None:
+        before, after = plain.standing_out(), view.standing_out()
+        if after <= _MORE * before:
+            return run
+        why = f", and {after:.1f} particles stand out in the middle of one where it is made so, {before:.1f} as it is"
+    else:
+        why = ""
+    run.reporter.note(f"noise is not white{why}: micrographs are whitened for the network (or else give --no-whiten)")
     return replace(run, load=replace(run.load, whitening=view.whitening))
 
 
 def _read(run: Run, micrographs: Sequence[MicrographFile]) -> list[NDArray[np.float32]]:
     """Return the middles of micrographs, downsampled, of those that can be read; others are named where it matters."""
-    images, load = [], replace(run.load, examine=False)
+    images, load = [], replace(run.load, normalization="gmm", examine=False)  # the background goes later
     for micrograph in run.reporter.track(micrographs, len(micrographs), "looking whether noise is white"):
         with contextlib.suppress(MicrographError):
             pixels = load(micrograph)[0].pixels
             rows, columns = (slice(max(n - _SIDE, 0) // 2, max(n - _SIDE, 0) // 2 + _SIDE) for n in pixels.shape)
-            images.append(pixels[rows, columns])
+            images.append(pixels[rows, columns].copy())  # the rest need not stay in memory
     return [image for image in images if min(image.shape) >= WINDOW]
 
 
@@ -100,8 +104,6 @@ class _View:
     def of(
         cls, run: Run, scorer: Scorer, images: Sequence[NDArray[np.float32]], whitening: tuple[float, ...] = ()
     ) -> _View:
-        from heliodor.preprocess.flatten import flatten  # scipy takes a while to import
-
         seen = [flatten(image, whitening) for image in images]
         return cls(run, scorer, whitening, seen, [run.geometry.detector(scorer, image) for image in seen])
 
@@ -113,8 +115,8 @@ class _View:
         for image, (xy, scores) in zip(self.images, self.found, strict=True):
             mask = between(disturbed(image, span), xy[likely(scores) > _LIKELY], AROUND * span)
             powers.append(np.bincount(ring, background_power(image, mask)[0].ravel()) / np.bincount(ring))
-        power = np.median(powers, axis=0)[1 : WINDOW // 2 + 1]
-        return np.asarray(power / np.square(self.whitening or 1.0))
+        power: NDArray[np.float64] = np.median(powers, axis=0)[1 : WINDOW // 2 + 1]
+        return power / np.square(self.whitening) if self.whitening else power
 
     def standing_out(self) -> float:
         """Return how many particles stand out from decoys, on an image."""

@@ -31,8 +31,9 @@ class PickSettings:
         The share of the picks that should be particles, by their probabilities, in place of the best expected F1.
     invert : bool, optional
         Particles are light in the micrographs. Default: see `heliodor.picking.appearance`.
-    whiten : bool
-        Whiten micrographs for the network where their noise is not white; see `heliodor.picking.noise`.
+    whiten : bool, optional
+        Whiten micrographs for the network where their noise is not white. Default: where more is found so, see
+        `heliodor.picking.noise`.
     junk_mask : bool
         No picks on gold, ice lumps and carbon; see `heliodor.junk.mask`.
     margin : float
@@ -73,7 +74,7 @@ class PickSettings:
     threshold: float | None = None
     precision: float | None = None
     invert: bool | None = None
-    whiten: bool = True
+    whiten: bool | None = None
     junk_mask: bool = True
     margin: float = 0.0
     normalization: str | None = None

@@ -61,10 +61,16 @@ def settle_normalization(settings: PickSettings, given: Start | None, labeled: b
     Raises
     ------
     SettingsError
-        A network that is not trained would see what it does not know.
+        A network that is not trained would see what it does not know, or noise is to be whitened that nothing tells
+        from particles, or from the background.
     """
     known = FLAT if given is None else normalization_of(given[1])
     wanted = settings.normalization or known
+    if settings.whiten and (given is None or wanted != FLAT):
+        raise SettingsError(
+            "--whiten needs a network to start from, which tells particles from noise, and --normalization flat; leave "
+            "it out"
+        )
     if wanted != known and not labeled:
         raise SettingsError(
             f"the network has seen micrographs normalized as '{known}', not '{wanted}'; leave out --normalization, or "

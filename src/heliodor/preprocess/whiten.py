@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Power at a frequency over that of white noise, and its inverse: on nine in ten of the micrographs that networks are
-# pretrained on, noise is nearer to white than this (dev/LOG.md).
+# Power at a frequency over the mean, and its inverse: on micrographs that networks are pretrained on, nine in ten are
+# nearer to white, at each frequency but the slowest (dev/LOG.md).
 _NEARLY = 1.3
+_LEAST = 0.1  # of the power of all noise: frequencies with less hold none, and are not made louder than that would be
 _REACH = 64  # pixels that a micrograph is continued by, mirrored: filters wrap around
 
 
@@ -33,10 +34,12 @@ def whitening_factors(power: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns
     -------
     (n,) array
-        1 where the power is within a factor of 1.3 of that of white noise; elsewhere it is brought to that.
+        1 where the power is within a factor of 1.3 of the geometric mean; elsewhere it is brought to that.
     """
-    logarithm = np.log(np.maximum(power, np.finfo(np.float64).tiny))
-    # What is slower than a background is subtracted with it, and says nothing of noise.
+    # There are as many waves on a ring as it is long.
+    all_noise = np.average(power, weights=np.arange(1, len(power) + 1))
+    logarithm = np.log(np.maximum(power, max(_LEAST * all_noise, np.finfo(np.float64).tiny)))
+    # The slowest is left out of the mean: crowds, and junk, are most of it.
     off = logarithm - logarithm[1:].mean()
     limit = np.log(_NEARLY)
     factors: NDArray[np.float64] = np.exp((np.clip(off, -limit, limit) - off) / 2)
@@ -60,9 +63,10 @@ def whiten(pixels: NDArray[np.float32], factors: Sequence[float] | NDArray[np.fl
     reach = [min(_REACH, n - 1) for n in pixels.shape]
     wide = np.pad(pixels, [(n, n) for n in reach], mode="reflect")
     rows, columns = (scipy.fft.next_fast_len(n, real=True) for n in wide.shape)
-    at = np.hypot(scipy.fft.fftfreq(rows)[:, None], scipy.fft.rfftfreq(columns))
     transform = scipy.fft.rfft2(wide, s=(rows, columns))
-    transform *= np.interp(at, known, factors).astype(np.float32)
-    result: NDArray[np.float32] = scipy.fft.irfft2(transform, s=(rows, columns))
+    along = scipy.fft.rfftfreq(columns)
+    for row, across in zip(transform, scipy.fft.fftfreq(rows), strict=True):  # a grid of factors would be a third image
+        row *= np.interp(np.hypot(across, along), known, factors).astype(np.float32)
+    result: NDArray[np.float32] = scipy.fft.irfft2(transform, s=(rows, columns), overwrite_x=True)
     (top, left), (ny, nx) = reach, pixels.shape
     return result[top : top + ny, left : left + nx]
