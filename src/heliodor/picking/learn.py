@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor.files import write_text
 from heliodor.junk.depth import standardize
 from heliodor.junk.mask import junk_mask, learn_limits
 from heliodor.networks import NetworkSettings
 from heliodor.picking.appearance import settle_appearance
 from heliodor.picking.conclude import conclude
-from heliodor.picking.count import Count, Source
+from heliodor.picking.count import Source
 from heliodor.picking.folder import CHECKPOINT, PRIOR, TABLE
 from heliodor.picking.noise import settle_noise
 from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again
 from heliodor.picking.sample import gather_sample
+from heliodor.picking.settled import Settled
 from heliodor.picking.start import starting_point
 from heliodor.picks import Picks
 from heliodor.training.check import named_in
@@ -69,14 +68,12 @@ def learn(
     """
     folder, reporter = run.folder, run.reporter
     kind, given = starting_point(run.settings)
-    kept = json.loads((folder / PRIOR).read_text(encoding="utf-8")) if (folder / PRIOR).is_file() else {}
-    going_on = kept.get("run") == run.digest  # an interrupted call: what training sees must not change by a digit
-    if going_on:
-        seen = {"inverted": kept["inverted"], "whitening": tuple(kept["whitening"])}
-        run = replace(run, load=replace(run.load, **seen))
-    else:
+    settled = Settled.read(run)
+    if settled is None:
         labeled = named_in(micrographs, labels)
         run = settle_noise(settle_appearance(run, labeled, labels, given), labeled, labels, given)
+    else:
+        run = settled.seen(run)
     examples, limits = _examples(run, named_in(micrographs, labels, negatives), labels, negatives)
     training, validation = _hold_out(examples, run.settings)
     if given is not None:
@@ -84,14 +81,11 @@ def learn(
     start = None if given is None else given[0]
     guess = first_guess(training, run.settings, run.geometry)
     chosen = _training_settings(training, guess, run.settings, run.geometry, kind, started=start is not None)
-    if going_on:
-        source = Source(kept["count"]["source"])
-        chosen, count = replace(chosen, pi=kept["pi"]), Count(**{**kept["count"], "source": source})
-    else:
+    if settled is None:
         chosen, count = settle_prior(run, training, chosen, guess, given)
-        seen = {"inverted": run.load.inverted, "whitening": run.load.whitening}
-        kept = {"run": run.digest, "pi": chosen.pi, "count": asdict(count), **seen}
-        write_text(folder / PRIOR, json.dumps(kept) + "\n")
+        Settled(chosen.pi, count, run.load.inverted, run.load.whitening).write(run)
+    else:
+        chosen, count = replace(chosen, pi=settled.pi), settled.count
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
