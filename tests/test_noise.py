@@ -228,7 +228,7 @@ def test_a_crowd_is_not_taken_for_noise(monkeypatch, tmp_path):
         pixels = clouds((400, 400), random).astype(np.float32)
         write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, 2.0, name))
     files, settings = find_micrographs([str(tmp_path)]), PickSettings(diameter=40)
-    for before, after, whitened in ((20.0, 15.0, False), (20.0, 21.0, False), (20.0, 23.0, True), (0.0, 0.0, False)):
+    for before, after, whitened in ((20.0, 15.0, False), (20.0, 24.0, False), (20.0, 26.0, True), (0.0, 0.0, False)):
         monkeypatch.setattr(noise, "gather", Mock())
         monkeypatch.setattr(noise, "standing_out", Mock(side_effect=[before, after]))
         assert bool(settled(files, settings)[0]) == whitened

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _SIDE = 320  # of the middle of a micrograph, in downsampled pixels, which is enough
 _ROUNDS = 2  # of telling particles from noise, which is easier when it is white
 _LIKELY = 0.5  # probability above which a detection is kept out of the noise
-_MORE = 1.1  # times as many particles that must stand out: a tenth more may be chance
+# Times as many particles that must stand out: a tenth more may be chance, and a fifth more no more particles.
+_MORE = 1.25
 
 
 def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks, start: Start | None) -> Run:
