@@ -26,9 +26,10 @@ from heliodor.networks.pretrained import load_pretrained
 from heliodor.networks.scorers import Machine
 from heliodor.picking import learn, noise
 from heliodor.picking.decoys import background_power
+from heliodor.picking.evidence import Evidence
 from heliodor.picking.folder import PRIOR
 from heliodor.picking.geometry import derive_geometry
-from heliodor.picking.load import Loader
+from heliodor.picking.load import Loader, pixel_size_of
 from heliodor.picking.noise import settle_noise
 from heliodor.picking.run import Run
 from heliodor.picking.settings import PickSettings
@@ -81,7 +82,7 @@ def cloudy(tmp_path_factory):
 def settled(files, settings, labels=NONE, start=None, normalization="flat"):
     """Return the whitening of a run, and what the user is told."""
     notes = Notes()
-    geometry = derive_geometry(settings.diameter, 2.0)
+    geometry = derive_geometry(settings.diameter, pixel_size_of(files, None)[1])
     load = Loader(None, geometry.factor, normalization)
     run = Run(Path(), "", settings, geometry, load, Machine("cpu", exact=False), notes)
     start = load_pretrained(NetworkSettings()) if start is None else start
@@ -202,7 +203,7 @@ def test_who_starts_from_what_network_sees_what(cloudy, tmp_path):
     settings = PickSettings(diameter=120)
     whitening, notes = settled(files, settings, human)
     assert len(whitening) == 32
-    assert "particles stand out" in notes[0]
+    assert "likely particles stand out" in notes[0]
     again = (network, {**facts, "whitening": [0.5] * 32})
     assert settled(files, settings, human, start=again)[0] == whitening
     assert settled(files, replace(settings, whiten=True), human)[0] == whitening
@@ -229,7 +230,8 @@ def test_a_crowd_is_not_taken_for_noise(monkeypatch, tmp_path):
         write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, 2.0, name))
     files, settings = find_micrographs([str(tmp_path)]), PickSettings(diameter=40)
     for before, after, whitened in ((20.0, 15.0, False), (20.0, 24.0, False), (20.0, 26.0, True), (0.0, 0.0, False)):
-        monkeypatch.setattr(noise, "gather", Mock())
+        none = Evidence(np.empty(0), np.empty(0), 1.0, 2)
+        monkeypatch.setattr(noise, "gather", Mock(return_value=none))
         monkeypatch.setattr(noise, "standing_out", Mock(side_effect=[before, after]))
         assert bool(settled(files, settings)[0]) == whitened
     assert settled(files, replace(settings, whiten=True))[0]
@@ -260,6 +262,13 @@ def test_micrographs_that_cannot_be_read_or_are_too_small_are_left_to_others(clo
     assert settled(files, PickSettings(diameter=120)) == ((), [])
     whitening, _ = settled([*files, *find_micrographs([str(cloudy[0])])[:2]], PickSettings(diameter=120))
     assert len(whitening) == 32
+
+
+def test_apoferritin_stays_as_it_is():
+    """Its noise is not white, but particles are no clearer where it is made so."""
+    files, settings = find_micrographs([str(EXAMPLE)]), PickSettings(diameter=120)
+    assert settled(files, settings) == ((), [])
+    assert settled(files, replace(settings, whiten=True))[0]
 
 
 def test_labels_say_where_to_look(cloudy):

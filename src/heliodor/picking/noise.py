@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 
 _SIDE = 320  # of the middle of a micrograph, in downsampled pixels, which is enough
 _ROUNDS = 2  # of telling particles from noise, which is easier when it is white
-_LIKELY = 0.5  # probability above which a detection is kept out of the noise
-# Times as many particles that must stand out: a tenth more may be chance, and a fifth more no more particles.
-_MORE = 1.25
+_LIKELY = 0.5  # probability above which a detection is kept out of the noise, and speaks for a view
+_MORE = 1.25  # times as many likely particles that must stand out: a tenth more may be chance
 
 
 def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks, start: Start | None) -> Run:
@@ -42,7 +41,7 @@ def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks,
 
     The power of the noise, between what is likely a particle, is the median of a few micrographs. Crowds of particles
     that are not found are noise to it, and whitening takes from their contrast: so both views are compared by how many
-    particles stand out from decoys.
+    likely particles stand out from decoys.
 
     Parameters
     ----------
@@ -70,10 +69,12 @@ def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks,
             return run
         view = _View.of(run, scorer, images, whitening)
     if settings.whiten is None:
-        before, after = plain.standing_out(), view.standing_out()
+        before, after = plain.standing_out(likely), view.standing_out(likely)
         if after <= _MORE * before:
             return run
-        why = f", and {after:.1f} particles stand out in the middle of one where it is made so, {before:.1f} as it is"
+        why = (
+            f", and {after:.1f} likely particles stand out in the middle of one if it is made so, {before:.1f} as it is"
+        )
     else:
         why = ""
     run.reporter.note(f"noise is not white{why}: micrographs are whitened for the network (or else give --no-whiten)")
@@ -119,8 +120,13 @@ class _View:
         power: NDArray[np.float64] = np.median(powers, axis=0)[1 : WINDOW // 2 + 1]
         return power / np.square(self.whitening) if self.whitening else power
 
-    def standing_out(self) -> float:
-        """Return how many particles stand out from decoys, on an image."""
+    def standing_out(self, likely: Calibration) -> float:
+        """Return how many likely particles stand out from decoys, on an image.
+
+        Less likely detections, between particles of a crowd, may stand out as well.
+        """
         run, none = self.run, [None] * len(self.images)
         detector, span, seed = run.geometry.detector, run.geometry.span, run.settings.seed
-        return standing_out(gather(self.scorer, self.images, detector, span, seed, self.found, none, each=1))
+        evidence = gather(self.scorer, self.images, detector, span, seed, self.found, none, each=1)
+        scores, decoys = (s[likely(s) > _LIKELY] for s in (evidence.scores, evidence.decoys))
+        return standing_out(replace(evidence, scores=scores, decoys=decoys))
