@@ -229,7 +229,13 @@ def test_a_crowd_is_not_taken_for_noise(monkeypatch, tmp_path):
         pixels = clouds((400, 400), random).astype(np.float32)
         write_micrograph(tmp_path / f"{name}.mrc", Micrograph(pixels, 2.0, name))
     files, settings = find_micrographs([str(tmp_path)]), PickSettings(diameter=40)
-    for before, after, whitened in ((20.0, 15.0, False), (20.0, 24.0, False), (20.0, 26.0, True), (0.0, 0.0, False)):
+    for before, after, whitened in (
+        (20.0, 15.0, False),
+        (20.0, 24.0, False),
+        (20.0, 26.0, True),
+        (0.0, 0.5, False),
+        (0.0, 1.5, True),
+    ):
         none = Evidence(np.empty(0), np.empty(0), 1.0, 2)
         monkeypatch.setattr(noise, "gather", Mock(return_value=none))
         monkeypatch.setattr(noise, "standing_out", Mock(side_effect=[before, after]))

@@ -70,6 +70,7 @@ def learn(
     kind, given = starting_point(run.settings)
     settled = Settled.read(run)
     if settled is None:
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # nobody knows what that has seen
         labeled = named_in(micrographs, labels)
         run = settle_noise(settle_appearance(run, labeled, labels, given), labeled, labels, given)
     else:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _SIDE = 320  # of the middle of a micrograph, in downsampled pixels, which is enough
 _ROUNDS = 2  # of telling particles from noise, which is easier when it is white
 _LIKELY = 0.5  # probability above which a detection is kept out of the noise, and speaks for a view
-_MORE = 1.25  # times as many likely particles that must stand out: a tenth more may be chance
+_MORE, _SOME = 1.25, 1.0  # times as many likely particles that must stand out, and more on each: less may be chance
 
 
 def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks, start: Start | None) -> Run:
@@ -70,7 +70,7 @@ def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks,
         view = _View.of(run, scorer, images, whitening)
     if settings.whiten is None:
         before, after = plain.standing_out(likely), view.standing_out(likely)
-        if after <= _MORE * before:
+        if after <= max(_MORE * before, before + _SOME):
             return run
         why = (
             f", and {after:.1f} likely particles stand out in the middle of one if it is made so, {before:.1f} as it is"
