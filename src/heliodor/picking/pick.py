@@ -155,8 +155,7 @@ def pick(
     trained = time.perf_counter()
     load = replace(load, inverted=inverted_of(about), whitening=whitening_of(about))
     # Candidates depend on the weights as well, which another processor may train otherwise, and on what they see.
-    seen = {"whitening": load.whitening} if load.whitening else {}
-    run = replace(run, load=load, digest=digest({**deciding, **seen}, network))
+    run = replace(run, load=load, digest=digest({**deciding, "whitening": load.whitening or None}, network))
     failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None

@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     from heliodor.cli.topaz.training import settings_of, start
     from heliodor.files import check_output
     from heliodor.networks import Classifier
-    from heliodor.picking.load import Loader, inverted_of, normalization_of, whitening_of
+    from heliodor.picking.load import Loader
 
     _check(options)
     kind, given = start(options)
@@ -96,13 +96,7 @@ def run(options: argparse.Namespace) -> int:
     use_threads(options.num_threads)
     device = device_for(options.device)
     failed: dict[str, str] = {}
-    # As the network that training starts from has seen others.
-    seen: dict[str, Any] = {
-        "normalization": normalization_of(facts),
-        "inverted": inverted_of(facts),
-        "whitening": whitening_of(facts),
-    }
-    loader = Loader(None, **seen)
+    loader = Loader.of_model(facts, raw=False, any_pixel_size=True)  # as it has seen others
     training, test, pixel_size = load(options, loader, failed)
     labels = sum(len(e.positives) for e in training)
     LOG.note(f"Loaded {len(training)} training micrographs with {labels} labeled particles")
@@ -112,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options, training, kind)
     settings = settings if given is None else settings.from_start()
     first = None if given is None else network
+    seen = {"normalization": loader.normalization, "inverted": loader.inverted, "whitening": loader.whitening}
     about = {"pixel_size": pixel_size, **seen}
     _train(options, training, test, settings, first, device, about)
     LOG.note("Done!")
