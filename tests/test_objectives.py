@@ -15,7 +15,7 @@ logits = st.lists(st.floats(-8, 8), min_size=1, max_size=30)
 pis = st.floats(0.001, 0.9)
 
 
-def reference(name, positive, unlabeled, pi, slack):
+def reference(name, positive, unlabeled, pi, weight):
     """Float64, one region at a time, straight from the definitions."""
 
     def loss(x, y):
@@ -27,17 +27,17 @@ def reference(name, positive, unlabeled, pi, slack):
     g = [1 / (1 + math.exp(-x)) for x in unlabeled]
     r_p = mean([loss(x, 1) for x in positive])
     if name == "PN":
-        return pi * r_p + (1 - pi) * mean([loss(x, 0) for x in unlabeled])
+        return weight * r_p + (1 - pi) * mean([loss(x, 0) for x in unlabeled])
     if name == "PU":
         rest = mean([loss(x, 0) for x in unlabeled]) - pi * mean([loss(x, 0) for x in positive])
-        return pi * r_p + max(0.0, rest)
+        return weight * r_p + max(0.0, rest)
     if name == "GE-KL":
         m = mean(g)
-        return r_p + slack * (pi * math.log(pi / m) + (1 - pi) * math.log((1 - pi) / (1 - m)))
+        return r_p + weight * (pi * math.log(pi / m) + (1 - pi) * math.log((1 - pi) / (1 - m)))
     n, mu, var = len(g), sum(g), sum(p * (1 - p) for p in g)
     k = np.arange(n + 1)
     q = np.exp(-((k - mu) ** 2) / (2 * var) + min((j - mu) ** 2 for j in k) / (2 * var))
-    return r_p - slack * float((q / q.sum() * binom.logpmf(k, n, pi)).sum())
+    return r_p - weight * float((q / q.sum() * binom.logpmf(k, n, pi)).sum())
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,9 @@ def test_objectives_equal_the_float64_reference(name, objective, positive, unlab
     marks = torch.tensor([1] * len(positive) + [0] * len(unlabeled))
     got = float(objective(values, marks, pi, 3.0).total)
     assert got == pytest.approx(reference(name, positive, unlabeled, pi, 3.0), rel=1e-6, abs=1e-8)
+    usual = {"GE-KL": 10.0, "GE-binomial": 1.0}.get(name, pi)  # of the paper
+    got = float(objective(values, marks, pi).total)
+    assert got == pytest.approx(reference(name, positive, unlabeled, pi, usual), rel=1e-6, abs=1e-8)
 
 
 def test_ge_binomial_is_near_the_exact_poisson_binomial():

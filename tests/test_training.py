@@ -16,12 +16,12 @@ from heliodor.evaluation import match
 from heliodor.networks import NetworkSettings
 from heliodor.networks.scorers import Machine
 from heliodor.picking.detect import Detector
-from heliodor.picking.learn import _hold_out
+from heliodor.picking.learn import _hold_out, objective_from_start
 from heliodor.picking.pilots import count_by_pilots
 from heliodor.picking.settings import PickSettings
 from heliodor.training.fit import fit
 from heliodor.training.history import read_table
-from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, prior
+from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, positives_of_all, prior
 from heliodor.training.loop import Trainer, _means, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
 from heliodor.training.settings import TrainingSettings
@@ -286,9 +286,35 @@ def test_weight_of_the_penalty_shrinks_with_the_regions_of_tiles():
     assert TrainingSettings().from_start().weight(240) == 1
     assert TrainingSettings(slack=0.3).from_start().weight(240) == 0.3
     assert TrainingSettings(method="GE-KL").from_start().weight(960) == 10
-    assert TrainingSettings(method="PU").from_start().weight(960) == 0
+    assert TrainingSettings(method="PU").from_start().weight(960) is None
+    assert TrainingSettings(method="PU", positives=0.2).from_start().weight(960) == 0.2
     assert TrainingSettings(method="GE-KL").weight(960) == 10
     assert Trainer(disc_examples(1), TrainingSettings(**SMALL)).sampler.side == 43
+
+
+@pytest.mark.parametrize(
+    ("labels", "negatives", "given", "objective"),
+    [
+        (50, 0, {}, "PU"),
+        (49, 0, {}, "GE-binomial"),
+        (50, 1, {}, "GE-binomial"),
+        (50, 0, {"slack": 1.0}, "GE-binomial"),
+        (50, 0, {"method": "GE-KL"}, "GE-KL"),
+        (10, 1, {"method": "PU"}, "PU"),
+    ],
+)
+def test_with_many_labels_and_no_negatives_pretrained_networks_train_by_pu(labels, negatives, given, objective):
+    pixels = np.zeros((40, 40), np.float32)
+    examples = [Example("a", pixels, np.zeros((labels - 5, 2)), np.zeros((negatives, 2)))]
+    examples += [Example("b", pixels, np.zeros((5, 2)), np.empty((0, 2)))]
+    assert objective_from_start(examples, PickSettings(diameter=40.0, **given)) == objective
+
+
+@given(st.integers(1, 60), st.integers(0, 300))
+def test_positives_of_all_count_the_labelled_ones(particles, labels):
+    known = (min(labels, 5 * particles - 1), 5, 500_000, 3.0)
+    everywhere = prior(particles, 0, 5, 500_000, 3.0)
+    assert positives_of_all(prior(particles, *known), known[0], 500_000, 3.0) == pytest.approx(everywhere)
 
 
 def test_micrographs_without_labelled_particles_are_never_set_aside():

@@ -91,7 +91,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="probability (default: 0; without pretrained weights and below 50 labels 0.3)",
     )
-    method.add_argument("--method", default="GE-binomial", help="GE-binomial, GE-KL, PU or PN")
+    method.add_argument(
+        "--method",
+        default=None,
+        help="GE-binomial, GE-KL, PU or PN (default: GE-binomial; from pretrained weights and 50 labels on PU, without "
+        "--slack and --negatives)",
+    )
     method.add_argument(
         "--normalization",
         choices=("flat", "gmm", "affine"),

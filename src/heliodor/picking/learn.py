@@ -23,7 +23,7 @@ from heliodor.picking.start import starting_point
 from heliodor.picks import Picks
 from heliodor.training.check import named_in
 from heliodor.training.fit import fit
-from heliodor.training.labels import prior
+from heliodor.training.labels import positives_of_all, prior
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.splits import hold_out, without
 from heliodor.training.tiles import Example
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from heliodor.picking.run import Run
     from heliodor.picking.settings import PickSettings
 
+# The paper's. A network that knows particles, with more than a few labels, ranks junk better by the risk of PU, and all
+# else as well (dev/LOG.md); labelled negatives would hardly count there.
+METHOD, METHOD_FROM_START = "GE-binomial", "PU"
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
 FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
@@ -87,6 +90,9 @@ def learn(
         Settled(chosen.pi, count, run.load.inverted, run.load.whitening).write(run)
     else:
         chosen, count = replace(chosen, pi=settled.pi), settled.count
+    # Where most particles are labelled, few are left among the unlabelled, and labels weighed by them would be nothing.
+    number, _, pixels, radius = known(training, run.geometry)
+    chosen = replace(chosen, positives=positives_of_all(chosen.pi, number, pixels, radius))
     reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
     network = fit(
         training,
@@ -152,7 +158,7 @@ def _examples(
 
 
 def trainable(settings: PickSettings, kind: NetworkSettings) -> TrainingSettings:
-    """Return how to train a network of this kind, but for what labels and micrographs decide.
+    """Return how to train a network of this kind from nothing, but for what labels and micrographs decide.
 
     Raises
     ------
@@ -161,7 +167,7 @@ def trainable(settings: PickSettings, kind: NetworkSettings) -> TrainingSettings
     """
     return TrainingSettings(
         network=kind if settings.dropout is None else replace(kind, dropout=settings.dropout),
-        method=settings.method,
+        method=METHOD if settings.method is None else settings.method,
         slack=settings.slack,
         autoencoder=settings.autoencoder,
         l2=settings.l2,
@@ -181,7 +187,7 @@ def _training_settings(
     started: bool,
 ) -> TrainingSettings:
     """All but pi, which is a first guess."""
-    few = sum(len(e.positives) for e in examples) < FEW_LABELS
+    few = _are_few(examples)
     chosen = replace(
         trainable(settings, kind),
         pi=prior(guess, *known(examples, geometry)) if settings.pi is None else settings.pi,
@@ -190,7 +196,23 @@ def _training_settings(
     )
     if started:
         size = EPOCH_FROM_START if settings.epoch_size is None else settings.epoch_size
-        return replace(chosen.from_start(), epoch_size=size)
+        return replace(chosen, method=objective_from_start(examples, settings), epoch_size=size).from_start()
     if few and settings.dropout is None:
         return replace(chosen, network=replace(chosen.network, dropout=DROPOUT))
     return chosen
+
+
+def objective_from_start(examples: Sequence[Example], settings: PickSettings) -> str:
+    """Return the objective of a training that starts from weights that know particles.
+
+    Without a word of the user, that is PU where there are many labels, none of which is a negative.
+    """
+    if settings.method is not None:
+        return settings.method
+    if settings.slack >= 0 or _are_few(examples) or any(len(e.negatives) for e in examples):
+        return METHOD
+    return METHOD_FROM_START
+
+
+def _are_few(examples: Sequence[Example]) -> bool:
+    return sum(len(e.positives) for e in examples) < FEW_LABELS

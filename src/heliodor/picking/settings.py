@@ -43,8 +43,8 @@ class PickSettings:
         See `heliodor.picking.load.Loader`. Default: what the network that training starts from has seen, else 'flat'.
     model : str, optional
         Network; default: that of `start`, or conv31.
-    method : str
-        Objective.
+    method : {'GE-binomial', 'GE-KL', 'PU', 'PN'}, optional
+        Objective. Default: see `heliodor.picking.learn`.
     units : int, optional
         Channels of its first layer; default: those of `start`, or 32.
     dropout : float, optional
@@ -79,7 +79,7 @@ class PickSettings:
     margin: float = 0.0
     normalization: str | None = None
     model: str | None = None
-    method: str = "GE-binomial"
+    method: str | None = None
     units: int | None = None
     dropout: float | None = None
     pretrained: bool = True

@@ -103,3 +103,9 @@ def expected_particles(pi: float, labels: int, micrographs: int, pixels: int, la
     """Particles per micrograph that `prior` would turn into `pi`: its inverse, with the same parameters."""
     area = len(disc(label_radius + RIM))
     return (pi * (pixels - labels * area) / area + labels) / micrographs
+
+
+def positives_of_all(pi: float, labels: int, pixels: int, label_radius: float) -> float:
+    """Fraction of positive pixels among all, where it is `pi` among the unlabelled ones; parameters as of `prior`."""
+    labeled = labels * len(disc(label_radius + RIM)) / pixels
+    return labeled + pi * (1 - labeled)

@@ -60,7 +60,7 @@ def _labeled_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return _mean(F.softplus(-logits[labels == POSITIVE])) + _mean(F.softplus(logits[labels == NEGATIVE]))
 
 
-def pn(logits: Tensor, labels: Tensor, pi: float, slack: float = 1.0) -> Loss:
+def pn(logits: Tensor, labels: Tensor, pi: float, positives: float | None = None) -> Loss:
     """Unlabelled regions are negatives: pi E_P[L(g, 1)] + (1 - pi) E_U[L(g, 0)].
 
     Parameters
@@ -71,15 +71,15 @@ def pn(logits: Tensor, labels: Tensor, pi: float, slack: float = 1.0) -> Loss:
         `POSITIVE`, `UNLABELED` or `NEGATIVE`.
     pi : float
         Fraction of positives among the unlabelled.
-    slack : float
-        Not part of this objective.
+    positives : float, optional
+        Weight of the labelled positives, in the place of pi.
     """
     positive = _mean(F.softplus(-logits[labels == POSITIVE]))
     negative = _mean(F.softplus(logits[labels != POSITIVE]))
-    return Loss(pi * positive + (1 - pi) * negative, positive, negative)
+    return Loss((pi if positives is None else positives) * positive + (1 - pi) * negative, positive, negative)
 
 
-def pu(logits: Tensor, labels: Tensor, pi: float, slack: float = 1.0) -> Loss:
+def pu(logits: Tensor, labels: Tensor, pi: float, positives: float | None = None) -> Loss:
     """Non-negative PU risk (Kiryo et al. 2017): pi E_P[L(g, 1)] + max(0, E_U[L(g, 0)] - pi E_P[L(g, 0)]).
 
     Labelled negatives, where given, join the first term. Parameters as in `pn`.
@@ -87,7 +87,7 @@ def pu(logits: Tensor, labels: Tensor, pi: float, slack: float = 1.0) -> Loss:
     labeled = _labeled_loss(logits, labels)
     risk = _mean(F.softplus(logits[labels == UNLABELED])) - pi * _mean(F.softplus(logits[labels == POSITIVE]))
     risk = risk.clamp(min=0)
-    return Loss(pi * labeled + risk, labeled, risk)
+    return Loss((pi if positives is None else positives) * labeled + risk, labeled, risk)
 
 
 def ge_kl(logits: Tensor, labels: Tensor, pi: float, slack: float = 10.0) -> Loss:
@@ -152,7 +152,7 @@ OBJECTIVES: dict[str, Callable[..., Loss]] = {
 # Weight of the penalty, where nobody gives one. The paper's 1 for GE-binomial holds the count of a minibatch twenty
 # times as tightly as GE-KL's 10 holds its mean. In runs of hundreds of minibatches, not ten thousands, labels are then
 # hardly heard: where noise is strong, 0.1 is better by 0.06 to 0.26 of average precision (docs/objectives.md).
-DEFAULT_SLACK = {"PN": 0.0, "PU": 0.0, "GE-KL": 10.0, "GE-binomial": 0.1}
+DEFAULT_SLACK = {"GE-KL": 10.0, "GE-binomial": 0.1}
 # From pretrained weights labels need little to be heard, and the paper's weight keeps what no label says from looking
 # like particles (dev/LOG.md).
 SLACK_FROM_START = {**DEFAULT_SLACK, "GE-binomial": 1.0}

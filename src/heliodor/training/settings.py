@@ -25,6 +25,9 @@ class TrainingSettings:
         Fraction of positives among the unlabelled regions.
     slack : float
         Weight of the GE penalty; negative: `heliodor.training.objectives.DEFAULT_SLACK`, see also `from_start`.
+    positives : float, optional
+        Weight of the labelled positives in PN and PU. Default: pi, as in the literature, which is right where few of
+        the positives are labelled: of the risk over all regions it is the fraction of positives among *all* of them.
     label_radius : float
         In downsampled pixels.
     autoencoder : float
@@ -55,6 +58,7 @@ class TrainingSettings:
     method: str = "GE-binomial"
     pi: float = 0.01
     slack: float = -1.0
+    positives: float | None = None
     label_radius: float = 3.0
     autoencoder: float = 0.0
     decoder_units: int = 32
@@ -83,15 +87,20 @@ class TrainingSettings:
 
     def from_start(self) -> TrainingSettings:
         """Return them for training from pretrained weights: with the penalty's weight for these, if none is given."""
-        return self if self.slack >= 0 else replace(self, slack=SLACK_FROM_START[self.method])
+        penalized = self.method in SLACK_FROM_START and self.slack < 0
+        return replace(self, slack=SLACK_FROM_START[self.method]) if penalized else self
 
-    def weight(self, unlabeled: int) -> float:
-        """Return the weight of the penalty for `unlabeled` regions in a minibatch of tiles.
+    def weight(self, unlabeled: int) -> float | None:
+        """Return the last parameter of the objective: for PN and PU `positives`, else the weight of the penalty.
+
+        That is for `unlabeled` regions in a minibatch of tiles.
 
         The gradient of the GE-binomial penalty grows with the number of unlabelled regions, as if
         each told something of its own. The regions of one tile overlap and do not: beyond the
         paper's number the weight shrinks in proportion.
         """
+        if self.method not in DEFAULT_SLACK:
+            return self.positives
         slack = self.slack if self.slack >= 0 else DEFAULT_SLACK[self.method]
         if self.method == "GE-binomial" and unlabeled > PAPER_UNLABELED:
             return slack * PAPER_UNLABELED / unlabeled
