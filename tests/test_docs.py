@@ -110,6 +110,12 @@ def test_demo_writes_what_the_reference_lists(folder):
     assert len(list((folder / "demo-output/micrographs").glob("*.star"))) == 8
 
 
+def test_demo_has_labels_enough_to_train_by_pu(folder):
+    training = load_network(folder / "demo-output/model.safetensors")[1]["training"]
+    assert training["method"] == "PU"
+    assert training["pi"] < training["pi_of_all"] < 2 * training["pi"]
+
+
 def test_reference_is_that_of_the_parsers():
     text = make_reference.PATH.read_text(encoding="utf-8")
     assert text == make_reference.whole(text), "options changed: run scripts/reference"

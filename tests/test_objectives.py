@@ -27,10 +27,10 @@ def reference(name, positive, unlabeled, pi, weight):
     g = [1 / (1 + math.exp(-x)) for x in unlabeled]
     r_p = mean([loss(x, 1) for x in positive])
     if name == "PN":
-        return weight * r_p + (1 - pi) * mean([loss(x, 0) for x in unlabeled])
+        return pi * r_p + (1 - pi) * mean([loss(x, 0) for x in unlabeled])
     if name == "PU":
         rest = mean([loss(x, 0) for x in unlabeled]) - pi * mean([loss(x, 0) for x in positive])
-        return weight * r_p + max(0.0, rest)
+        return weight * r_p + (1 - weight) / (1 - pi) * max(0.0, rest)
     if name == "GE-KL":
         m = mean(g)
         return r_p + weight * (pi * math.log(pi / m) + (1 - pi) * math.log((1 - pi) / (1 - m)))

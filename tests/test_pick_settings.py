@@ -22,6 +22,7 @@ from heliodor.picking.settings import PickSettings
         ({"threshold": 0.0, "precision": 0.9}, "both say where to cut"),
         ({"precision": 1.0}, "--precision must be between 0 and 1"),
         ({"held_out": 1.0}, "--held-out must be"),
+        ({"method": "PU", "slack": 1.0}, "--slack is the weight of a penalty, which PU has not"),
         ({"margin": -1.0}, "--margin, in angstrom, must be 0 or more"),
         ({"margin": math.nan}, "--margin, in angstrom, must be 0 or more"),
     ],

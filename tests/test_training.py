@@ -21,7 +21,7 @@ from heliodor.picking.pilots import count_by_pilots
 from heliodor.picking.settings import PickSettings
 from heliodor.training.fit import fit
 from heliodor.training.history import read_table
-from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, positives_of_all, prior
+from heliodor.training.labels import OUTSIDE, disc, expected_particles, label_map, pi_of_all, prior
 from heliodor.training.loop import Trainer, _means, train
 from heliodor.training.objectives import NEGATIVE, POSITIVE, UNLABELED
 from heliodor.training.settings import TrainingSettings
@@ -287,7 +287,7 @@ def test_weight_of_the_penalty_shrinks_with_the_regions_of_tiles():
     assert TrainingSettings(slack=0.3).from_start().weight(240) == 0.3
     assert TrainingSettings(method="GE-KL").from_start().weight(960) == 10
     assert TrainingSettings(method="PU").from_start().weight(960) is None
-    assert TrainingSettings(method="PU", positives=0.2).from_start().weight(960) == 0.2
+    assert TrainingSettings(method="PU", pi_of_all=0.2).from_start().weight(960) == 0.2
     assert TrainingSettings(method="GE-KL").weight(960) == 10
     assert Trainer(disc_examples(1), TrainingSettings(**SMALL)).sampler.side == 43
 
@@ -310,11 +310,17 @@ def test_with_many_labels_and_no_negatives_pretrained_networks_train_by_pu(label
     assert objective_from_start(examples, PickSettings(diameter=40.0, **given)) == objective
 
 
+@pytest.mark.parametrize("share", [0.01, 1.5, nan])
+def test_positives_of_all_are_no_fewer_than_of_the_unlabelled(share):
+    with pytest.raises(SettingsError, match="pi_of_all must be in"):
+        TrainingSettings(method="PU", pi=0.05, pi_of_all=share)
+
+
 @given(st.integers(1, 60), st.integers(0, 300))
-def test_positives_of_all_count_the_labelled_ones(particles, labels):
+def test_pi_of_all_count_the_labelled_ones(particles, labels):
     known = (min(labels, 5 * particles - 1), 5, 500_000, 3.0)
     everywhere = prior(particles, 0, 5, 500_000, 3.0)
-    assert positives_of_all(prior(particles, *known), known[0], 500_000, 3.0) == pytest.approx(everywhere)
+    assert pi_of_all(prior(particles, *known), known[0], 500_000, 3.0) == pytest.approx(everywhere)
 
 
 def test_micrographs_without_labelled_particles_are_never_set_aside():

@@ -94,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--method",
         default=None,
-        help="GE-binomial, GE-KL, PU or PN (default: GE-binomial; from pretrained weights and 50 labels on PU, without "
-        "--slack and --negatives)",
+        help="GE-binomial, GE-KL, PU or PN (default: GE-binomial; where training starts from a network and has 50 "
+        "labels or more, PU, without --slack and --negatives)",
     )
     method.add_argument(
         "--normalization",

@@ -23,7 +23,7 @@ from heliodor.picking.start import starting_point
 from heliodor.picks import Picks
 from heliodor.training.check import named_in
 from heliodor.training.fit import fit
-from heliodor.training.labels import positives_of_all, prior
+from heliodor.training.labels import pi_of_all, prior
 from heliodor.training.settings import TrainingSettings
 from heliodor.training.splits import hold_out, without
 from heliodor.training.tiles import Example
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from heliodor.picking.run import Run
     from heliodor.picking.settings import PickSettings
 
-# The paper's. A network that knows particles, with more than a few labels, ranks junk better by the risk of PU, and all
-# else as well (dev/LOG.md); labelled negatives would hardly count there.
+# The paper's. With more than a few labels, the risk of PU teaches a network that knows particles more about junk
+# (dev/LOG.md); labelled negatives would hardly count there.
 METHOD, METHOD_FROM_START = "GE-binomial", "PU"
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
@@ -90,10 +90,14 @@ def learn(
         Settled(chosen.pi, count, run.load.inverted, run.load.whitening).write(run)
     else:
         chosen, count = replace(chosen, pi=settled.pi), settled.count
-    # Where most particles are labelled, few are left among the unlabelled, and labels weighed by them would be nothing.
-    number, _, pixels, radius = known(training, run.geometry)
-    chosen = replace(chosen, positives=positives_of_all(chosen.pi, number, pixels, radius))
-    reporter.note(f"training on {len(training)} micrographs, {len(validation)} held out; pi {chosen.pi:.4f}")
+    if start is not None:  # pilots have fewer labels
+        chosen = replace(chosen, method=objective_from_start(training, run.settings))
+    if chosen.method == "PU":
+        # Where most particles are labelled, few are left among the others: weighed by these, labels would be nothing.
+        number, _, pixels, radius = known(training, run.geometry)
+        chosen = replace(chosen, pi_of_all=pi_of_all(chosen.pi, number, pixels, radius))
+    aside = f"{len(training)} micrographs, {len(validation)} held out"
+    reporter.note(f"training by {chosen.method} on {aside}; pi {chosen.pi:.4f}")
     network = fit(
         training,
         chosen,
@@ -158,7 +162,7 @@ def _examples(
 
 
 def trainable(settings: PickSettings, kind: NetworkSettings) -> TrainingSettings:
-    """Return how to train a network of this kind from nothing, but for what labels and micrographs decide.
+    """Return how to train a network of this kind, but for what labels and micrographs decide.
 
     Raises
     ------
@@ -196,7 +200,7 @@ def _training_settings(
     )
     if started:
         size = EPOCH_FROM_START if settings.epoch_size is None else settings.epoch_size
-        return replace(chosen, method=objective_from_start(examples, settings), epoch_size=size).from_start()
+        return replace(chosen.from_start(), epoch_size=size)
     if few and settings.dropout is None:
         return replace(chosen, network=replace(chosen.network, dropout=DROPOUT))
     return chosen

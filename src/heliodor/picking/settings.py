@@ -100,6 +100,8 @@ class PickSettings:
             raise SettingsError("--start names a network to start from, --no-pretrained wants none; give one of them")
         if self.threshold is not None and self.precision is not None:
             raise SettingsError("--threshold and --precision both say where to cut; give one of them")
+        if self.slack >= 0 and self.method in ("PN", "PU"):
+            raise SettingsError(f"--slack is the weight of a penalty, which {self.method} has not; leave it out")
         if self.pi is not None and not 0 < self.pi < 1:
             raise SettingsError(f"--pi is a fraction, between 0 and 1. Got {self.pi:g} instead.")
         if self.threshold is not None and not math.isfinite(self.threshold):

@@ -105,7 +105,7 @@ def expected_particles(pi: float, labels: int, micrographs: int, pixels: int, la
     return (pi * (pixels - labels * area) / area + labels) / micrographs
 
 
-def positives_of_all(pi: float, labels: int, pixels: int, label_radius: float) -> float:
+def pi_of_all(pi: float, labels: int, pixels: int, label_radius: float) -> float:
     """Fraction of positive pixels among all, where it is `pi` among the unlabelled ones; parameters as of `prior`."""
-    labeled = labels * len(disc(label_radius + RIM)) / pixels
+    labeled = min(labels * len(disc(label_radius + RIM)) / pixels, 1.0)
     return labeled + pi * (1 - labeled)

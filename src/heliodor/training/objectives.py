@@ -60,7 +60,7 @@ def _labeled_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return _mean(F.softplus(-logits[labels == POSITIVE])) + _mean(F.softplus(logits[labels == NEGATIVE]))
 
 
-def pn(logits: Tensor, labels: Tensor, pi: float, positives: float | None = None) -> Loss:
+def pn(logits: Tensor, labels: Tensor, pi: float, slack: float = 1.0) -> Loss:
     """Unlabelled regions are negatives: pi E_P[L(g, 1)] + (1 - pi) E_U[L(g, 0)].
 
     Parameters
@@ -71,23 +71,34 @@ def pn(logits: Tensor, labels: Tensor, pi: float, positives: float | None = None
         `POSITIVE`, `UNLABELED` or `NEGATIVE`.
     pi : float
         Fraction of positives among the unlabelled.
-    positives : float, optional
-        Weight of the labelled positives, in the place of pi.
+    slack : float
+        Weight of the penalty, which this objective has not.
     """
     positive = _mean(F.softplus(-logits[labels == POSITIVE]))
     negative = _mean(F.softplus(logits[labels != POSITIVE]))
-    return Loss((pi if positives is None else positives) * positive + (1 - pi) * negative, positive, negative)
+    return Loss(pi * positive + (1 - pi) * negative, positive, negative)
 
 
-def pu(logits: Tensor, labels: Tensor, pi: float, positives: float | None = None) -> Loss:
+def pu(logits: Tensor, labels: Tensor, pi: float, pi_of_all: float | None = None) -> Loss:
     """Non-negative PU risk (Kiryo et al. 2017): pi E_P[L(g, 1)] + max(0, E_U[L(g, 0)] - pi E_P[L(g, 0)]).
 
-    Labelled negatives, where given, join the first term. Parameters as in `pn`.
+    Labelled negatives, where given, join the first term.
+
+    Parameters
+    ----------
+    logits, labels, pi
+        As in `pn`.
+    pi_of_all : float, optional
+        Fraction of positives among all regions, the labelled ones included: the risk over all of them is returned,
+        in which the first term weighs pi_of_all, and the second (1 - pi_of_all) / (1 - pi), the share of those that
+        are not labelled. Default: the risk over the unlabelled ones, as above.
     """
     labeled = _labeled_loss(logits, labels)
     risk = _mean(F.softplus(logits[labels == UNLABELED])) - pi * _mean(F.softplus(logits[labels == POSITIVE]))
     risk = risk.clamp(min=0)
-    return Loss((pi if positives is None else positives) * labeled + risk, labeled, risk)
+    if pi_of_all is None:
+        return Loss(pi * labeled + risk, labeled, risk)
+    return Loss(pi_of_all * labeled + (1 - pi_of_all) / (1 - pi) * risk, labeled, risk)
 
 
 def ge_kl(logits: Tensor, labels: Tensor, pi: float, slack: float = 10.0) -> Loss:

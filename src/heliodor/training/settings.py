@@ -25,9 +25,9 @@ class TrainingSettings:
         Fraction of positives among the unlabelled regions.
     slack : float
         Weight of the GE penalty; negative: `heliodor.training.objectives.DEFAULT_SLACK`, see also `from_start`.
-    positives : float, optional
-        Weight of the labelled positives in PN and PU. Default: pi, as in the literature, which is right where few of
-        the positives are labelled: of the risk over all regions it is the fraction of positives among *all* of them.
+    pi_of_all : float, optional
+        Fraction of positives among all regions, see `heliodor.training.objectives.pu`, which alone knows it. Default:
+        the labelled ones are weighed by pi, as in the literature, which is right where few of all are labelled.
     label_radius : float
         In downsampled pixels.
     autoencoder : float
@@ -58,7 +58,7 @@ class TrainingSettings:
     method: str = "GE-binomial"
     pi: float = 0.01
     slack: float = -1.0
-    positives: float | None = None
+    pi_of_all: float | None = None
     label_radius: float = 3.0
     autoencoder: float = 0.0
     decoder_units: int = 32
@@ -77,6 +77,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         check_choice("method", self.method, OBJECTIVES)
         check_pi(self.pi)
+        if self.pi_of_all is not None and not self.pi <= self.pi_of_all <= 1:
+            raise SettingsError(f"pi_of_all must be in [pi, 1]. Got {self.pi_of_all} instead.")
         whole = ("epochs", "epoch_size", "outputs", "label_tiles", "random_tiles", "decoder_units")
         check_least(1, **{name: getattr(self, name) for name in whole})
         weights = ("label_radius", "autoencoder", "l2", "learning_rate")
@@ -91,17 +93,17 @@ class TrainingSettings:
         return replace(self, slack=SLACK_FROM_START[self.method]) if penalized else self
 
     def weight(self, unlabeled: int) -> float | None:
-        """Return the last parameter of the objective: for PN and PU `positives`, else the weight of the penalty.
+        """Return the last parameter of the objective: for PU `pi_of_all`, else the weight of the penalty.
 
-        That is for `unlabeled` regions in a minibatch of tiles.
+        The latter for `unlabeled` regions in a minibatch of tiles.
 
         The gradient of the GE-binomial penalty grows with the number of unlabelled regions, as if
         each told something of its own. The regions of one tile overlap and do not: beyond the
         paper's number the weight shrinks in proportion.
         """
-        if self.method not in DEFAULT_SLACK:
-            return self.positives
-        slack = self.slack if self.slack >= 0 else DEFAULT_SLACK[self.method]
+        if self.method == "PU":
+            return self.pi_of_all
+        slack = self.slack if self.slack >= 0 else DEFAULT_SLACK.get(self.method, 0.0)
         if self.method == "GE-binomial" and unlabeled > PAPER_UNLABELED:
             return slack * PAPER_UNLABELED / unlabeled
         return slack
