@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from heliodor.cli import ALIASES, GROUPS, main
+from heliodor.networks import load_network
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
