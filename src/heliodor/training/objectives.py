@@ -163,7 +163,7 @@ OBJECTIVES: dict[str, Callable[..., Loss]] = {
 # Weight of the penalty, where nobody gives one. The paper's 1 for GE-binomial holds the count of a minibatch twenty
 # times as tightly as GE-KL's 10 holds its mean. In runs of hundreds of minibatches, not ten thousands, labels are then
 # hardly heard: where noise is strong, 0.1 is better by 0.06 to 0.26 of average precision (docs/objectives.md).
-DEFAULT_SLACK = {"GE-KL": 10.0, "GE-binomial": 0.1}
+DEFAULT_SLACK = {"PN": 0.0, "PU": 0.0, "GE-KL": 10.0, "GE-binomial": 0.1}
 # From pretrained weights labels need little to be heard, and the paper's weight keeps what no label says from looking
 # like particles (dev/LOG.md).
 SLACK_FROM_START = {**DEFAULT_SLACK, "GE-binomial": 1.0}

@@ -89,8 +89,7 @@ class TrainingSettings:
 
     def from_start(self) -> TrainingSettings:
         """Return them for training from pretrained weights: with the penalty's weight for these, if none is given."""
-        penalized = self.method in SLACK_FROM_START and self.slack < 0
-        return replace(self, slack=SLACK_FROM_START[self.method]) if penalized else self
+        return self if self.slack >= 0 else replace(self, slack=SLACK_FROM_START[self.method])
 
     def weight(self, unlabeled: int) -> float | None:
         """Return the last parameter of the objective: for PU `pi_of_all`, else the weight of the penalty.
@@ -103,7 +102,7 @@ class TrainingSettings:
         """
         if self.method == "PU":
             return self.pi_of_all
-        slack = self.slack if self.slack >= 0 else DEFAULT_SLACK.get(self.method, 0.0)
+        slack = self.slack if self.slack >= 0 else DEFAULT_SLACK[self.method]
         if self.method == "GE-binomial" and unlabeled > PAPER_UNLABELED:
             return slack * PAPER_UNLABELED / unlabeled
         return slack
