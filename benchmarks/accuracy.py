@@ -20,7 +20,7 @@ from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of,
 from rows import Row, Rows, Task, spread, write_report
 from runs import run_and_score
 
-STARTED = ("heliodor", "heliodor-n", "general")  # the programs that can start from a network
+TRAINED = ("heliodor", "heliodor-n")  # the programs that can start from a network, and train by an objective
 KEYS = ("program", "version", "training", "set", "labels", "draw")
 
 
@@ -28,7 +28,13 @@ def training_of(program: str, options: argparse.Namespace) -> str:
     """Say how a program trains, where the options do."""
     if program not in OURS:
         return " ".join(options.topaz_training.words)
-    return f"--start {options.start.name}" if options.start and program in STARTED else ""
+    start = f"--start {options.start.name}" if options.start and program in (*TRAINED, "general") else ""
+    return " ".join(filter(None, (start, method_of(options) if program in TRAINED else "")))
+
+
+def method_of(options: argparse.Namespace) -> str:
+    """Say by what heliodor trains, where the options do."""
+    return f"--method {options.method}" if options.method else ""
 
 
 def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.Namespace) -> Iterator[Task]:
@@ -57,7 +63,7 @@ def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     executable = options.heliodor if task["program"] in OURS else options.topaz
-    job = Job(*place, options.topaz_training, data.empty, all_picked=False, start=options.start)
+    job = Job(*place, options.topaz_training, data.empty, all_picked=False, start=options.start, method=options.method)
     return run_and_score(task["program"], executable, job)
 
 
@@ -84,6 +90,11 @@ def leave_out_unlabelled(sets: dict[str, DataSet], options: argparse.Namespace) 
         options.programs = [name for name in options.programs if name not in UNLABELLED]
 
 
+def add_method_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the objective that `heliodor pick` trains by."""
+    parser.add_argument("--method", default=None, help="objective that heliodor trains by; default: its own choice")
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read and check the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -95,6 +106,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start", type=Path, default=None, help="network that heliodor starts from, without labels too"
     )
+    add_method_argument(parser)
     parser.add_argument("--topaz", default=None, help="program of topaz-em 0.3.x")
     parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=None, help="default: all that can be run")
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 10], help="numbers of labels")

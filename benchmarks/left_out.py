@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from accuracy import KEYS, tell
+from accuracy import KEYS, add_method_argument, method_of, tell
 from accuracy_tables import report
 from datasets import DataSet, Simulated, simulate
 from programs import Job, version_of
@@ -109,7 +109,8 @@ def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -
         for count in options.labels:
             for name in sets:
                 program = "heliodor" if count else "general"
-                yield dict(zip(KEYS, (program, version, "protein left out", name, count, draw), strict=True))
+                training = " ".join(filter(None, ("protein left out", method_of(options) if count else "")))
+                yield dict(zip(KEYS, (program, version, training, name, count, draw), strict=True))
 
 
 def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace) -> Row:
@@ -117,7 +118,8 @@ def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace
     folder = options.out / "work" / "-".join(str(task[key]) for key in ("set", "labels", "draw"))
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
-    return run_and_score(task["program"], options.heliodor, Job(*place, empty=data.empty, start=start))
+    job = Job(*place, empty=data.empty, start=start, method=options.method)
+    return run_and_score(task["program"], options.heliodor, job)
 
 
 def run_all(name: str, work: Callable[[Task], Row], sets: dict[str, DataSet], options: argparse.Namespace) -> None:
@@ -134,6 +136,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for networks, sets, runs and results")
     parser.add_argument("--models", type=Path, required=True, help="folder with models and densities; see README.md")
     parser.add_argument("--heliodor", default=str(Path(sys.executable).with_name("heliodor")), help="program")
+    add_method_argument(parser)
     parser.add_argument("--labels", type=int, nargs="+", default=[0, 10], help="numbers of labels; 0: none")
     parser.add_argument("--draws", type=int, default=1, help="of test micrographs and labels")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")

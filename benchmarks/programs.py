@@ -82,6 +82,8 @@ class Job:
         topaz-em picks the training micrographs too, as heliodor always does.
     start : path, optional
         Network that heliodor starts from, in the place of the one that comes with it.
+    method : str, optional
+        Objective that heliodor trains by, in the place of its own choice.
     """
 
     data: Path
@@ -95,6 +97,7 @@ class Job:
     empty: tuple[str, ...] = ()
     all_picked: bool = True
     start: Path | None = None
+    method: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -121,6 +124,11 @@ class Job:
     def from_start(self) -> list[str]:
         """Options of `heliodor pick` that say where training starts."""
         return [] if self.start is None else ["--start", str(self.start)]
+
+    @property
+    def trained(self) -> list[str]:
+        """Options that say where training starts, and by what it trains."""
+        return [*self.from_start, *([] if self.method is None else ["--method", self.method])]
 
 
 @dataclass(frozen=True)
@@ -150,12 +158,12 @@ class Outcome:
 
 def run_heliodor(program: str, job: Job) -> Outcome:
     """Labels in, picks out in one command, everything derived."""
-    return _run_labelled(program, job, job.from_start)
+    return _run_labelled(program, job, job.trained)
 
 
 def run_heliodor_told(program: str, job: Job) -> Outcome:
     """Do as `run_heliodor` does, told the true number of particles per micrograph: what the estimate costs."""
-    return _run_labelled(program, job, ["--expected-particles", f"{_true_number(job):.3f}", *job.from_start])
+    return _run_labelled(program, job, ["--expected-particles", f"{_true_number(job):.3f}", *job.trained])
 
 
 def run_heliodor_scratch(program: str, job: Job) -> Outcome:

@@ -162,6 +162,10 @@ class Loader:
         size, whitening = None if any_pixel_size else wanted, whitening_of(about)
         return cls(size, factor, normalization, header_pixel_size, inverted, whitening=whitening)
 
+    def seen_by(self, about: dict[str, Any]) -> Loader:
+        """Return the loader that inverts and whitens micrographs as those that a network is for, by its facts."""
+        return replace(self, inverted=inverted_of(about), whitening=whitening_of(about))
+
     def __call__(self, file: MicrographFile) -> tuple[Micrograph, tuple[float, float]]:
         """Return the micrograph as the network wants it, and its scale (x, y) to the pixels of the file.
 

@@ -24,7 +24,7 @@ from heliodor.picking.general import general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
 from heliodor.picking.learn import learn, trainable
-from heliodor.picking.load import Loader, inverted_of, pixel_size_of, whitening_of
+from heliodor.picking.load import Loader, pixel_size_of
 from heliodor.picking.prior import check_prior
 from heliodor.picking.run import Run
 from heliodor.picking.settings import CUTS, PickSettings
@@ -153,7 +153,7 @@ def pick(
         reporter.note(f"the network is there already: {folder / MODEL}")
         network, about = finished
     trained = time.perf_counter()
-    load = replace(load, inverted=inverted_of(about), whitening=whitening_of(about))
+    load = load.seen_by(about)
     # Candidates depend on the weights as well, which another processor may train otherwise, and on what they see.
     run = replace(run, load=load, digest=digest({**deciding, "whitening": load.whitening or None}, network))
     failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)

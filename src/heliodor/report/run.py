@@ -16,7 +16,7 @@ from heliodor.names import MicrographFile, match_names
 from heliodor.picking.cut import Cut
 from heliodor.picking.geometry import Geometry
 from heliodor.picking.kept import Kept
-from heliodor.picking.load import Loader, inverted_of, whitening_of
+from heliodor.picking.load import Loader
 from heliodor.picks import Picks
 from heliodor.record import RUN, read_record
 from heliodor.training.history import read_table
@@ -135,14 +135,8 @@ class Run:
     def load(self) -> Loader:
         """Reads micrographs as the network saw them."""
         settings, geometry = self.record["settings"], self.geometry
-        return Loader(
-            geometry.pixel_size,
-            geometry.factor,
-            settings["normalization"],
-            settings["pixel_size"],
-            inverted_of(self.result),
-            whitening=whitening_of(self.result),
-        )
+        plain = Loader(geometry.pixel_size, geometry.factor, settings["normalization"], settings["pixel_size"])
+        return plain.seen_by(self.result)
 
 
 def read_run(folder: Path, micrographs: Sequence[MicrographFile] = ()) -> Run:
