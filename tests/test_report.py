@@ -293,6 +293,13 @@ EVIDENCE = {
 }
 
 
+def test_what_labels_say_is_no_particle_is_told(run):
+    folder, picks = run
+    write_candidates(folder, picks, Picks.on("001", picks.xy[:1], [-1]))
+    change_record(folder, calibration=CALIBRATION, evidence={**EVIDENCE, "others_on_each": 11.6})
+    assert "0.46 false ones. By the scores of labels, about 12 others on each are no particles" in report(folder).text
+
+
 def test_candidates_that_are_no_picks_are_shown_apart(run):
     folder, picks = run
     below = Picks.on("with space", picks.xy[:6], [0.75, 0.5, 0, -1, -2, -3])
@@ -301,7 +308,7 @@ def test_candidates_that_are_no_picks_are_shown_apart(run):
     change_record(folder, calibration=CALIBRATION, evidence=EVIDENCE, estimates=estimates)
     page = report(folder)
     assert "20 detections on 3 micrographs. The threshold rests on 3 micrographs" in page.text
-    assert "20 detections against 7 on the decoys, each standing for 0.46 false ones" in page.text
+    assert "20 detections against 7 on the decoys, each standing for 0.46 false ones. It holds" in page.text
     assert "as many as expected" in page.text
     assert "probability of one half" not in page.text
     assert "The best that were not picked: scores 0.75 to" in page.text

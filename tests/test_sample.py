@@ -79,8 +79,8 @@ def with_junk(particles=30, expected=75.0):
 
 
 def test_training_tells_how_many_of_what_was_counted_are_particles():
-    count, here, most = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 2.0)
-    assert here == most == pytest.approx(33, rel=0.2)
+    count, here, evidence = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 2.0)
+    assert here == evidence.most == pytest.approx(33, rel=0.2)
     assert count.particles == pytest.approx(2 * here)  # twice as many on labelled micrographs as in the sample
     assert count.low < count.particles <= count.high
     assert count.source is Source.TRAINED
@@ -89,28 +89,36 @@ def test_training_tells_how_many_of_what_was_counted_are_particles():
 def test_without_scores_of_labels_a_count_stays():
     count = Count(150.0, 150.0, 150.0, Source.USER)
     unasked = replace(with_junk(), labels=np.empty(0))
-    assert count_again(count, unasked, 2.0) == (count, 75.0, np.inf)
+    assert count_again(count, unasked, 2.0) == (count, 75.0, unasked.evidence)
+
+
+def test_who_knows_the_number_is_told_what_else_there_is():
+    told = Count(40.0, 40.0, 40.0, Source.USER)
+    count, here, evidence = count_again(told, with_junk(expected=20.0), 2.0)
+    assert (count, here, evidence.most) == (told, 20.0, np.inf)
+    assert evidence.others.number == pytest.approx(30, rel=0.4)
 
 
 def test_a_count_that_was_low_stays_and_what_is_surely_there_is_bounded():
     count = Count(25.0, 20.0, 30.0, Source.START)
-    again, here, most = count_again(count, with_junk(expected=25.0), 2.0)
+    again, here, evidence = count_again(count, with_junk(expected=25.0), 2.0)
     assert (again, here) == (count, 25.0)
-    assert 25 < most < 45
+    assert 25 < evidence.most < 45
 
 
 def test_there_are_never_fewer_particles_than_labels():
-    count, here, most = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 100.0)
+    count, here, evidence = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 100.0)
     assert count.particles == pytest.approx(100)
-    assert here == most == pytest.approx(50)
+    assert here == evidence.most == pytest.approx(50)
     assert count.low <= count.particles <= count.high
 
 
 def test_where_nothing_is_found_nothing_changes():
     count = Count(150.0, 120.0, 190.0, Source.START)
     nothing = Sample(simulated(0, 0.0, 0), 75.0, np.full(10, -np.inf))
-    assert count_again(count, nothing, 1.0) == (count, 75.0, np.inf)
-    assert count_again(count, with_junk(expected=0.0), 1.0) == (count, 0.0, np.inf)
+    assert count_again(count, nothing, 1.0) == (count, 75.0, nothing.evidence)
+    none = with_junk(expected=0.0)
+    assert count_again(count, none, 1.0) == (count, 0.0, none.evidence)
 
 
 @pytest.mark.parametrize(("micrographs", "size"), [(3, 3), (20, 16), (800, 16), (1000, 20), (20000, 32)])

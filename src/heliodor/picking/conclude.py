@@ -35,7 +35,6 @@ def conclude(
     count: Count,
     evidence: Evidence,
     particles: float,
-    most: float,
     limits: Limits | None,
     training: dict[str, Any] | None,
     **estimates: float,
@@ -49,9 +48,9 @@ def conclude(
     count : Count
         Particles on a micrograph, to be told; a number that is hardly known is warned of.
     evidence : Evidence
-        What the network finds on a sample of the micrographs.
-    particles, most : float
-        On each of these, within the margin: as many as there are, and as there can be.
+        What the network finds on a sample of the micrographs, and how many particles there can be on each.
+    particles : float
+        How many there are, within the margin.
     limits : Limits, optional
         How dark particles are; None: junk is not masked.
     training : dict, optional
@@ -64,7 +63,7 @@ def conclude(
     OutputError
         The network cannot be written.
     """
-    weighed = weigh(evidence, particles, most)
+    weighed = weigh(evidence, particles)
     about = {
         "run": run.digest,
         "geometry": asdict(run.geometry),

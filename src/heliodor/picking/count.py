@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from heliodor.networks import Classifier
     from heliodor.networks.scorers import Machine
-    from heliodor.picking.evidence import Evidence
+    from heliodor.picking.evidence import Evidence, Others
     from heliodor.picking.geometry import Geometry
     from heliodor.progress import Reporter
     from heliodor.training.tiles import Example
@@ -32,9 +32,7 @@ _LOOKED = 16  # micrographs at most
 _KNOWN = 0.7
 # Standard deviation of ln(estimate / truth), at least: a little more than where it was settled (dev/LOG.md).
 _OFF = 0.12
-# Found with labels, at least so many: of fewer, the mean says little. And by how much a count after training is raised:
-# where it falls short, picks of clear particles are lost, which costs more than some junk (dev/LOG.md).
-_FEWEST_FOUND, _RAISED = 3, 1.1
+_FEWEST_FOUND = 3  # labels: of fewer, scores say little
 # Of the particles on labelled micrographs, when these are compared with others: of fewer, the contrast of a micrograph
 # would change the number, not only how many particles it holds (dev/LOG.md).
 _COMPARED = 0.9
@@ -200,8 +198,8 @@ def _false_among_best(evidence: Evidence, particles: float) -> float:
     return min(false * room / (_COMPARED * total), _MOST_FALSE)
 
 
-def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> Count | None:
-    """Count the most particles that there can be on a micrograph, by a network that was trained on labels.
+def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> tuple[Count, Others] | None:
+    """Count the most particles that there can be on a micrograph, and other things, by a network trained on labels.
 
     It tells particles from broken ones and other things that are not noise, which a network that has not seen the
     labels counts as well. Where particles differ more from one another than usual, some are taken for such things;
@@ -216,15 +214,15 @@ def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> Count | 
 
     Returns
     -------
-    Count or None
+    (Count, Others) or None
         None: fewer than three labels are found, which say too little.
     """
     found = labels[np.isfinite(labels)]
     if len(found) < _FEWEST_FOUND or not len(evidence.decoys):
         return None
     mixture = fit_mixture(evidence, found)
-    most, off = _RAISED * mixture.particles / mixture.labels, _off(mixture.error)
-    return Count(most, mixture.particles / off, max(most, mixture.particles * off), Source.TRAINED)
+    labelled, off = mixture.labelled, _off(mixture.error)
+    return Count(labelled.particles, mixture.particles / off, labelled.particles * off, Source.TRAINED), labelled.others
 
 
 def _off(error: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,23 @@ _LEAST_OPEN = 0.9
 AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its centre
 
 
+class Others(NamedTuple):
+    """What is neither a particle nor noise, such as broken particles: how many on a micrograph, and their scores."""
+
+    number: float = 0.0
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
+        """Return how many on each micrograph score at least so well, being normally distributed."""
+        from scipy.special import ndtr
+
+        return np.asarray(self.number * ndtr((self.mean - scores) / self.deviation))
+
+
+NO_OTHERS = Others()
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Detections on a sample of micrographs, and on decoys of them.
@@ -62,6 +79,8 @@ class Evidence:
         Particles on each micrograph that all detections together can stand for.
     area : float
         Pixels of each micrograph on which detections can be; 0: not known.
+    others : Others
+        On the micrographs, as far as known.
     """
 
     scores: NDArray[np.float64]
@@ -74,6 +93,7 @@ class Evidence:
     particles: float = 0.0
     most: float = math.inf
     area: float = 0.0
+    others: Others = NO_OTHERS
 
     @property
     def open(self) -> float:
@@ -96,7 +116,8 @@ class Evidence:
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
         above = _above(self.decoys, scores - self.shift)
-        return self.weight * above * (self.open + (1 - self.open) * above / max(len(self.decoys), 1))
+        noise = self.weight * above * (self.open + (1 - self.open) * above / max(len(self.decoys), 1))
+        return noise + self.micrographs * self.others.above(scores)
 
     def found_above(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         """Return the number of detections that score at least so well."""
@@ -174,28 +195,28 @@ def gather(
     return look(cut, chosen, each or -(-_LEAST_DECOYS // len(chosen)), reporter)
 
 
-def weigh(evidence: Evidence, particles: float, most: float = math.inf) -> Evidence:
+def weigh(evidence: Evidence, particles: float) -> Evidence:
     """Fit the decoys, see `fit_decoys`, and bound what all detections together can stand for.
 
     Where decoys have a tenth too few detections of doubtful scores, a tenth of what is doubtful would count as
     particles, which can be more than there are. So all together count as no more than are wanted, unless more than that
-    are surely particles, and the number wanted is too small. What is surely not noise may be no particle either: `most`
-    says how many there can be, by what else is known.
+    are surely particles, and the number wanted is too small. What is surely not noise may be no particle either:
+    `Evidence.most` says how many there can be, by what else is known.
     """
     fitted = fit_decoys(evidence, particles)
-    return replace(fitted, most=max(particles, min(_surely(fitted), most)))
+    return replace(fitted, most=max(particles, min(_surely(fitted), fitted.most)))
 
 
 def fit_decoys(evidence: Evidence, particles: float) -> Evidence:
     """Fit the decoys to what is known to be false, for a number of particles on each micrograph.
 
-    All that is not a particle is false. That gives the number of false detections, and below the scores of particles
-    (where detections are more than one and a half times as many) how they are distributed. Decoys are thinned to that
-    number and shifted half-way to these scores: between crowded particles the network sees less than in open
-    background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where particles and
-    false detections mix, could not be known otherwise.
+    All that is neither a particle nor another thing is noise. That gives the number of these detections, and below the
+    scores of particles (where detections are more than one and a half times as many) how they are distributed. Decoys
+    are thinned to that number and shifted half-way to these scores: between crowded particles the network sees less
+    than in open background, but the best of it differs less (dev/LOG.md). What they say about higher scores, where
+    particles and false detections mix, could not be known otherwise.
     """
-    wanted = particles * evidence.micrographs
+    wanted = (particles + evidence.others.number) * evidence.micrographs
     false = max(len(evidence.scores) - wanted, 0.0)
     weight = false / max(len(evidence.decoys), 1)
     ranks = weight * np.arange(1, len(evidence.decoys) + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
@@ -82,7 +81,7 @@ def general(
     else:
         count = Count.given(settings.expected_particles)
     reporter.note(str(count))
-    about = conclude(run, network, count, evidence, count.particles * inside, math.inf, limits, facts.get("training"))
+    about = conclude(run, network, count, evidence, count.particles * inside, limits, facts.get("training"))
     return network, about
 
 

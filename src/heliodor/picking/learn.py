@@ -118,13 +118,13 @@ def learn(
         micrographs,
         count,
         limits,
-        # Training teaches nothing about what somebody knows, and pilots have been trained.
-        with_labels=count.source is Source.START,
+        # How scores of labels are distributed is known where training starts from a network that knows particles.
+        with_labels=given is not None and "pretrained_on" in given[1] and count.source in (Source.START, Source.USER),
     )
-    count, here, most = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
+    count, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
-    about = conclude(run, network, count, sample.evidence, here, most, limits, asdict(chosen), pi=chosen.pi)
+    about = conclude(run, network, count, evidence, here, limits, asdict(chosen), pi=chosen.pi)
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)
     return network, about

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.picking.evidence import standing_out
+from heliodor.picking.evidence import NO_OTHERS, Others, standing_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +34,9 @@ _FIRST_STEPS = (0.3, 0.5, 0.1, 0.1, 0.3, 0.3)
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
+_LEAST_DEVIATION = 0.3  # log-odds, of the scores of labels: a few may happen to be alike
+# Of a standard normal distribution, equally likely.
+_QUANTILES = np.array([NormalDist().inv_cdf(p) for p in np.linspace(0.01, 0.99, 50)])
 _EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-4, "fatol": 1e-6}
 
 
@@ -67,10 +71,24 @@ class _Known:
     def of_labels(cls, scores: NDArray[np.float64]) -> _Known:
         """Say what labels tell about the scores of a network that was trained on them.
 
-        It scores what is labelled higher than other particles, and people label clear ones.
+        It scores what is labelled a little higher than other particles, and people label clear ones.
         """
-        near = (float(scores.mean()) - 0.45, math.hypot(0.8, 1.8 / math.sqrt(len(scores))))
-        return cls(near, (math.log(1.8), 0.05), 0.0, 8.0, (math.log(0.1), 1.0), (3.0, 1.0))
+        mean, (spread, error) = float(scores.mean()), _log_deviation(scores)
+        deviation = _both((math.log(1.8), 0.3), (spread, error))
+        near = mean - 0.2, math.hypot(0.6, 1.8 / math.sqrt(len(scores)))
+        highest = max(8.0, _BIN * round((mean + 2 * math.exp(spread)) / _BIN))
+        return cls(near, deviation, 0.0, highest, (math.log(0.1), 1.0), (3.0, 1.0))
+
+
+def _log_deviation(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the logarithm of the deviation of scores (N,), and its standard error; N is two or more."""
+    return math.log(max(float(scores.std(ddof=1)), _LEAST_DEVIATION)), 1 / math.sqrt(2 * (len(scores) - 1))
+
+
+def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """Put two normal distributions (mean, standard deviation) of the same quantity together."""
+    weights = 1 / np.square([one[1], other[1]])
+    return float(np.average([one[0], other[0]], weights=weights)), 1 / math.sqrt(weights.sum())
 
 
 @dataclass(frozen=True)
@@ -86,15 +104,25 @@ class Mixture:
     error : float
         Standard deviation of the logarithm of `particles`, by the curvature of the posterior; more where `particles` is
         bounded, so that the likeliest number is within it.
+    others : Others
+        What looks like neither particles nor noise; particles of another look among them.
     labels : float
-        Share of the labels that are particles by their scores, others being what the rest look like.
+        Share of the labels that look like particles, and not like `others`.
     """
 
     particles: float
     mean: float
     deviation: float
     error: float
+    others: Others = NO_OTHERS
     labels: float = 1.0
+
+    @property
+    def labelled(self) -> Mixture:
+        """The same where all labels are particles: as many of the others are particles as labels look like them."""
+        particles = self.particles / self.labels
+        left = max(self.others.number - (particles - self.particles), 0.0)
+        return replace(self, particles=particles, others=self.others._replace(number=left), labels=1.0)
 
 
 def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *, width: float = _LIKELY) -> Mixture:
@@ -128,8 +156,10 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     likeliest = math.exp(top[0])
     particles = min(likeliest, _HIDDEN * posterior.visible)
     error = max(error, math.log(likeliest / max(particles, 1.0)))
-    ours = 1.0 if labels is None else float(posterior.particle(top, labels).mean())
-    return Mixture(particles, float(top[1]), math.exp(top[2]), error, ours)
+    mixture = Mixture(particles, float(top[1]), math.exp(top[2]), error)
+    if labels is None:
+        return mixture
+    return replace(mixture, others=posterior.others(top), labels=posterior.ours(top, labels))
 
 
 class _Posterior:
@@ -176,7 +206,22 @@ class _Posterior:
         end = minimize(surprise, first, method="Nelder-Mead", options={**_EXACT, "initial_simplex": simplex})
         return np.array([*fixed, *end.x]), float(end.fun)
 
-    def particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def others(self, values: NDArray[np.float64]) -> Others:
+        """Return the other things that these values say there are."""
+        number, mean, spread, _, more, below = values
+        return Others(math.exp(number + more), float(mean - below), math.exp(spread))
+
+    def ours(self, values: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+        """Return which share of the labels (N,) look like particles by their scores.
+
+        By the probability of each, over what it is in the mean of particles: where scores of others are not far, that
+        is not 1 either.
+        """
+        _, mean, spread, *_ = values
+        usual = self._particle(values, mean + math.exp(spread) * _QUANTILES).mean()
+        return min(float(self._particle(values, labels).mean() / usual), 1.0)
+
+    def _particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability that each of the scores (N,) is that of a particle, and not of another thing."""
         from scipy.special import expit
 

@@ -95,6 +95,8 @@ def _about_evidence(evidence: Evidence, calibration: Calibration, particles: flo
         "decoys_found": len(evidence.decoys),
         "false_per_decoy": evidence.weight,
         "shift_of_decoys": evidence.shift,
+        "others_on_each": evidence.others.number,
+        "score_of_others": evidence.others.mean if evidence.others.number else None,
         "cut_at_best_expected_f1": choose_threshold(evidence, calibration, particles),
         "cut_at_expected_count": float(evidence.scores[rank - 1]) if rank else None,
         "cut_at_probability_half": float(evidence.scores[half[-1]]) if len(half) else None,

@@ -68,11 +68,13 @@ def _evidence(run: Run) -> str:
         return f"The threshold rests on a person's answers: {describe(audited)}."
     if evidence is None:
         return ""
+    others = evidence.get("others_on_each", 0.0)
+    junk = f"By the scores of labels, about {others:.0f} others on each are no particles, such as broken ones. "
     return (
         f"The threshold rests on {several(evidence['micrographs'], 'micrograph')} and on decoys of them, which are "
         f"noise with the spectrum of their background: {several(evidence['detections'], 'detection')} against "
         f"{evidence['decoys_found']:,} on the decoys, each standing for {number(evidence['false_per_decoy'], 2)} false "
-        "ones. It holds on a micrograph with as many particles as others; with fewer, a pick needs a better score."
+        f"ones. {junk if others >= 1 else ''}It holds on a micrograph with as many particles as others; with fewer, a pick needs a better score."
     )
 
 
