@@ -74,7 +74,8 @@ def _evidence(run: Run) -> str:
         f"The threshold rests on {several(evidence['micrographs'], 'micrograph')} and on decoys of them, which are "
         f"noise with the spectrum of their background: {several(evidence['detections'], 'detection')} against "
         f"{evidence['decoys_found']:,} on the decoys, each standing for {number(evidence['false_per_decoy'], 2)} false "
-        f"ones. {junk if others >= 1 else ''}It holds on a micrograph with as many particles as others; with fewer, a pick needs a better score."
+        f"ones. {junk if others >= 1 else ''}"
+        "It holds on a micrograph with as many particles as others; with fewer, a pick needs a better score."
     )
 
 
