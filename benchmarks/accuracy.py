@@ -20,7 +20,8 @@ from programs import OURS, PROGRAMS, UNLABELLED, Job, TopazTraining, version_of,
 from rows import Row, Rows, Task, spread, write_report
 from runs import run_and_score
 
-TRAINED = ("heliodor", "heliodor-n")  # the programs that can start from a network, and train by an objective
+TRAINED = ("heliodor", "heliodor-n")  # the programs that train by an objective, from a network
+STARTED = (*TRAINED, "general")  # those that can be given this network
 KEYS = ("program", "version", "training", "set", "labels", "draw")
 
 
@@ -28,7 +29,7 @@ def training_of(program: str, options: argparse.Namespace) -> str:
     """Say how a program trains, where the options do."""
     if program not in OURS:
         return " ".join(options.topaz_training.words)
-    start = f"--start {options.start.name}" if options.start and program in (*TRAINED, "general") else ""
+    start = f"--start {options.start.name}" if options.start and program in STARTED else ""
     return " ".join(filter(None, (start, method_of(options) if program in TRAINED else "")))
 
 
@@ -59,12 +60,17 @@ def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.
 
 def run_task(task: Task, data: DataSet, options: argparse.Namespace) -> Row:
     """Run one program on one split, in a folder of its own."""
-    folder = options.out / "work" / "-".join(str(task[key]) for key in ("program", "set", "labels", "draw"))
+    folder = work_folder(task, options, "program", "set", "labels", "draw")
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     executable = options.heliodor if task["program"] in OURS else options.topaz
     job = Job(*place, options.topaz_training, data.empty, all_picked=False, start=options.start, method=options.method)
     return run_and_score(task["program"], executable, job)
+
+
+def work_folder(task: Task, options: argparse.Namespace, *keys: str) -> Path:
+    """Return the folder of a run, told apart by these keys and by the objective."""
+    return options.out / "work" / "-".join([*(str(task[key]) for key in keys), *filter(None, [options.method])])
 
 
 def make_sets(options: argparse.Namespace) -> dict[str, DataSet]:

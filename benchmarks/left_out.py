@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from accuracy import KEYS, add_method_argument, method_of, tell
+from accuracy import KEYS, add_method_argument, method_of, tell, work_folder
 from accuracy_tables import report
 from datasets import DataSet, Simulated, simulate
 from programs import Job, version_of
@@ -115,7 +115,7 @@ def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -
 
 def run_task(task: Task, data: DataSet, start: Path, options: argparse.Namespace) -> Row:
     """Pick one set, in a folder of its own."""
-    folder = options.out / "work" / "-".join(str(task[key]) for key in ("set", "labels", "draw"))
+    folder = work_folder(task, options, "set", "labels", "draw")
     split = data.split(task["draw"], task["labels"])
     place = (data.folder, data.files, folder, data.labels, split, options.threads, data.particle)
     job = Job(*place, empty=data.empty, start=start, method=options.method)

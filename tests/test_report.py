@@ -297,7 +297,7 @@ def test_what_labels_say_is_no_particle_is_told(run):
     folder, picks = run
     write_candidates(folder, picks, Picks.on("001", picks.xy[:1], [-1]))
     change_record(folder, calibration=CALIBRATION, evidence={**EVIDENCE, "others_on_each": 11.6})
-    assert "0.46 false ones. By the scores of labels, about 12 others on each are no particles" in report(folder).text
+    assert "0.46 false ones. About 12 with scores above 0 on each look like no labelled" in report(folder).text
 
 
 def test_candidates_that_are_no_picks_are_shown_apart(run):

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from heliodor.names import MicrographFile
+from heliodor.picking.calibration import calibrate
 from heliodor.picking.count import Count, Source
 from heliodor.picking.detect import Detector
+from heliodor.picking.evidence import weigh
 from heliodor.picking.recount import count_again
 from heliodor.picking.sample import Sample, _relative, draw_sample
+from heliodor.picking.threshold import choose_threshold
 from heliodor.progress import SILENT
-from mixture_helpers import labelled, simulated
+from mixture_helpers import MICROGRAPHS, labelled, simulated
 
 
 class Itself:
@@ -97,6 +100,18 @@ def test_who_knows_the_number_is_told_what_else_there_is():
     count, here, evidence = count_again(told, with_junk(expected=20.0), 2.0)
     assert (count, here, evidence.most) == (told, 20.0, np.inf)
     assert evidence.others.number == pytest.approx(30, rel=0.4)
+
+
+def test_who_knows_that_there_are_more_particles_gets_them():
+    both = Sample(
+        simulated(50, 7.0, 1, others=(50, 3.0)), 100.0, labelled(7.0, 1, 50)
+    )  # two views, of which one is labelled
+    _, here, evidence = count_again(Count(100.0, 100.0, 100.0, Source.USER), both, 2.0)
+    assert here == 100
+    assert evidence.others.number < 10
+    weighed = weigh(evidence, here)
+    cut = choose_threshold(weighed, calibrate(weighed), here)
+    assert 0.9 * 100 < weighed.found_above(np.array([cut]))[0] / MICROGRAPHS < 1.1 * 100
 
 
 def test_a_count_that_was_low_stays_and_what_is_surely_there_is_bounded():

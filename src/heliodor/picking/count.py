@@ -221,8 +221,9 @@ def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> tuple[Co
     if len(found) < _FEWEST_FOUND or not len(evidence.decoys):
         return None
     mixture = fit_mixture(evidence, found)
-    labelled, off = mixture.labelled, _off(mixture.error)
-    return Count(labelled.particles, mixture.particles / off, labelled.particles * off, Source.TRAINED), labelled.others
+    corrected, off = mixture.corrected, _off(mixture.error)
+    count = Count(corrected.particles, mixture.particles / off, corrected.particles * off, Source.TRAINED)
+    return count, corrected.others
 
 
 def _off(error: float) -> float:

@@ -113,6 +113,11 @@ class Evidence:
         """The same, bounded: on a micrograph with fewer particles, so many more false ones would explain everything."""
         return min(self.emptied, _MOST_EMPTIED)
 
+    @property
+    def likely_others(self) -> float:
+        """How many of the others on a micrograph score better than even odds, as the network sees them."""
+        return float(self.others.above(np.zeros(1))[0])
+
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""
         above = _above(self.decoys, scores - self.shift)

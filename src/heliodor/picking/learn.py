@@ -44,6 +44,7 @@ METHOD, METHOD_FROM_START = "GE-binomial", "PU"
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
 FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
+MANY_OTHERS = 0.2  # for each particle, of detections that look like none that was labelled: people are told
 EPOCH = 100
 # From weights that know particles, fewer steps go farther (dev/LOG.md).
 EPOCH_FROM_START = 40
@@ -118,12 +119,19 @@ def learn(
         micrographs,
         count,
         limits,
-        # How scores of labels are distributed is known where training starts from a network that knows particles.
+        # How scores of labels are distributed is known where training starts from a network that knows particles. Who
+        # knows the number of these does not know what looks like them.
         with_labels=given is not None and "pretrained_on" in given[1] and count.source in (Source.START, Source.USER),
     )
     count, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
+    if evidence.likely_others > MANY_OTHERS * here:
+        reporter.note(
+            f"about {evidence.likely_others:.0f} detections on a micrograph have good scores, but lower ones than labels "
+            f"(about {evidence.others.mean:.1f}), and count as broken particles and the like; if they are particles, of "
+            "another view or fainter, label some of them"
+        )
     about = conclude(run, network, count, evidence, here, limits, asdict(chosen), pi=chosen.pi)
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)

@@ -34,7 +34,12 @@ _FIRST_STEPS = (0.3, 0.5, 0.1, 0.1, 0.3, 0.3)
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
-_LEAST_DEVIATION = 0.3  # log-odds, of the scores of labels: a few may happen to be alike
+# Usual deviation of the scores of particles by a network that was trained on labels, and least one of those of labels:
+# a few may happen to be alike.
+_SPREAD, _LEAST_SPREAD = 1.8, 0.3
+# Standard error of the logarithm of the deviation of labels that are more alike than usual, however many they are:
+# people label clear particles, which are (dev/LOG.md).
+_SELECTED = 0.3
 # Of a standard normal distribution, equally likely.
 _QUANTILES = np.array([NormalDist().inv_cdf(p) for p in np.linspace(0.01, 0.99, 50)])
 _EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-4, "fatol": 1e-6}
@@ -73,19 +78,16 @@ class _Known:
 
         It scores what is labelled a little higher than other particles, and people label clear ones.
         """
-        mean, (spread, error) = float(scores.mean()), _log_deviation(scores)
-        deviation = _both((math.log(1.8), 0.3), (spread, error))
-        near = mean - 0.2, math.hypot(0.6, 1.8 / math.sqrt(len(scores)))
-        highest = max(8.0, _BIN * round((mean + 2 * math.exp(spread)) / _BIN))
+        mean, spread = float(scores.mean()), max(float(scores.std(ddof=1)), _LEAST_SPREAD)
+        selected = _SELECTED if spread < _SPREAD else 0.0
+        error = math.hypot(1 / math.sqrt(2 * (len(scores) - 1)), selected)
+        deviation = _product((math.log(_SPREAD), 0.3), (math.log(spread), error))
+        near = mean - 0.2, math.hypot(0.6, math.exp(deviation[0]) / math.sqrt(len(scores)))
+        highest = max(8.0, _BIN * round((mean + 2 * spread) / _BIN))
         return cls(near, deviation, 0.0, highest, (math.log(0.1), 1.0), (3.0, 1.0))
 
 
-def _log_deviation(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the logarithm of the deviation of scores (N,), and its standard error; N is two or more."""
-    return math.log(max(float(scores.std(ddof=1)), _LEAST_DEVIATION)), 1 / math.sqrt(2 * (len(scores) - 1))
-
-
-def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+def _product(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
     """Put two normal distributions (mean, standard deviation) of the same quantity together."""
     weights = 1 / np.square([one[1], other[1]])
     return float(np.average([one[0], other[0]], weights=weights)), 1 / math.sqrt(weights.sum())
@@ -105,9 +107,9 @@ class Mixture:
         Standard deviation of the logarithm of `particles`, by the curvature of the posterior; more where `particles` is
         bounded, so that the likeliest number is within it.
     others : Others
-        What looks like neither particles nor noise; particles of another look among them.
-    labels : float
-        Share of the labels that look like particles, and not like `others`.
+        What looks like neither particles nor noise.
+    share : float
+        Of the labels that look like particles, and not like `others`.
     """
 
     particles: float
@@ -115,14 +117,15 @@ class Mixture:
     deviation: float
     error: float
     others: Others = NO_OTHERS
-    labels: float = 1.0
+    share: float = 1.0
 
     @property
-    def labelled(self) -> Mixture:
+    def corrected(self) -> Mixture:
         """The same where all labels are particles: as many of the others are particles as labels look like them."""
-        particles = self.particles / self.labels
-        left = max(self.others.number - (particles - self.particles), 0.0)
-        return replace(self, particles=particles, others=self.others._replace(number=left), labels=1.0)
+        both = self.particles + self.others.number
+        particles = min(self.particles, both * self.share) / self.share if self.share else both
+        left = self.others._replace(number=both - particles)
+        return replace(self, particles=particles, others=left, share=1.0)
 
 
 def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *, width: float = _LIKELY) -> Mixture:
@@ -143,7 +146,7 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     evidence : Evidence
         With at least one decoy.
     labels : (N,) array, optional
-        Scores of labelled particles, at least one, by a network that was trained on them. None: `evidence` is of one
+        Scores of labelled particles, at least two, by a network that was trained on them. None: `evidence` is of one
         that has not seen labels.
     width : float
         Standard deviation of what is known beforehand of the logarithm of the number.
@@ -159,7 +162,9 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     mixture = Mixture(particles, float(top[1]), math.exp(top[2]), error)
     if labels is None:
         return mixture
-    return replace(mixture, others=posterior.others(top), labels=posterior.ours(top, labels))
+    others = posterior.others(top)
+    others = others._replace(number=others.number * particles / likeliest)
+    return replace(mixture, others=others, share=posterior.share_of_particles(top, labels))
 
 
 class _Posterior:
@@ -211,15 +216,15 @@ class _Posterior:
         number, mean, spread, _, more, below = values
         return Others(math.exp(number + more), float(mean - below), math.exp(spread))
 
-    def ours(self, values: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+    def share_of_particles(self, values: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
         """Return which share of the labels (N,) look like particles by their scores.
 
-        By the probability of each, over what it is in the mean of particles: where scores of others are not far, that
-        is not 1 either.
+        By the mean probability of labels, between what it is of others and of particles: where these are not far from
+        each other, it is neither 0 nor 1.
         """
-        _, mean, spread, *_ = values
-        usual = self._particle(values, mean + math.exp(spread) * _QUANTILES).mean()
-        return min(float(self._particle(values, labels).mean() / usual), 1.0)
+        mean, deviation, below = values[1], math.exp(values[2]), values[5]
+        ours, theirs = (self._particle(values, mean - off + deviation * _QUANTILES).mean() for off in (0, below))
+        return float(np.clip((self._particle(values, labels).mean() - theirs) / max(ours - theirs, 1e-9), 0, 1))
 
     def _particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability that each of the scores (N,) is that of a particle, and not of another thing."""

@@ -36,13 +36,14 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
     again = count_by_labels(sample.evidence, sample.labels)
     if again is None or not sample.expected:
         return count, sample.expected, sample.evidence
-    bound, others = again
+    found, others = again
     there = count.particles / sample.expected  # on labelled micrographs for each in the sample
-    bound = bound.within(fewest / there, math.inf)
-    evidence = replace(sample.evidence, others=others)
+    bound = found.within(fewest / there, math.inf)
+    here, most = sample.expected, bound.particles
     if count.source is Source.USER:
-        return count, sample.expected, evidence
-    evidence = replace(evidence, most=bound.particles)
-    if bound.particles >= sample.expected:
-        return count, sample.expected, evidence
-    return bound.scaled(there), bound.particles, evidence
+        most = math.inf
+    elif most < here:
+        count, here = bound.scaled(there), most
+    # If there are more particles than were found, they are among the others.
+    left = max(others.number - max(here - found.particles, 0.0), 0.0)
+    return count, here, replace(sample.evidence, most=most, others=others._replace(number=left))

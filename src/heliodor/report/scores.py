@@ -69,7 +69,7 @@ def _evidence(run: Run) -> str:
     if evidence is None:
         return ""
     others = evidence.get("others_on_each", 0.0)
-    junk = f"By the scores of labels, about {others:.0f} others on each are no particles, such as broken ones. "
+    junk = f"About {others:.0f} with scores above 0 on each look like no labelled particles, and count as false. "
     return (
         f"The threshold rests on {several(evidence['micrographs'], 'micrograph')} and on decoys of them, which are "
         f"noise with the spectrum of their background: {several(evidence['detections'], 'detection')} against "
