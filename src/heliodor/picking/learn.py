@@ -126,11 +126,12 @@ def learn(
     count, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
-    if evidence.likely_others > MANY_OTHERS * here:
+    many, mean = evidence.likely_others, evidence.others.mean
+    if many > MANY_OTHERS * here:
         reporter.note(
-            f"about {evidence.likely_others:.0f} detections on a micrograph have good scores, but lower ones than labels "
-            f"(about {evidence.others.mean:.1f}), and count as broken particles and the like; if they are particles, of "
-            "another view or fainter, label some of them"
+            f"about {many:.0f} detections on a micrograph have good scores, but lower ones than labels, "
+            f"{mean:.1f} in the mean, and count as broken particles and the like; if they are particles, "
+            "of another view or fainter, label some"
         )
     about = conclude(run, network, count, evidence, here, limits, asdict(chosen), pi=chosen.pi)
     for name in (CHECKPOINT, PRIOR):
