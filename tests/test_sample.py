@@ -11,7 +11,7 @@ from heliodor.picking.calibration import calibrate
 from heliodor.picking.count import Count, Source
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import weigh
-from heliodor.picking.recount import count_again
+from heliodor.picking.recount import count_again, describe_others
 from heliodor.picking.sample import Sample, _relative, draw_sample
 from heliodor.picking.threshold import choose_threshold
 from heliodor.progress import SILENT
@@ -100,6 +100,16 @@ def test_who_knows_the_number_is_told_what_else_there_is():
     count, here, evidence = count_again(told, with_junk(expected=20.0), 2.0)
     assert (count, here, evidence.most) == (told, 20.0, np.inf)
     assert evidence.others.number == pytest.approx(30, rel=0.4)
+
+
+def test_people_are_told_of_what_looks_like_no_labelled_particle():
+    _, here, evidence = count_again(Count(150.0, 120.0, 190.0, Source.START), with_junk(), 2.0)
+    said = describe_others(evidence, here)
+    assert said is not None
+    assert said.startswith(f"about {evidence.others.number:.0f} detections on a micrograph")
+    clean = Sample(simulated(60, 7.0, 1), 60.0, labelled(7.0, 1, 50))
+    _, here, evidence = count_again(Count(60.0, 50.0, 70.0, Source.START), clean, 2.0)
+    assert describe_others(evidence, here) is None
 
 
 def test_who_knows_that_there_are_more_particles_gets_them():

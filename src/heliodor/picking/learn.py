@@ -16,7 +16,7 @@ from heliodor.picking.count import Source
 from heliodor.picking.folder import CHECKPOINT, PRIOR, TABLE
 from heliodor.picking.noise import settle_noise
 from heliodor.picking.prior import first_guess, known, settle_prior
-from heliodor.picking.recount import count_again
+from heliodor.picking.recount import count_again, describe_others
 from heliodor.picking.sample import gather_sample
 from heliodor.picking.settled import Settled
 from heliodor.picking.start import starting_point
@@ -44,7 +44,6 @@ METHOD, METHOD_FROM_START = "GE-binomial", "PU"
 # A network knows a few labels by heart in no time. Dropout, or more of the weights that it started from, help it with
 # ten labels, and do not with a hundred (dev/LOG.md).
 FEW_LABELS, DROPOUT, START_SHARE = 50, 0.3, 0.5
-MANY_OTHERS = 0.2  # for each particle, of detections that look like none that was labelled: people are told
 EPOCH = 100
 # From weights that know particles, fewer steps go farther (dev/LOG.md).
 EPOCH_FROM_START = 40
@@ -126,13 +125,9 @@ def learn(
     count, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if count.source is Source.TRAINED:
         reporter.note(f"after training: {count}")
-    many, mean = evidence.likely_others, evidence.others.mean
-    if many > MANY_OTHERS * here:
-        reporter.note(
-            f"about {many:.0f} detections on a micrograph have good scores, but lower ones than labels, "
-            f"{mean:.1f} in the mean, and count as broken particles and the like; if they are particles, "
-            "of another view or fainter, label some"
-        )
+    what_else = describe_others(evidence, here)
+    if what_else is not None:
+        reporter.note(what_else)
     about = conclude(run, network, count, evidence, here, limits, asdict(chosen), pi=chosen.pi)
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)

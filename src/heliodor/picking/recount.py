@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from heliodor.picking.sample import Sample
 
 
+_MANY = 0.2  # others for each particle, which people are told of
+
+
 def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, float, Evidence]:
     """Bound a count by what the trained network finds, where the sample has scores of labels.
 
@@ -47,3 +50,14 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
     # If there are more particles than were found, they are among the others.
     left = max(others.number - max(here - found.particles, 0.0), 0.0)
     return count, here, replace(sample.evidence, most=most, others=others._replace(number=left))
+
+
+def describe_others(evidence: Evidence, particles: float) -> str | None:
+    """Say what else than particles a trained network finds on a micrograph; None where that is little."""
+    if evidence.likely_others <= _MANY * particles:
+        return None
+    return (
+        f"about {evidence.likely_others:.0f} detections on a micrograph have good scores, but lower ones than labels, "
+        f"{evidence.others.mean:.1f} in the mean, and count as broken particles and the like; if they are particles, "
+        "of another view or fainter, label some"
+    )
