@@ -21,7 +21,7 @@ _LOWEST, _BIN = 0.5, 0.5
 # Logarithm of how many particles there are for each that stands out from noise, as a normal distribution.
 _NUMBER, _LIKELY = math.log(1.6), 1.2
 POSSIBLY = 1.5  # its standard deviation where the question is how many there may be
-_CLEAR = 1.0  # mean above which the logarithm of the deviation falls
+_CLEAR = 1.0  # mean above which the logarithm of the deviation falls, or less is known of it
 # Logarithm of how much more room than usual particles take from false detections, as a Cauchy distribution of this
 # width: as usual, or, on a background unlike that of other micrographs, something else (dev/LOG.md).
 _WIDER = 0.15
@@ -81,7 +81,8 @@ class _Known:
         mean, spread = float(scores.mean()), max(float(scores.std(ddof=1)), _LEAST_SPREAD)
         selected = _SELECTED if spread < _SPREAD else 0.0
         error = math.hypot(1 / math.sqrt(2 * (len(scores) - 1)), selected)
-        deviation = _product((math.log(_SPREAD), 0.3), (math.log(spread), error))
+        usual = math.log(_SPREAD), math.hypot(0.1, 0.06 * max(mean - _CLEAR, 0.0))
+        deviation = _product(usual, (math.log(spread), error))
         near = mean - 0.2, math.hypot(0.6, math.exp(deviation[0]) / math.sqrt(len(scores)))
         highest = max(8.0, _BIN * round((mean + 2 * spread) / _BIN))
         return cls(near, deviation, 0.0, highest, (math.log(0.1), 1.0), (3.0, 1.0))
