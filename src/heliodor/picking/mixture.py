@@ -81,7 +81,7 @@ class _Known:
         mean, spread = float(scores.mean()), max(float(scores.std(ddof=1)), _LEAST_SPREAD)
         selected = _SELECTED if spread < _SPREAD else 0.0
         error = math.hypot(1 / math.sqrt(2 * (len(scores) - 1)), selected)
-        usual = math.log(_SPREAD), math.hypot(0.1, 0.06 * max(mean - _CLEAR, 0.0))
+        usual = math.log(_SPREAD), math.hypot(0.07, 0.06 * max(mean - _CLEAR, 0.0))
         deviation = _product(usual, (math.log(spread), error))
         near = mean - 0.2, math.hypot(0.6, math.exp(deviation[0]) / math.sqrt(len(scores)))
         highest = max(8.0, _BIN * round((mean + 2 * spread) / _BIN))
