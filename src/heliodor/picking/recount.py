@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from heliodor.picking.sample import Sample
 
 
+# Logarithm of how many times the later count the earlier one is by chance, half of the time, and how sharp that is.
+_BY_CHANCE, _IN_DOUBT = 0.2, 0.04
 _MANY = 0.2  # others for each particle, which people are told of
 
 
 def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, float, Evidence]:
-    """Bound a count by what the trained network finds, where the sample has scores of labels.
+    """Lower a count if the trained network finds far fewer, where the sample has scores of labels.
 
     Parameters
     ----------
@@ -40,16 +42,29 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
     if again is None or not sample.expected:
         return count, sample.expected, sample.evidence
     found, others = again
-    there = count.particles / sample.expected  # on labelled micrographs for each in the sample
-    bound = found.within(fewest / there, math.inf)
-    here, most = sample.expected, bound.particles
-    if count.source is Source.USER:
-        most = math.inf
-    elif most < here:
-        count, here = bound.scaled(there), most
+    here, most = sample.expected, math.inf
+    if count.source is not Source.USER:
+        there = count.particles / here  # on labelled micrographs for each in the sample
+        here = max(_reconcile(here, found.particles), min(fewest / there, here))
+        most = max(here, found.particles)
+        if here < sample.expected:
+            found = replace(found, high=max(found.high, here))
+            count = replace(found, particles=here).within(fewest / there, math.inf).scaled(there)
     # If there are more particles than were found, they are among the others.
     left = max(others.number - max(here - found.particles, 0.0), 0.0)
     return count, here, replace(sample.evidence, most=most, others=others._replace(number=left))
+
+
+def _reconcile(before: float, after: float) -> float:
+    """Return how many particles there are by counts before and after training.
+
+    Those after training are lower by up to a fifth where there is no junk, since many particles have lower scores than
+    a normal distribution has, and by chance; by more, where there is (dev/LOG.md).
+    """
+    excess = math.log(before / max(after, 1e-9))
+    if excess <= 0:
+        return before
+    return before * math.exp(-excess / (1 + math.exp(-(excess - _BY_CHANCE) / _IN_DOUBT)))
 
 
 def describe_others(evidence: Evidence, particles: float) -> str | None:
