@@ -11,7 +11,7 @@ from heliodor.picking.calibration import calibrate
 from heliodor.picking.count import Count, Source
 from heliodor.picking.detect import Detector
 from heliodor.picking.evidence import weigh
-from heliodor.picking.recount import count_again, describe_others
+from heliodor.picking.recount import _reconcile, count_again, describe_others
 from heliodor.picking.sample import Sample, _relative, draw_sample
 from heliodor.picking.threshold import choose_threshold
 from heliodor.progress import SILENT
@@ -100,6 +100,14 @@ def test_who_knows_the_number_is_told_what_else_there_is():
     count, here, evidence = count_again(told, with_junk(expected=20.0), 2.0)
     assert (count, here, evidence.most) == (told, 20.0, np.inf)
     assert evidence.others.number == pytest.approx(30, rel=0.4)
+
+
+def test_counts_that_differ_by_chance_are_the_earlier_one_and_others_the_later_one():
+    for before, after, wanted in ((100, 130, 100), (100, 100, 100), (100, 93, 99.5), (100, 70, 72), (100, 40, 40)):
+        assert _reconcile(before, after) == pytest.approx(wanted, rel=0.02)
+    between = [_reconcile(100, after) for after in range(1, 200)]
+    assert between == sorted(between)
+    assert _reconcile(100, 0) < 1e-6
 
 
 def test_people_are_told_of_what_looks_like_no_labelled_particle():
