@@ -101,7 +101,7 @@ def test_labels_tell_particles_from_broken_ones(particles, mean, broken):
     assert np.mean(fitted) < np.mean(without)
 
 
-def most(evidence, labels):
+def counted(evidence, labels):
     again = count_by_labels(evidence, labels)
     assert again is not None
     found, _ = again
@@ -149,44 +149,44 @@ def test_particles_that_labels_show_among_others_are_none_of_these():
 @pytest.mark.parametrize("count", [10, 100, 300])
 @pytest.mark.parametrize("mean", [4.0, 6.0])
 def test_labels_of_the_clearest_particles_hide_few_of_the_others(mean, count):
-    bounds = []
+    counts = []
     for seed in range(3):
         random = np.random.default_rng([seed, 5])
         particles = random.normal(mean, 1.6, 800)
         clearest = np.argsort(-(particles + random.normal(0, 1.6, 800)))[:160]
-        bounds.append(most(simulated(100, mean, seed), particles[random.choice(clearest, count)]))
-    assert 0.9 * 100 < np.mean(bounds) < 1.2 * 100
+        counts.append(counted(simulated(100, mean, seed), particles[random.choice(clearest, count)]))
+    assert 0.9 * 100 < np.mean(counts) < 1.2 * 100
 
 
 @pytest.mark.parametrize(("particles", "mean"), [(30, 4.0), (100, 1.5), (100, 4.0), (300, 4.0)])
 @pytest.mark.parametrize("clearer", [0.0, 0.45, 1.2])
 def test_labels_of_clear_particles_hide_few_of_the_others(particles, mean, clearer):
-    bounds = [most(simulated(particles, mean, seed), labelled(mean + clearer, seed)) for seed in range(4)]
-    assert 0.9 * particles < np.mean(bounds) < 1.3 * particles
+    counts = [counted(simulated(particles, mean, seed), labelled(mean + clearer, seed)) for seed in range(4)]
+    assert 0.9 * particles < np.mean(counts) < 1.3 * particles
 
 
 @pytest.mark.parametrize("means", [(7.0, 3.0), (6.0, 2.0)])
 def test_particles_of_two_views_that_labels_show_are_particles(means):
-    bounds = []
+    counts = []
     for seed in range(6):
         evidence = simulated(50, means[0], seed, others=(50, means[1]))
         labels = np.concatenate([labelled(mean, [seed, k], 10) for k, mean in enumerate(means)])
-        bounds.append(most(evidence, labels))
-    assert np.mean(bounds) > 0.95 * 100
-    assert min(bounds) > 0.8 * 100
+        counts.append(counted(evidence, labels))
+    assert np.mean(counts) > 0.95 * 100
+    assert min(counts) > 0.8 * 100
 
 
 def test_particles_of_many_scores_that_labels_show_are_particles():
     evidence = [simulated(170, 8.5, seed, deviation=3.5) for seed in range(4)]
-    bounds = [most(e, labelled(8.5, seed, 20, 3.5)) for seed, e in enumerate(evidence)]
-    assert np.mean(bounds) > 0.9 * 170
-    assert min(bounds) > 0.8 * 170
+    counts = [counted(e, labelled(8.5, seed, 20, 3.5)) for seed, e in enumerate(evidence)]
+    assert np.mean(counts) > 0.9 * 170
+    assert min(counts) > 0.8 * 170
 
 
 def test_two_labels_that_are_found_bound_nothing():
     evidence = simulated(30, 4.0, 0)
     assert count_by_labels(evidence, np.array([4.0, 5.0, -np.inf])) is None
-    assert most(evidence, np.array([4.0, 5.0, 4.5])) < 50
+    assert counted(evidence, np.array([4.0, 5.0, 4.5])) < 50
     assert count_by_labels(Evidence(evidence.scores, np.empty(0), 1.0, MICROGRAPHS), labelled(4.0, 0)) is None
 
 

@@ -37,6 +37,7 @@ _FEWEST_FOUND = 3  # labels: of fewer, scores say little
 # would change the number, not only how many particles it holds (dev/LOG.md).
 _COMPARED = 0.9
 _MOST_FALSE = 0.8  # of so many of the best detections: with more, nothing could be compared
+_TINY = 1e-9  # particles, of which the logarithm can be taken
 _WIDE = 10.0  # times its lower end is the upper end of the interval of a number that is hardly known
 _EIGHTY = 1.2816  # standard deviations on either side that hold 80 % of a normal distribution
 
@@ -93,6 +94,20 @@ class Count:
         """Return the number on so many times the area."""
         low, particles, high = (n * factor for n in (self.low, self.particles, self.high))
         return replace(self, low=low, particles=particles, high=high)
+
+    def towards(self, other: Count, trust: float) -> Count:
+        """Return what lies between this count and another, in logarithms; the source is that of the nearer one."""
+        if not trust:
+            return self
+        pairs = ((self.low, other.low), (self.particles, other.particles), (self.high, other.high))
+        low, particles, high = (max(a, _TINY) ** (1 - trust) * max(b, _TINY) ** trust for a, b in pairs)
+        return replace(self, low=low, particles=particles, high=high, source=(self, other)[trust > 0.5].source)
+
+    def above(self, fewest: float) -> Count:
+        """Bound the number from below by what is known to be there: a lower estimate is hardly known then."""
+        if self.particles >= fewest:
+            return replace(self, low=max(self.low, fewest))
+        return replace(self, low=fewest, particles=fewest, high=max(self.high, fewest * _off(0.0)))
 
     def within(self, fewest: float, most: float) -> Count:
         """Bound the number and its interval by what can be."""
@@ -199,7 +214,7 @@ def _false_among_best(evidence: Evidence, particles: float) -> float:
 
 
 def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> tuple[Count, Others] | None:
-    """Count the most particles that there can be on a micrograph, and other things, by a network trained on labels.
+    """Count particles on a micrograph, and what is neither particle nor noise, by a network that was trained on labels.
 
     It tells particles from broken ones and other things that are not noise, which a network that has not seen the
     labels counts as well. Where particles differ more from one another than usual, some are taken for such things;
@@ -215,7 +230,7 @@ def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> tuple[Co
     Returns
     -------
     (Count, Others) or None
-        None: fewer than three labels are found, which say too little.
+        None: fewer than three labels are found, which say too little, or there is no detection on any decoy.
     """
     found = labels[np.isfinite(labels)]
     if len(found) < _FEWEST_FOUND or not len(evidence.decoys):

@@ -80,7 +80,7 @@ class Evidence:
     area : float
         Pixels of each micrograph on which detections can be; 0: not known.
     others : Others
-        On the micrographs, as far as known.
+        On each micrograph, as far as known.
     """
 
     scores: NDArray[np.float64]

@@ -122,13 +122,14 @@ def learn(
         # knows the number of these does not know what looks like them.
         with_labels=given is not None and "pretrained_on" in given[1] and count.source in (Source.START, Source.USER),
     )
-    count, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
-    if count.source is Source.TRAINED:
-        reporter.note(f"after training: {count}")
+    now, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
+    if now.source is Source.TRAINED:
+        reporter.note(f"after training: {now}")
     what_else = describe_others(evidence, here)
     if what_else is not None:
         reporter.note(what_else)
-    about = conclude(run, network, count, evidence, here, limits, asdict(chosen), pi=chosen.pi)
+    estimates = {"pi": chosen.pi, "expected_before_training": count.particles}
+    about = conclude(run, network, now, evidence, here, limits, asdict(chosen), **estimates)
     for name in (CHECKPOINT, PRIOR):
         (folder / name).unlink(missing_ok=True)
     return network, about

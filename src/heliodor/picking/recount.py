@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from heliodor.picking.sample import Sample
 
 
-# Logarithm of how many times the later count the earlier one is by chance, half of the time, and how sharp that is.
-_BY_CHANCE, _IN_DOUBT = 0.2, 0.04
+# Logarithm of the earlier count over the later one where both are trusted alike, and how soon only one is.
+_IN_DOUBT, _HOW_SHARP = 0.2, 0.04
 _MANY = 0.2  # others for each particle, which people are told of
 
 
 def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, float, Evidence]:
-    """Lower a count if the trained network finds far fewer, where the sample has scores of labels.
+    """Lower a count if the trained network finds fewer, and tell others from particles, if the sample has labels.
 
     Parameters
     ----------
@@ -45,26 +45,24 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
     here, most = sample.expected, math.inf
     if count.source is not Source.USER:
         there = count.particles / here  # on labelled micrographs for each in the sample
-        here = max(_reconcile(here, found.particles), min(fewest / there, here))
-        most = max(here, found.particles)
-        if here < sample.expected:
-            found = replace(found, high=max(found.high, here))
-            count = replace(found, particles=here).within(fewest / there, math.inf).scaled(there)
+        before, least = count.scaled(1 / there), min(fewest / there, here)
+        now = before.towards(found, _trust(here, found.particles)).above(least)
+        here, most = now.particles, max(now.particles, found.particles)
+        count = now.scaled(there)
     # If there are more particles than were found, they are among the others.
     left = max(others.number - max(here - found.particles, 0.0), 0.0)
     return count, here, replace(sample.evidence, most=most, others=others._replace(number=left))
 
 
-def _reconcile(before: float, after: float) -> float:
-    """Return how many particles there are by counts before and after training.
+def _trust(before: float, after: float) -> float:
+    """Return how far a count after training takes the place of the one before.
 
-    Those after training are lower by up to a fifth where there is no junk, since many particles have lower scores than
-    a normal distribution has, and by chance; by more, where there is (dev/LOG.md).
+    Counts after training are lower by up to a fifth where there is no junk, since many particles have lower scores than
+    a normal distribution has, and by chance; by more, where there is. That they are higher says nothing: faint
+    particles are counted better before (dev/LOG.md).
     """
     excess = math.log(before / max(after, 1e-9))
-    if excess <= 0:
-        return before
-    return before * math.exp(-excess / (1 + math.exp(-(excess - _BY_CHANCE) / _IN_DOUBT)))
+    return 1 / (1 + math.exp(-(excess - _IN_DOUBT) / _HOW_SHARP)) if excess > 0 else 0.0
 
 
 def describe_others(evidence: Evidence, particles: float) -> str | None:
@@ -72,7 +70,6 @@ def describe_others(evidence: Evidence, particles: float) -> str | None:
     if evidence.likely_others <= _MANY * particles:
         return None
     return (
-        f"about {evidence.likely_others:.0f} detections on a micrograph have good scores, but lower ones than labels, "
-        f"{evidence.others.mean:.1f} in the mean, and count as broken particles and the like; if they are particles, "
-        "of another view or fainter, label some"
+        f"about {evidence.likely_others:.0f} detections on a micrograph have good scores, but lower ones than most "
+        "labels, and count as broken particles and the like; if they are particles, of another view or fainter, label some"
     )
