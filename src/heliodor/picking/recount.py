@@ -71,5 +71,6 @@ def describe_others(evidence: Evidence, particles: float) -> str | None:
         return None
     return (
         f"about {evidence.likely_others:.0f} detections on a micrograph have good scores, but lower ones than most "
-        "labels, and count as broken particles and the like; if they are particles, of another view or fainter, label some"
+        "labels, and count as broken particles and the like; if they are particles, of another view or fainter, label "
+        "some"
     )
