@@ -30,12 +30,12 @@ def training_of(program: str, options: argparse.Namespace) -> str:
     if program not in OURS:
         return " ".join(options.topaz_training.words)
     start = f"--start {options.start.name}" if options.start and program in STARTED else ""
-    return " ".join(filter(None, (start, method_of(options) if program in TRAINED else "")))
+    return with_method(start, program, options)
 
 
-def method_of(options: argparse.Namespace) -> str:
-    """Say by what heliodor trains, where the options do."""
-    return f"--method {options.method}" if options.method else ""
+def with_method(training: str, program: str, options: argparse.Namespace) -> str:
+    """Say by what a program of heliodor trains as well, where the options do."""
+    return f"{training} --method {options.method}".lstrip() if options.method and program in TRAINED else training
 
 
 def tasks(sets: dict[str, DataSet], versions: dict[str, str], options: argparse.Namespace) -> Iterator[Task]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from accuracy import KEYS, add_method_argument, method_of, tell, work_folder
+from accuracy import KEYS, add_method_argument, tell, with_method, work_folder
 from accuracy_tables import report
 from datasets import DataSet, Simulated, simulate
 from programs import Job, version_of
@@ -109,7 +109,7 @@ def tasks(sets: dict[str, DataSet], version: str, options: argparse.Namespace) -
         for count in options.labels:
             for name in sets:
                 program = "heliodor" if count else "general"
-                training = " ".join(filter(None, ("protein left out", method_of(options) if count else "")))
+                training = with_method("protein left out", program, options)
                 yield dict(zip(KEYS, (program, version, training, name, count, draw), strict=True))
 
 

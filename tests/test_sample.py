@@ -135,9 +135,8 @@ def test_people_are_told_of_what_looks_like_no_labelled_particle():
 
 
 def test_who_knows_that_there_are_more_particles_gets_them():
-    both = Sample(
-        simulated(50, 7.0, 1, others=(50, 3.0)), 100.0, labelled(7.0, 1, 50)
-    )  # two views, of which one is labelled
+    views = simulated(50, 7.0, 1, others=(50, 3.0))  # of which one is labelled
+    both = Sample(views, 100.0, labelled(7.0, 1, 50))
     _, here, evidence = count_again(Count(100.0, 100.0, 100.0, Source.USER), both, 2.0)
     assert here == 100
     assert evidence.others.number < 10

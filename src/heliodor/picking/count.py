@@ -101,7 +101,7 @@ class Count:
             return self
         pairs = ((self.low, other.low), (self.particles, other.particles), (self.high, other.high))
         low, particles, high = (max(a, _TINY) ** (1 - trust) * max(b, _TINY) ** trust for a, b in pairs)
-        return replace(self, low=low, particles=particles, high=high, source=(self, other)[trust > 0.5].source)
+        return replace(self, low=low, particles=particles, high=high, source=(other if trust > 0.5 else self).source)
 
     def above(self, fewest: float) -> Count:
         """Bound the number from below by what is known to be there: a lower estimate is hardly known then."""

@@ -15,7 +15,7 @@ from heliodor.progress import SILENT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from heliodor.networks.scorers import Scorer
     from heliodor.picking.detect import Detector
@@ -44,11 +44,15 @@ class Others(NamedTuple):
     mean: float = 0.0
     deviation: float = 1.0
 
-    def above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
+    def less(self, number: float) -> Others:
+        """Return what is left if so many of them are particles after all."""
+        return self._replace(number=max(self.number - number, 0.0))
+
+    def above(self, scores: ArrayLike) -> NDArray[np.floating]:
         """Return how many on each micrograph score at least so well, being normally distributed."""
         from scipy.special import ndtr
 
-        return np.asarray(self.number * ndtr((self.mean - scores) / self.deviation))
+        return np.asarray(self.number * ndtr((self.mean - np.asarray(scores)) / self.deviation))
 
 
 NO_OTHERS = Others()
@@ -116,7 +120,7 @@ class Evidence:
     @property
     def likely_others(self) -> float:
         """How many of the others on a micrograph score better than even odds, as the network sees them."""
-        return float(self.others.above(np.zeros(1))[0])
+        return float(self.others.above(0.0))
 
     def false_above(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
         """Return the number of false detections to expect that score at least so well."""

@@ -125,8 +125,7 @@ class Mixture:
         """The same where all labels are particles: as many of the others are particles as labels look like them."""
         both = self.particles + self.others.number
         particles = min(self.particles, both * self.share) / self.share if self.share else both
-        left = self.others._replace(number=both - particles)
-        return replace(self, particles=particles, others=left, share=1.0)
+        return replace(self, particles=particles, others=self.others.less(particles - self.particles), share=1.0)
 
 
 def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *, width: float = _LIKELY) -> Mixture:
@@ -163,8 +162,7 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     mixture = Mixture(particles, float(top[1]), math.exp(top[2]), error)
     if labels is None:
         return mixture
-    others = posterior.others(top)
-    others = others._replace(number=others.number * particles / likeliest)
+    others = posterior.others(top, particles)
     return replace(mixture, others=others, share=posterior.share_of_particles(top, labels))
 
 
@@ -212,10 +210,10 @@ class _Posterior:
         end = minimize(surprise, first, method="Nelder-Mead", options={**_EXACT, "initial_simplex": simplex})
         return np.array([*fixed, *end.x]), float(end.fun)
 
-    def others(self, values: NDArray[np.float64]) -> Others:
-        """Return the other things that these values say there are."""
-        number, mean, spread, _, more, below = values
-        return Others(math.exp(number + more), float(mean - below), math.exp(spread))
+    def others(self, values: NDArray[np.float64], particles: float) -> Others:
+        """Return the other things that these values say there are beside so many particles."""
+        _, mean, spread, _, more, below = values
+        return Others(particles * math.exp(more), float(mean - below), math.exp(spread))
 
     def share_of_particles(self, values: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
         """Return which share of the labels (N,) look like particles by their scores.

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.sample import Sample
 
-
 # Logarithm of the earlier count over the later one where both are trusted alike, and how soon only one is.
 _IN_DOUBT, _HOW_SHARP = 0.2, 0.04
 _MANY = 0.2  # others for each particle, which people are told of
@@ -50,8 +49,8 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
         here, most = now.particles, max(now.particles, found.particles)
         count = now.scaled(there)
     # If there are more particles than were found, they are among the others.
-    left = max(others.number - max(here - found.particles, 0.0), 0.0)
-    return count, here, replace(sample.evidence, most=most, others=others._replace(number=left))
+    left = others.less(max(here - found.particles, 0.0))
+    return count, here, replace(sample.evidence, most=most, others=left)
 
 
 def _trust(before: float, after: float) -> float:
