@@ -9,6 +9,8 @@ from heliodor.picking.calibration import calibrate
 from heliodor.picking.count import Count, Source, count_by_labels
 from heliodor.picking.evidence import Evidence, Others, standing_out, weigh
 from heliodor.picking.mixture import POSSIBLY, Mixture, fit_mixture
+from heliodor.picking.recount import count_again
+from heliodor.picking.sample import Sample
 from heliodor.picking.threshold import choose_threshold
 from mixture_helpers import DECOYS, MICROGRAPHS, labelled, simulated
 
@@ -181,6 +183,10 @@ def test_particles_of_many_scores_that_labels_show_are_particles():
     counts = [counted(e, labelled(8.5, seed, 20, 3.5)) for seed, e in enumerate(evidence)]
     assert np.mean(counts) > 0.9 * 170
     assert min(counts) > 0.8 * 170
+    # What is made of them, after an earlier count that was right.
+    before = Count(170.0, 150.0, 190.0, Source.START)
+    samples = [Sample(e, 170.0, labelled(8.5, seed, 20, 3.5)) for seed, e in enumerate(evidence)]
+    assert min(count_again(before, sample, 1.0)[1] for sample in samples) > 0.9 * 170
 
 
 def test_two_labels_that_are_found_bound_nothing():

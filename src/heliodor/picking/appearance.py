@@ -14,6 +14,7 @@ from heliodor.picking.calibration import Calibration
 from heliodor.picking.load import inverted_of
 from heliodor.picking.sample import DRAWN, draw_few
 from heliodor.picking.scoring import score_map
+from heliodor.picking.start import is_pretrained
 from heliodor.picking.windows import windows_around
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def settle_appearance(run: Run, micrographs: Sequence[MicrographFile], labels: P
         The network that the run starts from. Only that which comes with heliodor is asked: it knows no light ones.
     """
     facts, settings, geometry = {} if start is None else start[1], run.settings, run.geometry
-    if settings.invert is not None or start is None or "pretrained_on" not in facts:
+    if settings.invert is not None or not is_pretrained(start):
         return _turned(run, inverted_of(facts) if settings.invert is None else settings.invert)
     random = np.random.default_rng([settings.seed, DRAWN])
     of_name = {name: picks.xy for name, picks in labels.by_micrograph()}

@@ -19,7 +19,7 @@ from heliodor.picking.prior import first_guess, known, settle_prior
 from heliodor.picking.recount import count_again, describe_others
 from heliodor.picking.sample import gather_sample
 from heliodor.picking.settled import Settled
-from heliodor.picking.start import starting_point
+from heliodor.picking.start import is_pretrained, starting_point
 from heliodor.picks import Picks
 from heliodor.training.check import named_in
 from heliodor.training.fit import fit
@@ -118,9 +118,8 @@ def learn(
         micrographs,
         count,
         limits,
-        # How scores of labels are distributed is known where training starts from a network that knows particles. Who
-        # knows the number of these does not know what looks like them.
-        with_labels=given is not None and "pretrained_on" in given[1] and count.source in (Source.START, Source.USER),
+        # Who knows the number of particles does not know what looks like them.
+        with_labels=is_pretrained(given) and count.source in (Source.START, Source.USER),
     )
     now, here, evidence = count_again(count, sample, sum(len(e.positives) for e in training) / len(training))
     if now.source is Source.TRAINED:

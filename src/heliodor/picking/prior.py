@@ -10,6 +10,7 @@ import numpy as np
 from heliodor.errors import SettingsError
 from heliodor.picking.count import Count, Source, count_by_scores
 from heliodor.picking.pilots import FEWEST, count_by_pilots
+from heliodor.picking.start import is_pretrained
 from heliodor.training.labels import expected_particles, prior
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def settle_prior(
     if settings.expected_particles is not None:
         return chosen, Count.given(guess)
     count = None
-    # Of a network that a user trained, nobody knows how scores are distributed, nor what it has been trained on.
-    if start is not None and "pretrained_on" in start[1]:
+    if is_pretrained(start):
         reporter.note("counting particles by the scores of the network that training starts from")
         count = count_by_scores(examples, start[0], geometry, settings.seed, machine, reporter)
     if count is None and facts[0] >= FEWEST:

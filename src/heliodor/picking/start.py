@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from heliodor.errors import SettingsError
 from heliodor.micrographs import FLAT
@@ -44,6 +44,14 @@ def starting_point(settings: PickSettings) -> tuple[NetworkSettings, Start | Non
             "leave these out, or give another network"
         )
     return kind, given
+
+
+def is_pretrained(given: Start | None) -> TypeGuard[Start]:
+    """Say whether a run starts from a network that comes with heliodor, or was made like it: one that knows particles.
+
+    How its scores are distributed is known; of a network that a user trained, nobody knows.
+    """
+    return given is not None and "pretrained_on" in given[1]
 
 
 def settle_normalization(settings: PickSettings, given: Start | None, labeled: bool, reporter: Reporter) -> str:
