@@ -1,6 +1,7 @@
 """Simulated detections of which the number of particles is known."""
 
 import numpy as np
+from scipy.special import digamma, polygamma
 
 from heliodor.picking.evidence import Evidence
 
@@ -19,10 +20,12 @@ def simulated(
     others=(0, 0.0),
     clears=1.0,
     noise=(-1.5, 0.7),
+    skewness=0.0,
 ):
     """Detections on micrographs with so many particles each, as many others as told, and on decoys.
 
     `clears`: how many times as much room as usual a particle takes from false detections. `noise`: their scores.
+    `skewness`: of the scores of particles and others, without its sign.
     """
     random = np.random.default_rng(seed)
 
@@ -30,14 +33,23 @@ def simulated(
         return random.gumbel(*noise, random.poisson(FALSE * number * room))
 
     room = np.exp(-particles * claimed * 1.5**2 * clears)
-    true = random.normal(mean, deviation, random.poisson(particles * images))
-    more = random.normal(others[1], deviation, random.poisson(others[0] * images))
+    true = skewed(random, mean, deviation, random.poisson(particles * images), skewness)
+    more = skewed(random, others[1], deviation, random.poisson(others[0] * images), skewness)
     scores = np.concatenate([true, more, false(images, room)])
     return Evidence(
         np.sort(scores)[::-1], np.sort(false(decoys))[::-1], images / decoys, images, decoys, claimed=claimed
     )
 
 
-def labelled(mean, seed, count=10, deviation=1.6):
+def labelled(mean, seed, count=10, deviation=1.6, skewness=0.0):
     """Scores of labelled particles."""
-    return np.random.default_rng(np.append(seed, 1)).normal(mean, deviation, count)
+    return skewed(np.random.default_rng(np.append(seed, 1)), mean, deviation, count, skewness)
+
+
+def skewed(random, mean, deviation, count, skewness):
+    """Draw from a normal distribution, or one with more far below the mean than far above."""
+    if not skewness:
+        return random.normal(mean, deviation, count)
+    shape = skewness**-2
+    drawn = np.log(random.gamma(shape, size=count)) - digamma(shape)
+    return mean + deviation * drawn / np.sqrt(polygamma(1, shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -213,7 +213,15 @@ def _false_among_best(evidence: Evidence, particles: float) -> float:
     return min(false * room / (_COMPARED * total), _MOST_FALSE)
 
 
-def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> tuple[Count, Others] | None:
+class ByLabels(NamedTuple):
+    """Particles on a micrograph and the standard error of the logarithm of their number; what else there is."""
+
+    count: Count
+    error: float
+    others: Others
+
+
+def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> ByLabels | None:
     """Count particles on a micrograph, and what is neither particle nor noise, by a network that was trained on labels.
 
     It tells particles from broken ones and other things that are not noise, which a network that has not seen the
@@ -229,16 +237,17 @@ def count_by_labels(evidence: Evidence, labels: NDArray[np.float64]) -> tuple[Co
 
     Returns
     -------
-    (Count, Others) or None
+    ByLabels or None
         None: fewer than three labels are found, which say too little, or there is no detection on any decoy.
     """
     found = labels[np.isfinite(labels)]
     if len(found) < _FEWEST_FOUND or not len(evidence.decoys):
         return None
     mixture = fit_mixture(evidence, found)
-    corrected, off = mixture.corrected, _off(mixture.error)
+    corrected, error = mixture.corrected, max(mixture.error, _OFF)
+    off = _off(error)
     count = Count(corrected.particles, mixture.particles / off, corrected.particles * off, Source.TRAINED)
-    return count, corrected.others
+    return ByLabels(count, error, corrected.others)
 
 
 def _off(error: float) -> float:

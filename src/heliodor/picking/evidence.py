@@ -10,6 +10,7 @@ import numpy as np
 
 from heliodor.picking.calibration import calibrate
 from heliodor.picking.decoys import Background, disturbed
+from heliodor.picking.distribution import distribution
 from heliodor.progress import SILENT
 
 if TYPE_CHECKING:
@@ -38,21 +39,24 @@ AROUND = 0.6  # of a diameter: what a particle darkens or brightens around its c
 
 
 class Others(NamedTuple):
-    """What is neither a particle nor noise, such as broken particles: how many on a micrograph, and their scores."""
+    """What is neither a particle nor noise, such as broken particles: how many on a micrograph, and their scores.
+
+    `skewness` is that of `heliodor.picking.distribution.distribution`.
+    """
 
     number: float = 0.0
     mean: float = 0.0
     deviation: float = 1.0
+    skewness: float = 0.0
 
     def less(self, number: float) -> Others:
         """Return what is left if so many of them are particles after all."""
         return self._replace(number=max(self.number - number, 0.0))
 
     def above(self, scores: ArrayLike) -> NDArray[np.floating]:
-        """Return how many on each micrograph score at least so well, being normally distributed."""
-        from scipy.special import ndtr
-
-        return np.asarray(self.number * ndtr((self.mean - np.asarray(scores)) / self.deviation))
+        """Return how many on each micrograph score at least so well."""
+        places = (np.asarray(scores) - self.mean) / self.deviation
+        return np.asarray(self.number * (1 - distribution(self.skewness).below(places)))
 
 
 NO_OTHERS = Others()

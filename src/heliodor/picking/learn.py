@@ -95,7 +95,7 @@ def learn(
     if chosen.method == "PU":
         # Where most particles are labelled, few are left among the others: weighed by these, labels would be nothing.
         number, _, pixels, radius = known(training, run.geometry)
-        chosen = replace(chosen, pi_of_all=pi_of_all(chosen.pi, number, pixels, radius))
+        chosen = replace(chosen, slack=0.0, pi_of_all=pi_of_all(chosen.pi, number, pixels, radius))
     aside = f"{len(training)} micrographs, {len(validation)} held out"
     reporter.note(f"training by {chosen.method} on {aside}; pi {chosen.pi:.4f}")
     network = fit(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.picking.distribution import distribution
 from heliodor.picking.evidence import NO_OTHERS, Others, standing_out
 
 if TYPE_CHECKING:
@@ -40,8 +40,14 @@ _SPREAD, _LEAST_SPREAD = 1.8, 0.3
 # Standard error of the logarithm of the deviation of labels that are more alike than usual, however many they are:
 # people label clear particles, which are (dev/LOG.md).
 _SELECTED = 0.3
-# Of a standard normal distribution, equally likely.
-_QUANTILES = np.array([NormalDist().inv_cdf(p) for p in np.linspace(0.01, 0.99, 50)])
+# Of the scores of particles by a network that was trained on labels, for each log-odd of their mean, and bounds: clear
+# particles have more scores far below the mean than far above, faint ones do not (dev/LOG.md).
+_SKEWNESS, _LEAST_SKEWED, _MOST_SKEWED = 0.1, 0.05, 0.3
+# Logarithm of how many other things that are not noise there are for each particle, as a normal distribution. Not much
+# is known of it, but where half of the detections that are not noise have lower scores than the other half, that is
+# rather a second view (dev/LOG.md).
+_OTHERS = math.log(0.1), 0.7
+_EQUALLY_LIKELY = np.linspace(0.01, 0.99, 50)
 _EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-4, "fatol": 1e-6}
 
 
@@ -63,6 +69,8 @@ class _Known:
         Logarithm of how many other things that are not noise there are for each particle; None: there are none.
     below : (float, float)
         By how much their mean score is lower.
+    skewness : float
+        Of the scores about their mean, of particles and of other things, see `heliodor.picking.distribution`.
     """
 
     mean: tuple[float, float] = (1.0, 2.0)
@@ -71,6 +79,7 @@ class _Known:
     highest: float = 6.0
     others: tuple[float, float] | None = None
     below: tuple[float, float] = (0.0, 1.0)
+    skewness: float = 0.0
 
     @classmethod
     def of_labels(cls, scores: NDArray[np.float64]) -> _Known:
@@ -85,7 +94,8 @@ class _Known:
         deviation = _product(usual, (math.log(spread), error))
         near = mean - 0.2, math.hypot(0.6, math.exp(deviation[0]) / math.sqrt(len(scores)))
         highest = max(8.0, _BIN * round((mean + 2 * spread) / _BIN))
-        return cls(near, deviation, 0.0, highest, (math.log(0.1), 1.0), (3.0, 1.0))
+        skewness = min(max(_SKEWNESS * mean, _LEAST_SKEWED), _MOST_SKEWED)
+        return cls(near, deviation, 0.0, highest, _OTHERS, (3.0, 1.0), skewness)
 
 
 def _product(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
@@ -139,7 +149,7 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     than stand out.
 
     Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
-    broken particles, ice.
+    broken particles, ice. Those of clear particles are taken for skewed then.
 
     Parameters
     ----------
@@ -181,6 +191,7 @@ class _Posterior:
 
     def __init__(self, evidence: Evidence, known: _Known, width: float) -> None:
         self._evidence, self._known, self._width = evidence, known, width
+        self._distribution = distribution(known.skewness)
         self._weight = min(1.0, _TELLING * evidence.claimed / evidence.micrographs) if evidence.claimed else 1.0
         self._edges = np.append(np.arange(_LOWEST, known.highest + _BIN / 2, _BIN), np.inf)
         self._found = np.histogram(evidence.scores, self._edges)[0]
@@ -213,7 +224,7 @@ class _Posterior:
     def others(self, values: NDArray[np.float64], particles: float) -> Others:
         """Return the other things that these values say there are beside so many particles."""
         _, mean, spread, _, more, below = values
-        return Others(particles * math.exp(more), float(mean - below), math.exp(spread))
+        return Others(particles * math.exp(more), float(mean - below), math.exp(spread), self._known.skewness)
 
     def share_of_particles(self, values: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
         """Return which share of the labels (N,) look like particles by their scores.
@@ -222,7 +233,8 @@ class _Posterior:
         each other, it is neither 0 nor 1.
         """
         mean, deviation, below = values[1], math.exp(values[2]), values[5]
-        ours, theirs = (self._particle(values, mean - off + deviation * _QUANTILES).mean() for off in (0, below))
+        spread = deviation * self._distribution.quantiles(_EQUALLY_LIKELY)
+        ours, theirs = (self._particle(values, mean - off + spread).mean() for off in (0, below))
         return float(np.clip((self._particle(values, labels).mean() - theirs) / max(ours - theirs, 1e-9), 0, 1))
 
     def _particle(self, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -231,7 +243,8 @@ class _Posterior:
 
         _, mean, spread, _, more, below = values
         off, apart = (scores - mean) / math.exp(spread), below / math.exp(spread)
-        return np.asarray(expit(apart * (off + apart / 2) - more))
+        density = self._distribution.log_density
+        return np.asarray(expit(density(off) - density(off + apart) - more))
 
     def _surprise(self, number: float, mean: float, spread: float, wider: float, *others: float) -> float:
         """Return the negative logarithm of the posterior, up to a constant."""
@@ -253,7 +266,5 @@ class _Posterior:
         return float(self._weight * (rates - self._found * np.log(rates)).sum() + beforehand)
 
     def _shares(self, mean: float, deviation: float) -> NDArray[np.float64]:
-        """Return which share of normally distributed scores falls into each bin."""
-        from scipy.special import ndtr
-
-        return np.asarray(np.diff(ndtr((self._edges - mean) / deviation)))
+        """Return which share of scores with this mean and deviation falls into each bin."""
+        return np.diff(self._distribution.below((self._edges - mean) / deviation))

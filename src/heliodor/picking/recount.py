@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.sample import Sample
 
-# Logarithm of the earlier count over the later one where both are trusted alike, and how soon only one is.
-_IN_DOUBT, _HOW_SHARP = 0.2, 0.04
+# Logarithm of the earlier count over the later one where both are trusted alike, beside the standard error of the later
+# one, and how soon only one is.
+_IN_DOUBT, _HOW_SHARP = 0.05, 0.03
 _MANY = 0.2  # others for each particle, which people are told of
 
 
@@ -40,12 +41,12 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
     again = count_by_labels(sample.evidence, sample.labels)
     if again is None or not sample.expected:
         return count, sample.expected, sample.evidence
-    found, others = again
+    found, error, others = again
     here, most = sample.expected, math.inf
     if count.source is not Source.USER:
         there = count.particles / here  # on labelled micrographs for each in the sample
         before, least = count.scaled(1 / there), min(fewest / there, here)
-        now = before.towards(found, _trust(here, found.particles)).above(least)
+        now = before.towards(found, _trust(here, found.particles, error)).above(least)
         here, most = now.particles, max(now.particles, found.particles)
         count = now.scaled(there)
     # If there are more particles than were found, they are among the others.
@@ -53,15 +54,15 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
     return count, here, replace(sample.evidence, most=most, others=left)
 
 
-def _trust(before: float, after: float) -> float:
+def _trust(before: float, after: float, error: float) -> float:
     """Return how far a count after training takes the place of the one before.
 
-    Counts after training are lower by up to a fifth where there is no junk, since many particles have lower scores than
-    a normal distribution has, and by chance; by more, where there is. That they are higher says nothing: faint
-    particles are counted better before (dev/LOG.md).
+    It does if it is surely lower, by the standard error of its logarithm, which is large where particles are faint: what
+    it does not count is other things then. That it is higher says nothing: faint particles are counted better before
+    (dev/LOG.md).
     """
     excess = math.log(before / max(after, 1e-9))
-    return 1 / (1 + math.exp(-(excess - _IN_DOUBT) / _HOW_SHARP)) if excess > 0 else 0.0
+    return 1 / (1 + math.exp(-(excess - _IN_DOUBT - error) / _HOW_SHARP)) if excess > 0 else 0.0
 
 
 def describe_others(evidence: Evidence, particles: float) -> str | None:
