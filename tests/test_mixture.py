@@ -106,8 +106,8 @@ def test_labels_tell_particles_from_broken_ones(particles, mean, broken):
 def counted(evidence, labels):
     again = count_by_labels(evidence, labels)
     assert again is not None
-    assert again.count.low < again.count.particles <= again.count.high
-    return again.count.particles
+    assert again.number.low < again.number.particles <= again.number.high
+    return again.number.particles
 
 
 @pytest.mark.parametrize("apart", [2.5, 4.0])
@@ -127,7 +127,7 @@ def test_clear_particles_of_which_many_score_low_are_counted(particles, mean, sk
         )
         for seed in range(4)
     ]
-    assert np.mean([one.count.particles for one in again]) == pytest.approx(particles, rel=0.1)
+    assert np.mean([one.number.particles for one in again]) == pytest.approx(particles, rel=0.1)
     assert np.mean([one.others.number for one in again]) < 0.12 * particles
 
 
@@ -143,7 +143,7 @@ def test_labels_tell_how_likely_a_detection_is_another_thing(count):
         simulated(50, 7.0, 0, others=(30, 3.0), skewness=0.3), labelled(7.0, 3, count, skewness=0.3)
     )
     assert found is not None
-    assert found.count.particles == pytest.approx(50, rel=0.2)
+    assert found.number.particles == pytest.approx(50, rel=0.2)
     assert found.others.number == pytest.approx(30, rel=0.4)
     assert found.others.mean == pytest.approx(3.0, abs=1.0)
 
@@ -152,7 +152,7 @@ def test_other_things_lower_probabilities_where_they_are():
     truth = simulated(50, 7.0, 0, others=(30, 3.0), skewness=0.3)
     found = count_by_labels(truth, labelled(7.0, 3, 100, skewness=0.3))
     assert found is not None
-    number = found.count.particles
+    number = found.number.particles
     known = calibrate(weigh(replace(truth, others=found.others), number))
     unknown = calibrate(weigh(truth, number))
     scores = np.array([2.0, 3.0, 9.0])

@@ -107,11 +107,11 @@ def test_of_two_counts_the_later_one_is_taken_if_it_is_far_lower(more):
     sample = with_junk()
     found = count_by_labels(sample.evidence, sample.labels)
     assert found is not None
-    before = found.count.particles * more
+    before = found.number.particles * more
     count = Count(before, 0.7 * before, 1.5 * before, Source.START)
     now, here, evidence = count_again(count, replace(sample, expected=before), 2.0)
     assert now.low < now.particles == here < now.high
-    assert min(before, found.count.particles) <= here <= before
+    assert min(before, found.number.particles) <= here <= before
     assert evidence.most >= here
     if more < 1.18:
         assert now.source is Source.START
@@ -121,7 +121,7 @@ def test_of_two_counts_the_later_one_is_taken_if_it_is_far_lower(more):
         assert (now.low, now.high) == pytest.approx((count.low, count.high), rel=0.05)
     if more > 1.25:
         assert now.source is Source.TRAINED
-        assert here == pytest.approx(found.count.particles, rel=0.06)
+        assert here == pytest.approx(found.number.particles, rel=0.06)
 
 
 def test_people_are_told_of_what_looks_like_no_labelled_particle():

@@ -216,7 +216,7 @@ def _false_among_best(evidence: Evidence, particles: float) -> float:
 class ByLabels(NamedTuple):
     """Particles on a micrograph and the standard error of the logarithm of their number; what else there is."""
 
-    count: Count
+    number: Count
     error: float
     others: Others
 

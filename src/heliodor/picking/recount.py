@@ -57,9 +57,9 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
 def _trust(before: float, after: float, error: float) -> float:
     """Return how far a count after training takes the place of the one before.
 
-    It does if it is surely lower, by the standard error of its logarithm, which is large where particles are faint: what
-    it does not count is other things then. That it is higher says nothing: faint particles are counted better before
-    (dev/LOG.md).
+    It does if it is surely lower, by the standard error of its logarithm, which is large where particles are faint:
+    what it does not count is other things then. That it is higher says nothing: faint particles are counted better
+    before (dev/LOG.md).
     """
     excess = math.log(before / max(after, 1e-9))
     return 1 / (1 + math.exp(-(excess - _IN_DOUBT - error) / _HOW_SHARP)) if excess > 0 else 0.0
