@@ -24,6 +24,7 @@ from heliodor.picking.evidence import Evidence, gather, ranked, standing_out, we
 from heliodor.picking.scoring import score_map
 from heliodor.picking.threshold import choose_threshold, settle_threshold
 from heliodor.picks import Picks
+from mixture_helpers import MICROGRAPHS, simulated
 
 
 def detections(seed, true=400, false=4000, apart=3.0):
@@ -85,6 +86,14 @@ def test_a_precision_that_is_asked_for_is_reached():
     evidence = weigh(evidence, 100)
     kept = scores > choose_threshold(evidence, calibrate(evidence), 100, precision=0.95)
     assert hit[kept].mean() == pytest.approx(0.95, abs=0.03)
+
+
+def test_where_all_particles_are_clear_a_precision_adds_nothing_that_is_surely_none():
+    evidence = weigh(simulated(100, 7.0, 0), 100.0)
+    calibration = calibrate(evidence)
+    cut = choose_threshold(evidence, calibration, 100, precision=0.8)
+    assert evidence.found_above(np.array([cut]))[0] < 1.1 * 100 * MICROGRAPHS
+    assert calibration([cut])[0] > 0.1
 
 
 @pytest.mark.parametrize(("micrographs", "precision"), [(1, 0.9), (2, 0.9), (4, 0.95), (8, 0.98)])
@@ -399,6 +408,19 @@ def test_decoys_hold_as_many_false_detections_as_noise_does():
         number = (evidence.scores >= score).sum()
         assert evidence.false_above(np.array([score]))[0] == pytest.approx(number, rel=0.15, abs=3 * number**0.5)
     assert standing_out(evidence) < 4
+
+
+def test_room_is_that_of_what_is_searched():
+    network, _ = load_pretrained(NetworkSettings())
+    image = np.random.default_rng(0).normal(0, 1, (200, 200)).astype(np.float32)
+    mask = np.zeros(image.shape, bool)
+    mask[:, :100] = True
+    detector = Detector(9.0, 3.0)
+    evidence = gather(
+        Machine("cpu").scorer(network), [image], detector, 20.0, 0, [(np.empty((0, 2)), np.empty(0))], [mask], each=1
+    )
+    assert evidence.area == 20_000
+    assert evidence.claimed == pytest.approx(np.pi * 81 / 20_000)
 
 
 def test_decoys_are_searched_where_micrographs_are():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from heliodor.cli.topaz.scoring import score_files
+from heliodor.errors import MicrographError
 from heliodor.micrographs import Micrograph, write_micrograph
 from heliodor.names import MicrographFile
 from heliodor.networks import NetworkSettings, save_network
@@ -115,6 +116,15 @@ def test_offset_scale_and_orientation_do_not_matter(scale, offset, turned):
 def test_what_is_flat_stays_as_it_is():
     once = flatten(carbon(0.3))
     assert np.corrcoef(once.ravel(), flatten(once).ravel())[0, 1] > 0.98
+
+
+def test_what_is_flat_but_for_an_edge_is_refused_by_name():
+    pixels = np.zeros((300, 300), np.float32)
+    pixels[:, 128:] = 9.0
+    with pytest.raises(MicrographError, match="without any noise: a damaged file; leave it out"):
+        flatten(pixels)
+    with pytest.raises(MicrographError, match=r"^edge: "):
+        Loader(None, normalization="flat").prepare(Micrograph(pixels, 1.0, "edge"))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (12, 700), (63, 65), (200, 40)])

@@ -109,6 +109,10 @@ def test_what_cannot_be_done_without_labels_says_so(micrographs, tmp_path, capsy
     assert main([*words, "--no-pretrained", "--overwrite"]) == 2
     assert "give --labels" in capsys.readouterr().err
     refused = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "none")]
+    assert main([*refused, "--labels", ""]) == 2
+    assert "--labels is empty; name a file" in capsys.readouterr().err
+    assert main([*refused, "--epochs", "3", "--method", "PU"]) == 2
+    assert "nothing is trained, so --method, --epochs can do nothing" in capsys.readouterr().err
     assert main([*refused, "--pi", "0.1"]) == 2
     assert "without --labels give --expected-particles" in capsys.readouterr().err
     assert main([*refused, "--expected-particles", "1e6"]) == 2

@@ -171,6 +171,22 @@ def test_white_noise_is_left_alone(tmp_path):
         assert settled(find_micrographs([str(tmp_path)]), PickSettings(diameter=80, whiten=wanted)) == ((), [])
 
 
+def test_who_wants_micrographs_whitened_is_told_where_none_is(tmp_path):
+    pixels = np.random.default_rng(3).normal(10, 2, (100, 100)).astype(np.float32)
+    write_micrograph(tmp_path / "small.mrc", Micrograph(pixels, 2.0, "small"))
+    files = find_micrographs([str(tmp_path)])
+    whitening, said = settled(files, PickSettings(diameter=80, whiten=True))
+    assert whitening == ()
+    assert "--whiten: no micrograph that was looked at" in said[0]
+    network, facts = load_pretrained(NetworkSettings())
+    seen = network, {**facts, "whitening": (1.0,) * 32}
+    for wanted in (None, False):
+        assert (
+            "has seen micrographs whitened; these are not"
+            in settled(files, PickSettings(80, whiten=wanted), start=seen)[1][0]
+        )
+
+
 def test_under_clouds_particles_are_found_again(cloudy, tmp_path):
     """Without labels, as it is and whitened; `extract` and the report see what the run saw."""
     folder, human = cloudy

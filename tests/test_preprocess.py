@@ -265,6 +265,10 @@ def test_errors_of_the_joint_fit_and_of_normalize():
         normalize(centred, "gmm-dataset", joint=joint)
     with pytest.raises(SettingsError, match="needs the mixture of the data set"):
         normalize(centred, "gmm-dataset")
+    blank = np.full((50, 50), 7.0, np.float32)
+    blank[3, 4] = 1e6  # a hot pixel, which is clipped
+    with pytest.raises(MicrographError, match="nearly all pixels are alike: an empty exposure"):
+        normalize(blank, "affine")
     with pytest.raises(SettingsError, match="no normalization 'median'; choose from gmm, gmm-dataset, affine"):
         normalize(centred, "median")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -200,6 +201,8 @@ def _check(options: argparse.Namespace) -> None:
     from heliodor.errors import SettingsError
     from heliodor.files import check_output
 
+    if options.threshold is not None and math.isnan(options.threshold):
+        raise SettingsError("--threshold must be a score. Got nan instead.")
     if not (options.up_scale > 0 and options.down_scale > 0):
         raise SettingsError("--up-scale and --down-scale must be positive")
     if options.per_micrograph and options.output is None:

@@ -151,22 +151,26 @@ def run(options: argparse.Namespace) -> int:
 
     from heliodor.cli.console import console_reporter
     from heliodor.cli.options import set_threads
+    from heliodor.errors import SettingsError
     from heliodor.find import find_micrographs
     from heliodor.formats import read_picks
     from heliodor.picking.answers import read_answers
     from heliodor.picking.pick import pick
     from heliodor.picking.settings import PickSettings
 
+    for name in ("labels", "negatives", "audit"):
+        if getattr(options, name) == "":
+            raise SettingsError(f"--{name} is empty; name a file or a folder, or leave it out")
     set_threads(options.threads)
     values = {**vars(options), "pixel_size": options.angpix}
     names = [f.name for f in dataclasses.fields(PickSettings)]
     result = pick(
         find_micrographs(options.micrographs),
-        read_picks(options.labels) if options.labels else None,
+        None if options.labels is None else read_picks(options.labels),
         PickSettings(**{name: values[name] for name in names}),
         options.output,
-        negatives=read_picks(options.negatives) if options.negatives else None,
-        answers=read_answers(options.audit) if options.audit else None,
+        negatives=None if options.negatives is None else read_picks(options.negatives),
+        answers=None if options.audit is None else read_answers(options.audit),
         device=options.device,
         workers=options.workers,
         overwrite=options.overwrite,

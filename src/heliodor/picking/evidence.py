@@ -186,8 +186,8 @@ def gather(
     random = np.random.default_rng([seed, 0xDEC0])
     chosen = random.permutation(len(images))[:decoys]
     area = sum(image.size for image in images) / len(images)
-    claimed = detector.claims(area)
     free = sum(detector.free(image.shape, mask) for image, mask in zip(images, masks, strict=True)) / len(images)
+    claimed = detector.claims(free or area)
     junk = {which: disturbed(images[which], span) for which in chosen}
 
     def look(cut: float, used: NDArray[np.int_], each: int = 1, reporter: Reporter = SILENT) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from heliodor.errors import SettingsError
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from heliodor.networks import Classifier
     from heliodor.picking.geometry import Geometry
     from heliodor.picking.run import Run
+    from heliodor.picking.settings import PickSettings
     from heliodor.picks import Picks
 
+_OF_TRAINING = ("method", "slack", "epochs", "epoch_size", "dropout", "autoencoder", "l2", "held_out")
 _SURE = 0.9  # probability of a detection that stands in for a label where the limits of junk are learned
 
 
@@ -54,6 +57,7 @@ def general(
             f"without --labels only a pretrained network can pick, and {kind.model} with {kind.units} units is "
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
+    _check_nothing_trains(settings)
     network, facts = start
     run = settle_noise(settle_appearance(run, micrographs, labels, start), micrographs, labels, start)
     scorer = run.machine.scorer(network)
@@ -74,6 +78,8 @@ def general(
         masks = [inspect.junk(m) for m in sample]
         detections = [detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
     evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, reporter=reporter)
+    if not any(detector.inside(image.shape) for image in images):
+        raise SettingsError("--margin leaves nothing of the micrographs that were looked at; give less")
     most = geometry.detections(sum(image.size for image in images) / len(images))
     inside = sum(detector.inside(image.shape) for image in images) / len(images)
     if settings.expected_particles is None:
@@ -83,6 +89,17 @@ def general(
     reporter.note(str(count))
     about = conclude(run, network, count, evidence, count.particles * inside, limits, facts.get("training"))
     return network, about
+
+
+def _check_nothing_trains(settings: PickSettings) -> None:
+    """Refuse what only a training could follow."""
+    given = [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(settings)
+        if field.name in _OF_TRAINING and getattr(settings, field.name) != field.default
+    ]
+    if given:
+        raise SettingsError(f"without --labels nothing is trained, so {', '.join(given)} can do nothing; leave it out")
 
 
 def _limits(sample: Sequence[Micrograph], sure: Sequence[NDArray[np.float64]], geometry: Geometry) -> Limits | None:

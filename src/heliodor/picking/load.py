@@ -213,4 +213,7 @@ class Loader:
             return micrograph
         from heliodor.preprocess.flatten import flatten
 
-        return replace(micrograph, flat=flatten(micrograph.pixels, self.whitening))
+        try:
+            return replace(micrograph, flat=flatten(micrograph.pixels, self.whitening))
+        except MicrographError as error:
+            raise MicrographError(f"{micrograph.name}: {error}") from error

@@ -54,12 +54,22 @@ def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks,
         The network that the run starts from. Without one nothing tells particles from noise, and nothing is whitened.
     """
     settings = run.settings
-    if start is None or run.load.normalization != FLAT or settings.whiten is False:
-        if start is not None and whitening_of(start[1]):
-            run.reporter.warn("the network that the run starts from has seen micrographs whitened; these are not")
+    if start is None:
         return run
-    images = _read(run, draw_few(micrographs, labels, np.random.default_rng([settings.seed, DRAWN])))
+    whitened = run
+    if run.load.normalization == FLAT and settings.whiten is not False:
+        whitened = _whitened(run, draw_few(micrographs, labels, np.random.default_rng([settings.seed, DRAWN])), start)
+    if whitening_of(start[1]) and not whitened.load.whitening:
+        run.reporter.warn("the network that the run starts from has seen micrographs whitened; these are not")
+    return whitened
+
+
+def _whitened(run: Run, micrographs: Sequence[MicrographFile], start: Start) -> Run:
+    """Return the run that whitens micrographs where these show that it should."""
+    images = _read(run, micrographs)
     if not images:
+        if run.settings.whiten:
+            run.reporter.warn("--whiten: no micrograph that was looked at can be read and is large enough; none is")
         return run
     scorer, likely = run.machine.scorer(start[0]), Calibration.of_model(start[1])
     plain = view = _View.of(run, scorer, images)
@@ -68,7 +78,7 @@ def settle_noise(run: Run, micrographs: Sequence[MicrographFile], labels: Picks,
         if all(factor == 1 for factor in whitening):
             return run
         view = _View.of(run, scorer, images, whitening)
-    if settings.whiten is None:
+    if run.settings.whiten is None:
         before, after = plain.standing_out(likely), view.standing_out(likely)
         if after <= max(_MORE * before, before + _SOME):
             return run
@@ -88,8 +98,11 @@ def _read(run: Run, micrographs: Sequence[MicrographFile]) -> list[NDArray[np.fl
         with contextlib.suppress(MicrographError):
             pixels = load(micrograph)[0].pixels
             rows, columns = (slice(max(n - _SIDE, 0) // 2, max(n - _SIDE, 0) // 2 + _SIDE) for n in pixels.shape)
-            images.append(pixels[rows, columns].copy())  # the rest need not stay in memory
-    return [image for image in images if min(image.shape) >= WINDOW]
+            middle = pixels[rows, columns].copy()  # the rest need not stay in memory
+            if min(middle.shape) >= WINDOW:
+                flatten(middle)  # which nothing can be done with is not looked at
+                images.append(middle)
+    return images
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from heliodor.errors import MicrographError, SettingsError
 from heliodor.files import make_directory, write_text
 from heliodor.formats import star, write_picks
@@ -155,7 +157,8 @@ def pick(
     trained = time.perf_counter()
     load = load.seen_by(about)
     # Candidates depend on the weights as well, which another processor may train otherwise, and on what they see.
-    run = replace(run, load=load, digest=digest({**deciding, "whitening": load.whitening or None}, network))
+    seen = {"whitening": load.whitening or None, "inverted": load.inverted, "junk_limits": about.get("junk_limits")}
+    run = replace(run, load=load, digest=digest({**deciding, **seen}, network))
     failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)
     picked = [m for m in micrographs if str(m.path) not in failed]
     cut, audited = Cut.of_model(about, given=settings.threshold is not None), None
@@ -163,7 +166,7 @@ def pick(
         cut, audited = audited_cut(cut, _candidates(folder, picked), answers, precision)
         reporter.note(describe(audited))
     picks = _collect(run, picked, cut)
-    remove_others(folder, [m.name for m in micrographs])
+    remove_others(folder, [m.name for m in picked])
     flags = _read_flags(folder, picked, picks)
     ended = time.perf_counter()
     seconds = {"training": trained - started, "picking": ended - trained, "total": ended - started}
@@ -305,6 +308,8 @@ def _score_all(
     scorers = run.machine.scorers(network) if todo else []  # compiling takes a while
     scored = stream_scores(todo, run.load, scorers, workers)
     for micrograph, result in reporter.track(scored, len(todo), "picking micrographs"):
+        if not isinstance(result, MicrographError) and not np.isfinite(result.scores).all():
+            result = MicrographError(f"{micrograph.path}: scores are no numbers; give --exact, or leave it out")
         if isinstance(result, MicrographError):
             failed[str(micrograph.path)] = str(result)
             reporter.warn(f"skipped: {result}")

@@ -36,7 +36,8 @@ def choose_threshold(
     particles : float
         Expected on each micrograph.
     precision : float, optional
-        Keep as many as have this mean probability, instead; where even the best have less, those of the best mean.
+        Keep as many as have this mean probability at least, instead, and none that is hardly likely; where even the
+        best have less, those of the best mean.
     """
     p = calibration(evidence.scores)
     true, ranks = np.cumsum(p), np.arange(1, len(p) + 1)
@@ -45,6 +46,8 @@ def choose_threshold(
     if precision is not None:
         means = true / ranks
         kept = int(np.flatnonzero(means >= min(precision, means.max()) - _ROUNDED)[-1]) + 1
+        # Where particles are clear, a mean may hold many that surely are none.
+        kept = min(kept, max(int((p >= LEAST_PROBABILITY).sum()), 1))
     else:
         total = max(particles * evidence.micrographs, 1.0)
         kept = int(np.argmax(2 * true / (ranks + total))) + 1

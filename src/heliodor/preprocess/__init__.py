@@ -58,10 +58,10 @@ def preprocess(
     try:
         pixels, (factor_y, factor_x) = downsample(micrograph.pixels, factor, credible(micrograph.pixels))
         pixels, statistics = normalize(pixels, "gmm" if flat else normalization, **options)
+        if flat:
+            pixels = flatten(pixels)
     except MicrographError as error:
         raise MicrographError(f"{micrograph.name}: {error}") from error
-    if flat:
-        pixels = flatten(pixels)
     achieved = (factor_y * factor_x) ** 0.5
     size = None if micrograph.pixel_size is None else micrograph.pixel_size * achieved
     return Micrograph(pixels, size, micrograph.name), statistics

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from heliodor.errors import MicrographError
 from heliodor.preprocess.normalize import CLIP
 from heliodor.preprocess.whiten import whiten
 
@@ -75,6 +76,8 @@ def flatten(pixels: NDArray[np.float32], whitening: Sequence[float] = ()) -> NDA
 def _standardize(pixels: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Shift and scale by the medians, over the windows that are used, of mean and standard deviation."""
     middle, deviation = (float(np.median(_in_windows(pixels, m)[used])) for m in (_mean, _deviation))
+    if not deviation > 0:
+        raise MicrographError("most of it is flat, without any noise: a damaged file; leave it out")
     return (pixels - np.float32(middle)) * np.float32(1 / deviation)
 
 

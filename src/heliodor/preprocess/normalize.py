@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliodor.errors import SettingsError
+from heliodor.errors import MicrographError, SettingsError
 from heliodor.preprocess.mixture import JointMixture, fit_mixture, fit_scale, histogram
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def normalize(
         statistics = {"scale": scale, "rho": joint.rho, "means": joint.means, "sds": joint.sds}
     else:
         raise SettingsError(f"there is no normalization '{method}'; choose from {', '.join(METHODS)}")
+    if not sd > 0:
+        raise MicrographError("nearly all pixels are alike: an empty exposure, or a damaged file; leave it out")
     result = (pixels - np.float32(mean)) * np.float32(1 / sd)
     if clip > 0:
         np.clip(result, -clip, clip, out=result)

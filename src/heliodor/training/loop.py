@@ -103,7 +103,7 @@ class Trainer:
             for norm in _norms(self.network):
                 norm.eval()
         size, torch_state = self.settings.epoch_size, torch.get_rng_state()
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.epoch)  # dropout
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.epoch) % 2**63)  # dropout
         rows = []
         what = f"training, epoch {self.epoch + 1} of {self.settings.epochs}"
         for index in reporter.track(range(size), size, what):
