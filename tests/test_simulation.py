@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import re
 
 import mrcfile
@@ -13,9 +15,11 @@ from PIL import Image
 
 from heliodor import find_micrographs, read_picks
 from heliodor.cli import main
-from heliodor.errors import SettingsError
+from heliodor.errors import OutputError, SettingsError
+from heliodor.files import atomic_path
 from heliodor.formats.star import read_columns
 from heliodor.names import match_names
+from heliodor.record import claim
 from heliodor.simulation import files
 from heliodor.simulation.detector import blur
 from heliodor.simulation.files import check_fit, model_name, simulate_files
@@ -385,6 +389,22 @@ def test_particles_without_room_are_told(model, tmp_path, capsys):
         (["--phase-shift", "90", "0"], "--phase-shift is in degrees"),
         (["--size", "8"], "--size must be 32"),
         (["--prefix", "a/b"], "--prefix is part of file names"),
+        (["--prefix", "x" * 250], "--prefix makes file names of 259 bytes, and 255 is the most"),
+        (["--prefix", ".."], "--prefix must not begin with a dot"),
+        (["--closeness", "1e-300"], "--closeness is in particle diameters, 0.01 to 100. Got 1e-300"),
+        (["--closeness", "1e200"], "--closeness is in particle diameters"),
+        (["--b-factor", "1e300"], "--b-factor is in square angstrom, 0 to 1e\\+06"),
+        (["--ice-thickness", "1e30"], "--ice-thickness is in angstrom, 0.01 to 10000"),
+        (["--ice-thickness", "1e-50", "300"], "--ice-thickness is in angstrom, 0.01 to 10000"),
+        (["--ice-gradient", "1e30"], "--ice-gradient is a share of the mean thickness, 0 to 2"),
+        (["--ice-contrast", "1e30"], "--ice-contrast is a factor, 0 to 100"),
+        (["--particle-contrast", "1e39"], "--particle-contrast is a factor, 0 to 100"),
+        (["--snr", "1e-320"], "--snr is a ratio of variances, 1e-06 to 1e\\+12"),
+        (["--detector-mtf", "1e-320"], "--detector-mtf is a share, 0.01 to 1"),
+        (["--detector-mtf", "1.5"], "--detector-mtf is a share, 0.01 to 1"),
+        (["--margin", "1e300"], "--margin is in angstrom"),
+        (["--preferred-spread", "1e300"], "--preferred-spread is in degrees"),
+        (["--snr", "1", "--particle-contrast", "0"], "--snr is about the signal .* leave out one of them"),
         (["-n", "0"], "-n must be 1 or more"),
         (["--seed", "-3"], "--seed must be 0 or more"),
     ],
@@ -395,6 +415,112 @@ def test_impossible_settings_are_told_in_one_line(model, tmp_path, capsys, optio
     assert re.search(message, err)
     assert err.count("\n") == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_settings_at_their_bounds_make_numbers(projector):
+    low = dataclasses.replace(SMALL, ice_thickness=(0.01, 0.01), snr=1e-6, detector_mtf=0.01, dose=(1e-6, 1e-6))
+    high = dataclasses.replace(
+        SMALL, pixel_size=1000.0, ice_thickness=(1e4, 1e4), ice_gradient=2.0, ice_contrast=100.0, dose=(1e6, 1e6),
+        particle_contrast=100.0, b_factor=1e6,
+    )  # fmt: skip
+    for settings in (low, high):
+        assert np.isfinite(render(plan(settings, projector.diameter, 0), projector, settings, 0)[0]).all()
+
+
+def words_of(model, folder, *more: str) -> list[str]:
+    few = ["--size", "120", "--angpix", "5", "--particles", "4", "-n", "1"]
+    return ["simulate", str(model), "-o", str(folder), *few, *more]
+
+
+def one_line(capsys) -> str:
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    "name", ["particles.star", "simulate.json", "micrographs/tiny one_0001.mrc", "junk/tiny one_0001.png"]
+)
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_folders_where_files_should_go_are_told_and_nothing_is_lost(model, tmp_path, capsys, name, more):
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "particles.txt").touch()
+    assert main(words_of(model, tmp_path, *more)) == 2
+    assert f"{tmp_path / name}: is a folder, and a file should go there; remove it" in one_line(capsys)
+    assert (tmp_path / "particles.txt").is_file()
+
+
+@pytest.mark.parametrize("name", ["micrographs", "junk"])
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_files_where_folders_should_go_are_told(model, tmp_path, capsys, name, more):
+    (tmp_path / name).touch()
+    assert main(words_of(model, tmp_path, *more)) == 2
+    assert f"{tmp_path / name}: is a file, and a folder should go there; remove it" in one_line(capsys)
+
+
+def test_what_cannot_be_removed_is_told(tmp_path):
+    def clear() -> None:
+        (tmp_path / "inner").unlink()
+
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(OutputError, match=r"inner: cannot write \("):
+        claim(tmp_path / "record.json", {}, overwrite=True, clear=clear)
+
+
+@pytest.mark.parametrize("text", ["[1,2]", "3", "null", '"abc"', "{", "[" * 100_000])
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_damaged_records_are_told(model, tmp_path, capsys, text, more):
+    (tmp_path / "simulate.json").write_text(text)
+    assert main(words_of(model, tmp_path, *more)) == 2
+    assert "simulate.json: is damaged (" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"a":1}',
+        '{"model":null,"settings":3}',
+        '{"model":{"prefix":"x"}}',
+        '{"model":{"prefix":"x"},"settings":{},"micrographs":"2"}',
+        '{"model":{"prefix":"../x"},"settings":{},"micrographs":2}',
+    ],
+)
+def test_records_of_others_are_refused_and_may_be_replaced(model, tmp_path, capsys, text):
+    (tmp_path / "simulate.json").write_text(text)
+    assert main(words_of(model, tmp_path)) == 2
+    err = one_line(capsys)
+    assert "simulate.json: was left by no run of heliodor simulate; choose another folder with -o" in err
+    assert "was None" not in err
+    assert main(words_of(model, tmp_path, "--overwrite")) == 0
+    assert json.loads((tmp_path / "simulate.json").read_text())["micrographs"] == 1
+
+
+def test_too_little_memory_is_told_in_one_line(model, tmp_path, capsys, monkeypatch):
+    def too_much(*_arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(files, "render", too_much)
+    assert main(words_of(model, tmp_path)) == 2
+    assert "heliodor: error: not enough memory; ask for smaller images" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_before_what_comes_of_it(model, tmp_path, monkeypatch):
+    """The micrograph that has no room is named, not the table that has none either; nothing stays open or half."""
+
+    def full(path, content):
+        with atomic_path(path) as temporary:
+            temporary.write_text(str(content[:100]))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"tiny one_0001.mrc: cannot write .*free some space"):
+        simulate_files(model, tmp_path / "a", SMALL, 2)
+    assert not list((tmp_path / "a/micrographs").iterdir())
+    assert (tmp_path / "a/particles.star").is_file()
+    monkeypatch.setattr(files, "write_text", full)
+    with pytest.raises(OutputError, match=r"tiny one_0001.mrc: cannot write"):
+        simulate_files(model, tmp_path / "b", SMALL, 2)
 
 
 def test_names_of_models():

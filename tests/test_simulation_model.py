@@ -244,3 +244,114 @@ def test_bad_options_and_maps_are_told(tmp_path):
 def test_impossible_options_of_a_map_are_refused(tmp_path, options, told):
     with pytest.raises(ModelError, match=told):
         load_particle(tmp_path / "map.mrc", 4.0, **options)
+
+
+@pytest.mark.parametrize("name", ["x.pdb.gz", "x.cif.gz", "m.mrc.gz"])
+@pytest.mark.parametrize("harm", ["cut", "damaged"])
+def test_damaged_compressed_files_are_told(tmp_path, name, harm):
+    """Cut where gemmi finds whole lines before the end, or with bytes in the middle that are others."""
+    text = pdb_text(assembly=False)
+    if name == "x.cif.gz":
+        structure = gemmi.read_pdb_string(text)
+        structure.setup_entities()
+        text = structure.make_mmcif_document().as_string()
+    path = write_map(tmp_path / name) if name == "m.mrc.gz" else write_model(tmp_path / name, text)
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2 : len(content) // 2 + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        load_particle(path, 4.0)
+    assert str(caught.value) == f"{path}: truncated or damaged; copy it again"
+
+
+def test_a_model_that_a_browser_unpacked_is_read(tmp_path):
+    (tmp_path / "x.pdb.gz").write_text(pdb_text())
+    assert len(read_atoms(tmp_path / "x.pdb.gz")) == 800
+
+
+def test_a_map_that_is_cut_off_is_told_once(tmp_path):
+    path = tmp_path / "cut.mrc"
+    path.write_bytes(write_map(tmp_path / "m.mrc").read_bytes()[:3000])
+    with pytest.raises(ModelError) as caught:
+        read_density(path)
+    assert str(caught.value) == f"{path}: truncated or damaged; copy it again"
+    path.write_text("no map")
+    with pytest.raises(ModelError, match=r"not a readable MRC file .*; copy it again, or give an MRC map$"):
+        read_density(path)
+
+
+@pytest.mark.parametrize("size", [np.nan, np.inf, -1.0])
+def test_a_voxel_size_that_is_no_number_is_told(tmp_path, size):
+    path = write_map(tmp_path / "m.mrc")
+    with mrcfile.open(path, "r+") as mrc:
+        mrc.header.cella.x = 40 * size
+    with pytest.raises(ModelError, match="no voxel size; give it with --map-pixel-size"):
+        read_density(path)
+    assert read_density(path, voxel_size=3.0)[1] == 3.0
+
+
+@pytest.mark.parametrize("angle", [120.0, np.nan])
+def test_a_cell_that_is_oblique_is_told(tmp_path, angle):
+    path = write_map(tmp_path / "m.mrc")
+    for angles in ((0, 0, 0), (90, 90, angle)):
+        with mrcfile.open(path, "r+") as mrc:
+            mrc.header.cellb.alpha, mrc.header.cellb.beta, mrc.header.cellb.gamma = angles
+        if not any(angles):
+            assert read_density(path)[1] == pytest.approx(3.0)
+    with pytest.raises(ModelError, match=r"angles of 90, 90, (120|nan) degrees, not 90; resample it"):
+        read_density(path)
+
+
+@pytest.mark.parametrize("scale", [1e-41, 1e-30, 1e36])
+def test_maps_of_any_unit_come_to_the_same_volts(tmp_path, scale):
+    values, voxel = read_density(write_map(tmp_path / "m.map"))
+    plain, scaled = density_potential(values, voxel), density_potential(values * np.float32(scale), voxel)
+    assert np.allclose(scaled.values, plain.values, atol=2e-2 * plain.values.max())
+
+
+def test_options_of_a_map_that_are_of_another_unit_are_told(tmp_path):
+    for option in ("mass", "voxel_size"):
+        with pytest.raises(ModelError, match=r"is in (kilodalton|angstrom), .* Got 1e\+30 instead"):
+            load_particle(tmp_path / "map.mrc", 4.0, **{option: 1e30})
+
+
+def far_atom(x: float) -> str:
+    return f"ATOM   9999  CA  ALA A 999    {x:8.1f}{x:8.1f}{x:8.1f}  1.00 20.00           C\n"
+
+
+def test_an_atom_far_from_the_rest_is_told_before_it_costs_memory(tmp_path, monkeypatch):
+    path = write_model(tmp_path / "x.pdb", far_atom(9000.0) + pdb_text(assembly=False))
+    monkeypatch.setattr("heliodor.simulation.load.potential", None)
+    with pytest.raises(ModelError, match=r"x.pdb: 1 atom lies 15\d\d\d A from the rest, \d+ A across; remove"):
+        load_particle(path, 4.0)
+    atoms = [line for line in pdb_text(assembly=False).splitlines() if line.startswith("ATOM")][:20]
+    few, sizes = write_model(tmp_path / "few.pdb", far_atom(9000.0) + "\n".join(atoms)), []
+
+    def grid(atoms, voxel_size):
+        sizes.append(np.ptp(atoms.xyz, axis=0).max() * np.sqrt(3) / voxel_size)
+        raise ModelError("as far as this")
+
+    monkeypatch.setattr("heliodor.simulation.load.potential", grid)
+    with pytest.raises(ModelError, match="as far as this"):
+        load_particle(few, 4.0)
+    assert sizes[0] < 250
+    structure = gemmi.read_pdb_string(pdb_text(assembly=False))
+    structure[0][0][0][0].pos.x = 1e200
+    structure.make_mmcif_document().write_file(str(tmp_path / "far.cif"))
+    with pytest.raises(ModelError, match=r"far.cif: has atoms more than 1e\+06 A from its origin"):
+        load_particle(tmp_path / "far.cif", 4.0)
+
+
+def test_heavy_atoms_stand_out_and_light_ones_are_as_they_were(tmp_path):
+    lines = [
+        f"HETATM{k:5d} {name:>2}   {name:>3} A{k:4d}    {10 * k:8.3f}   0.000   0.000  1.00 20.00          {name:>2}"
+        for k, name in enumerate(["S", "CL", "SE", "FE", "I", "AU", "U"], 1)
+    ]
+    atoms = read_atoms(write_model(tmp_path / "x.pdb", "\n".join(lines)))
+    volumes = dict(zip(atoms.numbers.tolist(), atoms.volumes.tolist(), strict=True))
+    assert volumes[16] == pytest.approx(1.21 * 32.06, rel=0.1)  # with the hydrogens that a residue S may have
+    assert {z: v for z, v in volumes.items() if z > 17} == {34: 25, 26: 25, 53: 25, 79: 25, 92: 25}
+    assert (atom_contrast(atoms) > 0).all()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from heliodor._version import __version__
-from heliodor.errors import SettingsError
-from heliodor.files import write_text
+from heliodor.errors import OutputError, SettingsError
+from heliodor.files import output_errors, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,18 +42,24 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        It is damaged.
+        It is damaged, or cannot be read.
     """
     if not path.is_file():
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        if not isinstance(record, dict):
+            raise ValueError("it holds no table of names and values")
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror}); make it readable, or choose another folder with -o"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise SettingsError(
             f"{path}: is damaged ({error}); choose another folder with -o, or remove it and start afresh with "
             "--overwrite"
         ) from error
-    return dict(record)
+    return record
 
 
 def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Callable[[], None]) -> dict[str, Any]:
@@ -76,10 +82,18 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
     ------
     SettingsError
         Another run is there: the message says what differs. Or the record is damaged.
+    OutputError
+        Old results cannot be removed.
     """
     if overwrite:
-        clear()
-        path.unlink(missing_ok=True)
+        try:
+            clear()
+            path.unlink(missing_ok=True)
+        except OutputError:
+            raise
+        except OSError as error:
+            with output_errors(error.filename or path):
+                raise
     if not path.is_file():
         return {}
     old = read_record(path)
@@ -127,7 +141,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], spell: bool = True) ->
     for key, value in new.items():
         before = old.get(key)
         if isinstance(value, dict):
-            found += differences(before or {}, value, spell and key != "lists")
+            found += differences(before if isinstance(before, dict) else {}, value, spell and key != "lists")
         elif before != value:
             found.append(f"{key} was {before}, is {value}" if spell else f"the {key} differ")
     return found

@@ -153,6 +153,10 @@ def run_command(module_name: str, program: str, words: Sequence[str]) -> int:
     except HeliodorError as error:
         sys.stderr.write(f"{name}: error: {error}\n")
         return 2
+    except MemoryError:
+        mend = "ask for smaller images or fewer workers at a time, or use a machine with more"
+        sys.stderr.write(f"{name}: error: not enough memory; {mend}\n")
+        return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted; what was finished is kept{hint}\n")
         return 130

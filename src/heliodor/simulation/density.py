@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import os
 import warnings
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONTRAST = 3.5  # V: mean potential of protein, 8.0 V, minus that of ice, 4.5 V
+_RIGHT = 0.1  # degrees by which angles of 90 may differ
 _SURROUNDINGS = 8.0  # A around the particle's envelope that are kept
 
 
@@ -53,9 +57,15 @@ def read_density(path: str | os.PathLike[str], *, voxel_size: float | None = Non
                     raise ModelError(f"{path}: truncated or damaged; copy it again")
                 raw = np.array(mrc.data)
                 sizes = [float(mrc.voxel_size[axis]) for axis in "xyz"]
+                angles = [float(mrc.header.cellb[key]) for key in ("alpha", "beta", "gamma")]
                 axes = [int(mrc.header[key]) for key in ("mapc", "mapr", "maps")]
-    except (ValueError, OSError, EOFError) as error:
-        raise ModelError(f"{path}: not a readable MRC file ({str(error).splitlines()[0]})") from error
+    except ModelError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ModelError(f"{path}: truncated or damaged; copy it again") from error
+    except (ValueError, OSError) as error:
+        cause = str(error).splitlines()[0]
+        raise ModelError(f"{path}: not a readable MRC file ({cause}); copy it again, or give an MRC map") from error
     if raw.ndim != 3 or min(raw.shape) < 8 or raw.dtype.kind == "c":
         raise ModelError(f"{path}: of shape {raw.shape}, not a density map; give a real volume of three dimensions")
     if sorted(axes) == [1, 2, 3]:
@@ -63,15 +73,21 @@ def read_density(path: str | os.PathLike[str], *, voxel_size: float | None = Non
     values = raw.astype(np.float32)
     if not np.isfinite(values).all() or values.min() == values.max():
         raise ModelError(f"{path}: voxels that are not finite, or all the same; give another map")
-    return values, voxel_size or _one_size(path, sizes)
+    return values, voxel_size or _one_size(path, sizes, angles)
 
 
-def _one_size(path: Path, sizes: list[float]) -> float:
-    if min(sizes) <= 0:
+def _one_size(path: Path, sizes: list[float], angles: list[float]) -> float:
+    if not all(0 < size < math.inf for size in sizes):
         raise ModelError(f"{path}: its header has no voxel size; give it with --map-pixel-size")
     if max(sizes) > 1.01 * min(sizes):
         spelled = " x ".join(f"{size:g}" for size in sizes)
         raise ModelError(f"{path}: voxels of {spelled} A are not cubes; resample it, or give --map-pixel-size")
+    if any(angles) and not all(abs(angle - 90) <= _RIGHT for angle in angles):  # all 0: the program left them out
+        spelled = ", ".join(f"{angle:g}" for angle in angles)
+        raise ModelError(
+            f"{path}: its cell has angles of {spelled} degrees, not 90; resample it, or give --map-pixel-size if they "
+            "are wrong"
+        )
     return float(np.mean(sizes))
 
 
@@ -98,6 +114,8 @@ def density_potential(values: NDArray[np.float32], voxel_size: float, *, mass: f
     """
     from scipy.ndimage import distance_transform_edt
 
+    # To values of about 1, so that no sum and no factor overflows; by a power of two, which rounds nothing.
+    values = np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
     density = values - np.median(_faces(values))
     envelope = _without_specks(density > _threshold(density))
     if not envelope.any():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import math
 import os
 from collections import Counter
@@ -11,8 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliodor.errors import SettingsError
-from heliodor.files import atomic_path, make_directory, remove_files, write_text
+from heliodor.errors import OutputError, SettingsError
+from heliodor.files import atomic_path, make_directory, remove_files, write_bytes, write_text
 from heliodor.formats import write_picks
 from heliodor.names import stem
 from heliodor.progress import SILENT, Reporter
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from heliodor.simulation.settings import SimulationSettings
 
 RECORD = "simulate.json"
+_NAME = 255  # bytes of a file's name, on nearly every file system
 _TABLES = ("particles.star", "particles.txt", "junk.star", "micrographs.star")
 
 
@@ -91,15 +94,13 @@ def simulate_files(
     if count < 1:
         raise SettingsError(f"-n must be 1 or more. Got {count} instead.")
     prefix = model_name(model) if prefix is None else prefix
-    if not prefix or set(prefix) & set("/\\\t\n\r"):
-        raise SettingsError(f"--prefix is part of file names, without folders. Got {prefix!r} instead.")
+    names = _names(_checked(prefix, count), count)
     projector = load_particle(
         model, settings.pixel_size, assembly=assembly, mass=mass, voxel_size=map_pixel_size, reporter=reporter
     )
     check_fit(settings, projector.diameter)
     folder = make_directory(folder)
     deciding = _deciding(model, settings, assembly=assembly, mass=mass, map_pixel_size=map_pixel_size, prefix=prefix)
-    names = _names(prefix, count)
     _claim(folder, deciding, names, overwrite)
     particle = {"diameter": projector.diameter, "centre": [round(x, 3) for x in projector.origin.tolist()]}
     write_record(folder / RECORD, {**surroundings(), **deciding, **particle, "micrographs": count})
@@ -108,8 +109,11 @@ def simulate_files(
     scenes, seen = _plan(names, settings, projector, workers, reporter)
     try:
         _draw(folder, scenes, projector, settings, workers, reporter)
-    finally:  # an interrupted run too leaves the truth about what is there
-        _write_truth(folder, {name: s for name, s in seen.items() if (folder / path_of(name)).is_file()}, settings)
+    except BaseException:  # an interrupted run too leaves the truth about what is there
+        with contextlib.suppress(OutputError):  # what stopped the run is told, not what came of it
+            _write_truth(folder, seen, settings)
+        raise
+    _write_truth(folder, seen, settings)
     _warn_of_missing(scenes, reporter)
     _warn_of_missing_junk(scenes, reporter)
     return scenes
@@ -161,6 +165,24 @@ def model_name(model: str | os.PathLike[str]) -> str:
     return stem(name)
 
 
+def _checked(prefix: str, count: int) -> str:
+    """Refuse a prefix that cannot begin the names of files, or hides them."""
+    if not _can_be_prefix(prefix):
+        raise SettingsError(f"--prefix is part of file names, without folders. Got {prefix!r} instead.")
+    if prefix.startswith("."):
+        raise SettingsError(f"--prefix must not begin with a dot, which hides files. Got {prefix!r} instead.")
+    longest = len(os.fsencode(Path(path_of(_name(prefix, count))).name))
+    if longest > _NAME:
+        raise SettingsError(
+            f"--prefix makes file names of {longest} bytes, and {_NAME} is the most; give a shorter one"
+        )
+    return prefix
+
+
+def _can_be_prefix(prefix: str) -> bool:
+    return bool(prefix) and not set(prefix) & set("/\\\t\n\r\0")
+
+
 def check_fit(settings: SimulationSettings, diameter: float) -> None:
     """Refuse particles that cannot lie on the micrographs.
 
@@ -193,6 +215,12 @@ def _deciding(model: str | os.PathLike[str], settings: SimulationSettings, **mor
 
 def _claim(folder: Path, deciding: dict[str, Any], names: Sequence[str], overwrite: bool) -> None:
     """Make the folder this run's own; refuse to take others' files for its own, or to forget some that it has."""
+    _check_kinds(folder, names)
+    if not overwrite and (folder / RECORD).is_file() and not _is_own(read_record(folder / RECORD)):
+        raise SettingsError(
+            f"{folder / RECORD}: was left by no run of heliodor simulate; choose another folder with -o, or replace it "
+            "with --overwrite"
+        )
     old = claim(folder / RECORD, deciding, overwrite=overwrite, clear=lambda: _clear(folder, names))
     claimed = _names(deciding["model"]["prefix"], old.get("micrographs", 0))
     numbers = [number for number, name in enumerate(claimed, 1) if (folder / path_of(name)).is_file()]
@@ -208,14 +236,47 @@ def _claim(folder: Path, deciding: dict[str, Any], names: Sequence[str], overwri
 def _clear(folder: Path, names: Sequence[str]) -> None:
     """Remove what the run that left a record wrote, and what this one will; people may keep other files beside it."""
     old = read_record(folder / RECORD)
-    every = [*names, *(_names(old["model"]["prefix"], old["micrographs"]) if old else [])]
+    every = [*names, *(_names(old["model"]["prefix"], old["micrographs"]) if _is_own(old) else [])]
+    _check_kinds(folder, every)
     remove_files(folder / path_of(name) for name in every)
     remove_files(_kinds_path(folder, name) for name in every)
     remove_files(folder / name for name in _TABLES)
 
 
+def _is_own(record: dict[str, Any]) -> bool:
+    """Whether a record has what runs of `simulate_files` leave; a file of its name may be anyone's."""
+    model, count = record.get("model"), record.get("micrographs")
+    return (
+        isinstance(model, dict)
+        and isinstance(record.get("settings"), dict)
+        and isinstance(model.get("prefix"), str)
+        and _can_be_prefix(model["prefix"])
+        and type(count) is int
+        and count > 0
+    )
+
+
+def _check_kinds(folder: Path, names: Sequence[str]) -> None:
+    """Refuse files where folders should be, and folders where files should be, before anything is removed or made."""
+    for inner in ("micrographs", "junk"):
+        if (folder / inner).is_file():
+            raise OutputError(
+                f"{folder / inner}: is a file, and a folder should go there; remove it, or choose another one with -o"
+            )
+    written = [RECORD, *_TABLES, *map(path_of, names)]
+    for path in [*(folder / file for file in written), *(_kinds_path(folder, name) for name in names)]:
+        if path.is_dir():
+            raise OutputError(
+                f"{path}: is a folder, and a file should go there; remove it, or choose another folder with -o"
+            )
+
+
 def _names(prefix: str, count: int) -> list[str]:
-    return [f"{prefix}_{index + 1:04d}" for index in range(count)]
+    return [_name(prefix, number) for number in range(1, count + 1)]
+
+
+def _name(prefix: str, number: int) -> str:
+    return f"{prefix}_{number:04d}"
 
 
 def _kinds_path(folder: Path, name: str) -> Path:
@@ -232,16 +293,26 @@ def _write_kinds(path: Path, kinds: NDArray[np.uint8]) -> None:
 
 
 def _write_pixels(path: Path, pixels: NDArray[np.float32], pixel_size: float) -> None:
-    """Write a micrograph as MRC without the time, so that the seed decides every byte of the file."""
-    import mrcfile
+    """Write a micrograph as MRC without the time, so that the seed decides every byte of the file.
 
-    with atomic_path(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
-        mrc.set_data(pixels)
-        mrc.voxel_size = pixel_size
-        mrc.header.label[0] = "Simulated by heliodor"
+    Through memory: where a disk is full, mrcfile leaves its file open, which keeps the space from the truth.
+    """
+    from mrcfile.mrcinterpreter import MrcInterpreter
+
+    buffer = io.BytesIO()
+    mrc = MrcInterpreter()
+    mrc._create_default_attributes()  # so do its authors say, for streams that are only written
+    mrc._iostream = buffer
+    mrc.set_data(pixels)
+    mrc.voxel_size = pixel_size
+    mrc.header.label[0] = "Simulated by heliodor"
+    mrc.close()
+    write_bytes(path, buffer.getbuffer())
 
 
-def _write_truth(folder: Path, scenes: dict[str, Scene], settings: SimulationSettings) -> None:
+def _write_truth(folder: Path, every: dict[str, Scene], settings: SimulationSettings) -> None:
+    """Write the truth about the micrographs that are there."""
+    scenes = {name: scene for name, scene in every.items() if (folder / path_of(name)).is_file()}
     write_picks(folder / "particles.txt", centres(scenes))
     write_text(folder / "particles.star", particles_star(scenes, settings))
     write_text(folder / "micrographs.star", micrographs_star(scenes, settings))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 PROTEIN_VOLUME, NUCLEIC_VOLUME = 1.21, 0.91  # A^3 per dalton: partial specific volumes of 0.73 and 0.55 cm^3/g
 NUMBERED = tuple(f".pdb{number}" for number in range(1, 10))  # biological assemblies, as the PDB names them
-_HYDROGEN, _HEAVIEST = 1, 98  # the International Tables C end with californium
+HEAVY_VOLUME = 25.0  # A^3: a ball of 1.8 A, as wide as the largest ions; volumes by mass are those of light elements
+_HYDROGEN, _CHLORINE = 1, 17
+_HEAVIEST = 98  # the International Tables C end with californium
+_FARTHEST = 1e6  # A from the origin of a file; no structure is as large
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +99,12 @@ def _structure(path: Path) -> Any:
     known = gemmi.CoorFormat.Unknown  # tells by the name
     kind = gemmi.CoorFormat.Pdb if path.name.lower().removesuffix(".gz").endswith(NUMBERED) else known
     try:
+        _read_through(path)
         structure = gemmi.read_structure(os.fspath(path), format=kind)
     except IndexError:  # gemmi's word for a mmCIF file without a block
         structure = gemmi.Structure()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ModelError(f"{path}: truncated or damaged; copy it again") from error
     except (RuntimeError, ValueError, OSError) as error:
         cause = str(error).splitlines()[0]
         raise ModelError(f"{path}: not a readable atomic model ({cause}); give PDB or mmCIF") from error
@@ -105,12 +113,26 @@ def _structure(path: Path) -> Any:
     return structure
 
 
+def _read_through(path: Path) -> None:
+    """Read a compressed file to its end, where its checksum is: gemmi takes what comes before the damage for all."""
+    if path.suffix.lower() != ".gz":
+        return
+    with path.open("rb") as raw:
+        if raw.read(2) != b"\x1f\x8b":  # a browser unpacked it, and kept the name; gemmi reads it
+            return
+    with gzip.open(path) as stream:
+        while stream.read(1 << 20):
+            pass
+
+
 def _check(path: Path, atoms: Atoms) -> None:
     """Refuse atoms that cannot be drawn."""
     if not len(atoms):
         raise ModelError(f"{path}: has no atoms but water; give a file with coordinates")
     if not (np.isfinite(atoms.xyz).all() and np.isfinite(atoms.weights).all()):
         raise ModelError(f"{path}: has atoms whose coordinates or occupancies are no numbers; mend or remove them")
+    if np.abs(atoms.xyz).max() > _FARTHEST:
+        raise ModelError(f"{path}: has atoms more than {_FARTHEST:.0e} A from its origin; mend or remove them")
     heaviest = int(atoms.numbers.max())
     if heaviest > _HEAVIEST:
         raise ModelError(f"{path}: has atoms of element {heaviest}, whose form factor is not known; remove them")
@@ -143,12 +165,15 @@ def _chains(model: Any) -> dict[tuple[str, str], Atoms]:
             missing = _missing_hydrogens(info) if len(heavy) == len(atoms) else 0
             # Alternate conformers share the names of atoms, and an occupancy of 1: each has all the hydrogens.
             share = missing / len({atom.name for atom in heavy}) if heavy else 0.0
-            volume = NUCLEIC_VOLUME if info.is_nucleic_acid() else PROTEIN_VOLUME
+            per_dalton = NUCLEIC_VOLUME if info.is_nucleic_acid() else PROTEIN_VOLUME
             table = rows.setdefault((chain.name, residue.subchain), [])
             for atom in atoms:
                 number = _HYDROGEN if atom.element.is_hydrogen else atom.element.atomic_number
                 mass = atom.element.weight + share * 1.008
-                table.append((*atom.pos.tolist(), number, atom.occ, share, volume * mass))
+                volume = per_dalton * mass
+                if number > _CHLORINE:  # else it displaces more ice than it makes up for, and is a hole
+                    volume = min(volume, HEAVY_VOLUME)
+                table.append((*atom.pos.tolist(), number, atom.occ, share, volume))
     return {key: _atoms(np.array(table)) for key, table in rows.items()}
 
 

@@ -50,6 +50,15 @@ def atom_contrast(atoms: Atoms) -> NDArray[np.float64]:
     return atoms.weights * (VOLTS * scattering - ice_potential() * atoms.volumes)
 
 
+def extent(atoms: Atoms) -> tuple[NDArray[np.float64], float, float]:
+    """Centre of mass of atoms, diameter and reach, as in `Volume`, in angstrom."""
+    contrast = np.maximum(atom_contrast(atoms), 1e-6)
+    middle = np.average(atoms.xyz, axis=0, weights=contrast)
+    distance = np.linalg.norm(atoms.xyz - middle, axis=1)
+    diameter = 2 * weighted_quantile(distance, contrast, 0.99) + _MARGIN / 2
+    return middle, diameter, float(distance.max()) + _MARGIN / 2
+
+
 def potential(atoms: Atoms, voxel_size: float) -> Volume:
     """Potential of atoms in ice, band-limited to the grid.
 
@@ -63,10 +72,7 @@ def potential(atoms: Atoms, voxel_size: float) -> Volume:
     voxel_size : float
         Angstrom.
     """
-    contrast = np.maximum(atom_contrast(atoms), 1e-6)
-    middle = np.average(atoms.xyz, axis=0, weights=contrast)
-    distance = np.linalg.norm(atoms.xyz - middle, axis=1)
-    reach = float(distance.max()) + _MARGIN / 2
+    middle, diameter, reach = extent(atoms)
     size = scipy.fft.next_fast_len(int(np.ceil(2 * (reach + _MARGIN) / voxel_size)) + 4, real=True)
     size += size % 2
     xyz = (atoms.xyz - middle) / voxel_size + size // 2
@@ -84,7 +90,6 @@ def potential(atoms: Atoms, voxel_size: float) -> Volume:
     spectrum -= np.float32(ice_potential()) * blur * scipy.fft.rfftn(displaced)
     spectrum /= _spline_spectrum(size) * np.float32(voxel_size**3)
     values = scipy.fft.irfftn(spectrum, s=(size,) * 3).astype(np.float32, copy=False)
-    diameter = 2 * weighted_quantile(distance, contrast, 0.99) + _MARGIN / 2
     return Volume(values, voxel_size, np.full(3, float(size // 2)), diameter, reach, origin=middle)
 
 

@@ -75,7 +75,7 @@ class SimulationSettings:
     particles : (int, int)
         Centres on a micrograph.
     closeness : float
-        Least distance between two centres, in particle diameters. 1: they may touch, never overlap.
+        Least distance between two centres, in particle diameters, 0.01 to 100. 1: they may touch, never overlap.
     margin : float
         Distance of centres from the border in angstrom. 0: particles at the border are cut, and their other
         halves' neighbours beyond the border reach in.
@@ -84,7 +84,7 @@ class SimulationSettings:
     preferred_view : (float, float)
         rot and tilt of that view, in degrees.
     preferred_spread : float
-        Standard deviation around it, in degrees.
+        Standard deviation around it, in degrees, at most 360.
     voltage : float
         Kilovolt, 50 to 1500.
     defocus : (float, float)
@@ -98,24 +98,25 @@ class SimulationSettings:
     phase_shift : (float, float)
         Of a phase plate, in degrees.
     b_factor : float
-        Of the envelope exp(-B s^2 / 4): partial coherence, motion and damage, in A^2.
+        Of the envelope exp(-B s^2 / 4): partial coherence, motion and damage, in A^2, at most 1e6.
     ice_thickness : (float, float)
-        Mean of a micrograph, in angstrom.
+        Mean of a micrograph, in angstrom, 0.01 to 10,000.
     ice_gradient : float
-        Largest change of thickness from one border to the other, as a share of the mean.
+        Largest change of thickness from one border to the other, as a share of the mean, at most 2.
     ice_contrast : float
         Factor on the texture of ice and carbon film. 1: what the potentials give; micrographs show about half of it.
+        At most 100.
     particle_contrast : float
         Factor on the potential of particles. 1: what the potential gives; micrographs show about half of it, see
-        docs/simulation.md.
+        docs/simulation.md. At most 100.
     dose : (float, float)
         Electrons per square angstrom that arrive at the ice, at most 1e6.
     detector_mtf : float
-        Modulation transfer of the detector at the Nyquist frequency, 0 to 1, of image and noise alike. 1: a counting
+        Modulation transfer of the detector at the Nyquist frequency, 0.01 to 1, of image and noise alike. 1: a counting
         detector, or pixels much larger than the detector's; about 0.4: an integrating one at its own pixels.
     snr : float, optional
         Variance of a particle over the variance of the detector's noise, see `signal_variance`; the noise
-        is then Gaussian. Default: Poisson noise of the dose.
+        is then Gaussian; 1e-6 to 1e12. Default: Poisson noise of the dose.
     junk : JunkSettings
     seed : int
         Micrograph k depends on the seed and k, not on how many there are or who makes them.
@@ -158,12 +159,17 @@ class SimulationSettings:
                 raise SettingsError(f"{_flag(name)} must be 0 or more. Got {getattr(self, name)} instead.")
         for name, bounds in _BOUNDS.items():
             _within(name, getattr(self, name), *bounds)
+        if self.snr is not None and self.particle_contrast < _FAINTEST:
+            raise SettingsError(
+                f"--snr is about the signal of particles, and --particle-contrast {self.particle_contrast:g} leaves "
+                "none; leave out one of them"
+            )
         if self.defocus[0] * 1e4 <= self.astigmatism / 2:
             raise SettingsError(
                 f"--astigmatism {self.astigmatism:g}, in angstrom, is overfocus along one axis at --defocus "
                 f"{self.defocus[0]:g}, in micrometres; it must be less than twice the lowest defocus"
             )
-        for name in ("preferred", "amplitude_contrast", "detector_mtf"):
+        for name in ("preferred", "amplitude_contrast"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{_flag(name)} must be in [0, 1]. Got {getattr(self, name)} instead.")
         if not -360 <= self.phase_shift[0] <= self.phase_shift[1] <= 360:
@@ -179,12 +185,23 @@ class SimulationSettings:
 _FLAGS = {"pixel_size": "--angpix", "spherical_aberration": "--cs"}
 _RANGES = ("defocus", "ice_thickness", "dose")
 _LARGEST = 32768  # pixels along a side
-_BOUNDS = {  # what lies outside is most likely given in another unit
-    "pixel_size": (0.01, 1000, "angstrom"),
-    "voltage": (50, 1500, "kilovolt"),
-    "spherical_aberration": (0, 20, "millimetres"),
-    "defocus": (0, 20, "micrometres"),
-    "dose": (0, 1e6, "electrons per square angstrom"),
+_FAINTEST = 1e-6  # contrast of particles to which noise can be scaled
+_BOUNDS: dict[str, tuple[float, float, str]] = {  # outside: most likely of another unit, or pixels that overflow
+    "pixel_size": (0.01, 1000, "in angstrom"),
+    "voltage": (50, 1500, "in kilovolt"),
+    "spherical_aberration": (0, 20, "in millimetres"),
+    "defocus": (0, 20, "in micrometres"),
+    "dose": (0, 1e6, "in electrons per square angstrom"),
+    "closeness": (0.01, 100, "in particle diameters"),
+    "margin": (0, _LARGEST * 1000, "in angstrom"),
+    "preferred_spread": (0, 360, "in degrees"),
+    "b_factor": (0, 1e6, "in square angstrom"),
+    "ice_thickness": (0.01, 10_000, "in angstrom"),
+    "ice_gradient": (0, 2, "a share of the mean thickness"),
+    "ice_contrast": (0, 100, "a factor"),
+    "particle_contrast": (0, 100, "a factor"),
+    "detector_mtf": (0.01, 1, "a share"),
+    "snr": (1e-6, 1e12, "a ratio of variances"),
 }
 
 
@@ -198,11 +215,13 @@ def _positive(name: str, value: float | Range | None) -> None:
         raise SettingsError(f"{_flag(name)} must be {kind}. Got {given} instead.")
 
 
-def _within(name: str, value: float | Range, lowest: float, highest: float, unit: str) -> None:
+def _within(name: str, value: float | Range | None, lowest: float, highest: float, unit: str) -> None:
+    if value is None:
+        return
     low, high = value if isinstance(value, tuple) else (value, value)
     if not lowest <= low <= high <= highest:
         wrong = low if low < lowest else high
-        raise SettingsError(f"{_flag(name)} is in {unit}, {lowest:g} to {highest:g}. Got {wrong:g} instead.")
+        raise SettingsError(f"{_flag(name)} is {unit}, {lowest:g} to {highest:g}. Got {wrong:g} instead.")
 
 
 def _flag(name: str) -> str:
