@@ -99,6 +99,8 @@ def test_extract_without_a_model(micrographs, tmp_path, capsys):
     assert "needs --diameter" in capsys.readouterr().err
     assert main(["extract", str(folder), "--diameter", "120", "-o", str(tmp_path / "x.txt")]) == 2
     assert "40 pixels wide" in capsys.readouterr().err
+    assert main(["extract", str(folder), "--diameter", "120", "-t", "nan", "-o", str(tmp_path / "x.txt")]) == 2
+    assert "--threshold must be a score" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_without_labels_says_so(micrographs, tmp_path, capsys):
@@ -111,8 +113,12 @@ def test_what_cannot_be_done_without_labels_says_so(micrographs, tmp_path, capsy
     refused = ["pick", str(folder), "--diameter", "120", "-o", str(tmp_path / "none")]
     assert main([*refused, "--labels", ""]) == 2
     assert "--labels is empty; name a file" in capsys.readouterr().err
-    assert main([*refused, "--epochs", "3", "--method", "PU"]) == 2
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "run.json").write_text("{}")
+    assert main([*refused, "--epochs", "3", "--method", "PU", "--overwrite"]) == 2
     assert "nothing is trained, so --method, --epochs can do nothing" in capsys.readouterr().err
+    assert (tmp_path / "none" / "run.json").read_text() == "{}"
+    shutil.rmtree(tmp_path / "none")
     assert main([*refused, "--pi", "0.1"]) == 2
     assert "without --labels give --expected-particles" in capsys.readouterr().err
     assert main([*refused, "--expected-particles", "1e6"]) == 2

@@ -125,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         type=float,
         default=None,
-        help="cut where this share of the picks should be particles, such as 0.9",
+        help="cut where this share of the picks should be particles, such as 0.9; none has a probability below 0.2",
     )
     method.add_argument("--seed", type=int, default=0, help="same seed, same result")
 

@@ -57,7 +57,6 @@ def general(
             f"without --labels only a pretrained network can pick, and {kind.model} with {kind.units} units is "
             "none or is to be trained; give --labels, or leave out --model, --units, --no-pretrained and --negatives"
         )
-    _check_nothing_trains(settings)
     network, facts = start
     run = settle_noise(settle_appearance(run, micrographs, labels, start), micrographs, labels, start)
     scorer = run.machine.scorer(network)
@@ -91,8 +90,8 @@ def general(
     return network, about
 
 
-def _check_nothing_trains(settings: PickSettings) -> None:
-    """Refuse what only a training could follow."""
+def check_nothing_trains(settings: PickSettings) -> None:
+    """Refuse what only a training could follow (SettingsError)."""
     given = [
         f"--{field.name.replace('_', '-')}"
         for field in fields(settings)

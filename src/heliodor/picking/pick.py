@@ -22,7 +22,7 @@ from heliodor.picking import calibration, density
 from heliodor.picking.conclude import cut_as_asked, start_digest
 from heliodor.picking.cut import Cut, audited_cut, describe
 from heliodor.picking.folder import MODEL, claim_folder, digest, given_back, load_own, remove_others, star_path
-from heliodor.picking.general import general
+from heliodor.picking.general import check_nothing_trains, general
 from heliodor.picking.geometry import Geometry, check_margin, derive_geometry
 from heliodor.picking.kept import Kept
 from heliodor.picking.learn import learn, trainable
@@ -125,6 +125,8 @@ def pick(
     if answers is not None:
         settings = _audited(settings, Path(out), overwrite=overwrite)
     started = time.perf_counter()
+    if labels is None:
+        check_nothing_trains(settings)  # before an old run is removed
     settings, normalization, kind, start = _settle(settings, Path(out), reporter, labeled=labels is not None)
     marked, negative, geometry = _check(micrographs, labels, negatives, settings, kind, reporter)
     labels, negatives = marked.picks, negative.picks
@@ -157,7 +159,11 @@ def pick(
     trained = time.perf_counter()
     load = load.seen_by(about)
     # Candidates depend on the weights as well, which another processor may train otherwise, and on what they see.
-    seen = {"whitening": load.whitening or None, "inverted": load.inverted, "junk_limits": about.get("junk_limits")}
+    seen = {
+        "whitening": load.whitening or None,
+        "inverted": load.inverted or None,
+        "junk_limits": about.get("junk_limits"),
+    }
     run = replace(run, load=load, digest=digest({**deciding, **seen}, network))
     failed = _score_all(run, network, Inspector(geometry.span, about.get("junk_limits")), micrographs, stamps, workers)
     picked = [m for m in micrographs if str(m.path) not in failed]

@@ -83,9 +83,9 @@ def load_particle(
 def _across(path: Path, atoms: Atoms) -> float:
     """Return the size of a model, which decides its voxels; refuse atoms far from the rest before they cost memory."""
     middle, diameter, reach = extent(atoms)
-    if 2 * reach > _STRAY * diameter:
-        distance = np.linalg.norm(atoms.xyz - middle, axis=1)
-        count = int((distance > _STRAY * diameter / 2).sum())
+    distance = np.linalg.norm(atoms.xyz - middle, axis=1)
+    count = int((distance > _STRAY * diameter / 2).sum())
+    if count:
         lie = "1 atom lies" if count == 1 else f"{count} atoms lie"
         raise ModelError(
             f"{path}: {lie} {distance.max():.0f} A from the rest, {diameter:.0f} A across; remove what is far"
