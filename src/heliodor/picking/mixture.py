@@ -142,11 +142,11 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     """Find the number of particles that makes scores and those on decoys go together best.
 
     The scores of particles are taken for normally distributed, with labels for skewed; false ones for distributed as on
-    decoys, of which particles leave room for fewer, by about `Evidence.emptied`. Where particles stand out, their number is that of
-    high scores; where they do not, it follows from how fast scores above those of decoys become fewer. Counts in bins
-    are Poisson, of a large sample weighted as of a smaller one; the largest posterior is returned. Where little stands
-    out, so that many numbers of particles with low scores would do, what is known beforehand decides: not many more
-    than stand out.
+    decoys, of which particles leave room for fewer, by about `Evidence.emptied`. Where particles stand out, their
+    number is that of high scores; where they do not, it follows from how fast scores above those of decoys become
+    fewer. Counts in bins are Poisson, of a large sample weighted as of a smaller one; the largest posterior is
+    returned. Where little stands out, so that many numbers of particles with low scores would do, what is known
+    beforehand decides: not many more than stand out.
 
     Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
     broken particles, ice. The clearer they are, the more scores are skewed.
