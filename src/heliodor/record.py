@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from heliodor._version import __version__
-from heliodor.errors import OutputError, SettingsError
+from heliodor.errors import SettingsError
 from heliodor.files import output_errors, write_text
 
 if TYPE_CHECKING:
@@ -89,8 +89,6 @@ def claim(path: Path, deciding: dict[str, Any], *, overwrite: bool, clear: Calla
         try:
             clear()
             path.unlink(missing_ok=True)
-        except OutputError:
-            raise
         except OSError as error:
             with output_errors(error.filename or path):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -77,7 +78,7 @@ class LogGamma:
         """See `Distribution`."""
         from scipy.special import gammaincinv
 
-        mean, deviation = self._moments()
+        mean, deviation = self._moments
         return np.asarray((np.log(gammaincinv(self._shape, shares)) - mean) / deviation)
 
     @property
@@ -85,9 +86,10 @@ class LogGamma:
         return self.skewness**-2
 
     def _logarithm(self, places: ArrayLike) -> NDArray[np.float64]:
-        mean, deviation = self._moments()
+        mean, deviation = self._moments
         return np.minimum(np.asarray(places, dtype=np.float64) * deviation + mean, _FAR)
 
+    @cached_property
     def _moments(self) -> tuple[float, float]:
         """Return mean and standard deviation of the logarithm of the gamma variate."""
         from scipy.special import digamma, polygamma

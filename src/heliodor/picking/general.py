@@ -62,8 +62,11 @@ def general(
     scorer = run.machine.scorer(network)
     sample = [m for m in draw_sample(micrographs, settings.seed, run.load, (), reporter).values() if m]
     images = [m.seen for m in sample]
-    scores = [score_map(scorer, image) for image in reporter.track(images, len(images), "looking at a sample")]
     detector, span = geometry.searching(settings.margin), geometry.span
+    inside = sum(detector.inside(image.shape) for image in images) / len(images)
+    if not inside:
+        raise SettingsError("--margin leaves nothing of the micrographs that were looked at; give less")
+    scores = [score_map(scorer, image) for image in reporter.track(images, len(images), "looking at a sample")]
     detections = [detector.maxima(s) for s in scores]
     limits: Limits | None = None
     masks: list[NDArray[np.bool_] | None] = [None] * len(sample)
@@ -77,10 +80,7 @@ def general(
         masks = [inspect.junk(m) for m in sample]
         detections = [detector.maxima(s, mask) for s, mask in zip(scores, masks, strict=True)]
     evidence = gather(scorer, images, detector, span, settings.seed, detections, masks, reporter=reporter)
-    if not any(detector.inside(image.shape) for image in images):
-        raise SettingsError("--margin leaves nothing of the micrographs that were looked at; give less")
     most = geometry.detections(sum(image.size for image in images) / len(images))
-    inside = sum(detector.inside(image.shape) for image in images) / len(images)
     if settings.expected_particles is None:
         count = Count.of_scores(evidence, Source.GENERAL).scaled(1 / inside).within(0, most)
     else:

@@ -43,15 +43,16 @@ def choose_threshold(
     true, ranks = np.cumsum(p), np.arange(1, len(p) + 1)
     if not len(p):
         return 0.0
+    likely = int((p >= LEAST_PROBABILITY).sum())
     if precision is not None:
         means = true / ranks
         kept = int(np.flatnonzero(means >= min(precision, means.max()) - _ROUNDED)[-1]) + 1
         # Where particles are clear, a mean may hold many that surely are none.
-        kept = min(kept, max(int((p >= LEAST_PROBABILITY).sum()), 1))
+        kept = min(kept, max(likely, 1))
     else:
         total = max(particles * evidence.micrographs, 1.0)
         kept = int(np.argmax(2 * true / (ranks + total))) + 1
-        kept = min(kept, int((p >= LEAST_PROBABILITY).sum()), round(_MOST_PICKS * total))
+        kept = min(kept, likely, round(_MOST_PICKS * total))
     if kept >= len(p):
         return float(evidence.scores[-1]) - _WRITTEN
     if not kept:
