@@ -41,6 +41,39 @@ def simulated(
     )
 
 
+def unlike(particles, mean, seed, shares, others=(0, 0.0), other_shares=None, offsets=None, **how):
+    """Detections as of `simulated`, on micrographs that differ, which each of them is known of.
+
+    `shares`: of the particles, of each micrograph. `other_shares`: of the others. `offsets`: of their scores.
+    """
+    more = np.ones(len(shares)) if other_shares is None else other_shares
+    higher = np.zeros(len(shares)) if offsets is None else offsets
+    each = [
+        simulated(
+            particles * share,
+            mean + up,
+            [seed, k],
+            images=1,
+            decoys=DECOYS // MICROGRAPHS,
+            others=(others[0] * beside, others[1] + up),
+            **how,
+        )
+        for k, (share, beside, up) in enumerate(zip(shares, more, higher, strict=True))
+    ]
+    scores = np.concatenate([one.scores for one in each])
+    best_first = np.argsort(-scores)
+    decoys = np.sort(np.concatenate([one.decoys for one in each]))[::-1]
+    return Evidence(
+        scores[best_first],
+        decoys,
+        MICROGRAPHS / DECOYS,
+        len(each),
+        len(each) * DECOYS // MICROGRAPHS,
+        claimed=each[0].claimed,
+        which=np.repeat(np.arange(len(each)), [len(one.scores) for one in each])[best_first],
+    )
+
+
 def labelled(mean, seed, count=10, deviation=1.6, skewness=0.0):
     """Scores of labelled particles."""
     return skewed(np.random.default_rng(np.append(seed, 1)), mean, deviation, count, skewness)

@@ -89,6 +89,8 @@ class Evidence:
         Pixels of each micrograph on which detections can be; 0: not known.
     others : Others
         On each micrograph, as far as known.
+    which : (N,) array of int, optional
+        Micrograph that each detection is on, from 0. None: not known.
     """
 
     scores: NDArray[np.float64]
@@ -102,6 +104,7 @@ class Evidence:
     most: float = math.inf
     area: float = 0.0
     others: Others = NO_OTHERS
+    which: NDArray[np.intp] | None = None
 
     @property
     def open(self) -> float:
@@ -188,18 +191,22 @@ def gather(
     area = sum(image.size for image in images) / len(images)
     free = sum(detector.free(image.shape, mask) for image, mask in zip(images, masks, strict=True)) / len(images)
     claimed = detector.claims(free or area)
-    junk = {which: disturbed(images[which], span) for which in chosen}
+    junk = {k: disturbed(images[k], span) for k in chosen}
 
     def look(cut: float, used: NDArray[np.int_], each: int = 1, reporter: Reporter = SILENT) -> Evidence:
         on_decoys = []
-        for which in reporter.track(used, len(used), "looking at decoys"):
-            xy, s = found[which]
-            background = Background.of_micrograph(images[which], xy[s >= cut], AROUND * span, junk[which])
-            on_decoys += [detector(scorer, background.draw(random), masks[which])[1] for _ in range(each)]
-        count = len(on_decoys)
-        return Evidence(scores, ranked(on_decoys), len(images) / count, len(images), count, claimed=claimed, area=free)
+        for k in reporter.track(used, len(used), "looking at decoys"):
+            xy, s = found[k]
+            background = Background.of_micrograph(images[k], xy[s >= cut], AROUND * span, junk[k])
+            on_decoys += [detector(scorer, background.draw(random), masks[k])[1] for _ in range(each)]
+        count, number = len(on_decoys), len(images)
+        decoys = ranked(on_decoys)
+        return Evidence(scores, decoys, number / count, number, count, claimed=claimed, area=free, which=which)
 
-    scores = ranked([s for _, s in found])
+    everything = np.concatenate([s for _, s in found]).astype(np.float64)
+    best_first = np.argsort(-everything, kind="stable")
+    scores = everything[best_first]
+    which = np.repeat(np.arange(len(found)), [len(s) for _, s in found])[best_first]
     cut = np.inf
     for _ in range(_ROUNDS):
         some = look(cut, chosen[:_FEW])

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 # Logarithm of the earlier count over the later one where both are trusted alike, beside the standard error of the later
 # one, and how soon only one is.
 _IN_DOUBT, _HOW_SHARP = 0.05, 0.03
+_EARLIER = 0.1  # standard error of the logarithm of the earlier one, where the later one is higher
 _MANY = 0.2  # others for each particle, which people are told of
 
 
 def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, float, Evidence]:
-    """Lower a count if the trained network finds fewer, and tell others from particles, if the sample has labels.
+    """Count once more by the trained network, and tell others from particles, if the sample has labels.
 
     Parameters
     ----------
@@ -57,12 +58,13 @@ def count_again(count: Count, sample: Sample, fewest: float) -> tuple[Count, flo
 def _trust(before: float, after: float, error: float) -> float:
     """Return how far a count after training takes the place of the one before.
 
-    It does if it is surely lower, by the standard error of its logarithm, which is large where particles are faint:
-    what it does not count is other things then. That it is higher says nothing: faint particles are counted better
-    before (dev/LOG.md).
+    If it is surely lower, by the standard error of its logarithm, it does: what it does not count is other things then.
+    If it is higher, both have the weight of their errors, and that of the later one is large where particles are faint.
     """
     excess = math.log(before / max(after, 1e-9))
-    return 1 / (1 + math.exp(-(excess - _IN_DOUBT - error) / _HOW_SHARP)) if excess > 0 else 0.0
+    if excess <= 0:
+        return _EARLIER**2 / (_EARLIER**2 + error**2)
+    return 1 / (1 + math.exp(-(excess - _IN_DOUBT - error) / _HOW_SHARP))
 
 
 def describe_others(evidence: Evidence, particles: float) -> str | None:
