@@ -194,7 +194,8 @@ def count_by_scores(
         or ranks(labels, decoys).mean() + RANK_ERROR / math.sqrt(len(labels)) < _KNOWN
     ):
         return None
-    count = Count.of_scores(evidence, Source.START)
+    # All labelled micrographs hold particles: that some hold more says nothing of what else there is (dev/LOG.md).
+    count = Count.of_scores(replace(evidence, which=None), Source.START)
     return replace(count, false=_false_among_best(evidence, count.particles))
 
 

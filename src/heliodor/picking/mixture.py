@@ -66,6 +66,9 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     returned. Where little stands out, so that many numbers of particles with low scores would do, what is known
     beforehand decides: not many more than stand out.
 
+    Where it is known which micrograph each detection is on, micrographs may differ (`heliodor.picking.variation`): what
+    is on full ones and not on empty ones is particles, and lower scores of all that is on one are thick ice.
+
     Scores of labels say where those of particles are, and so which of two kinds of things that stand out are others:
     broken particles, ice. The clearer they are, the more scores are skewed.
 
@@ -83,9 +86,12 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     top, least = min((posterior.best(start) for start in posterior.starts()), key=lambda end: end[1])
     around = [posterior.best(top, top[0] + step)[1] for step in (-_STEP, _STEP)]
     curvature = (sum(around) - 2 * least) / _STEP**2
-    error = min(1 / math.sqrt(curvature), width) if curvature > 0 else width
     top = posterior.averaged(top)
     likeliest = math.exp(top[0])
+    variance = 1 / curvature if curvature > 0 else math.inf
+    # What is wanted is the number on these micrographs, which happen to hold more or fewer than others do.
+    variance = max(variance - posterior.chance, 1 / max(likeliest * evidence.micrographs, 1.0))
+    error = min(math.sqrt(variance), width)
     particles = min(likeliest, _HIDDEN * posterior.visible)
     error = max(error, math.log(likeliest / max(particles, 1.0)))
     mixture = Mixture(particles, float(top[1]), math.exp(top[2]), error)

@@ -49,6 +49,8 @@ class Posterior:
     ----------
     visible : float
         Particles on each micrograph that stand out.
+    chance : float
+        Variance of the logarithm of the number on so many micrographs, which happen to hold more or fewer than others.
     """
 
     def __init__(self, evidence: Evidence, known: Known, width: float) -> None:
@@ -62,6 +64,7 @@ class Posterior:
         each = [evidence.scores if which is None else evidence.scores[which == k] for k in range(rows)]
         self._found = np.stack([np.histogram(scores, self._edges)[0] for scores in each])
         self._micrographs = evidence.micrographs / rows  # in each of them
+        self.chance = self._variation.variance / rows
         self._emptied = replace(evidence, particles=1.0).emptied
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
         bins = len(self._edges) - 1

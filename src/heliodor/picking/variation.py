@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # deviation, in log-odds. Steps of half that size, and broader or narrower distributions, matter little; without offsets
 # thick ice, on which particles score less, is taken for other things (dev/LOG.md).
 _SHAPE, _NONE, _OFFSET = 4.0, 0.05, 0.5
-_MOST_PARTICLES, _MOST_OTHERS, _FARTHEST = 2.4, 2.75, 2.0
+_MOST_PARTICLES, _MOST_OTHERS, _FARTHEST = 2.4, 2.8, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,12 @@ class Variation:
     def varies(self) -> bool:
         """Whether micrographs differ at all."""
         return self.likely.size > 1
+
+    @property
+    def variance(self) -> float:
+        """Variance of the share of particles, over the square of its mean."""
+        shares, chances = self.particles[:, 0], np.exp(self.particles[:, 1])
+        return float(np.square(shares) @ chances / (shares @ chances) ** 2 - 1)
 
     def means(self, likely: NDArray[np.float64]) -> tuple[float, float]:
         """Return the mean share of particles and of others, by the logarithm of how likely each combination is.
@@ -77,4 +83,7 @@ def _offsets() -> NDArray[np.float64]:
 
 _ONE, _NO_OFFSET = np.array([[1.0, 0.0]]), np.zeros((1, 2))
 ALIKE = Variation(_ONE, _ONE, _NO_OFFSET)
-USUAL = Variation(_shares(_MOST_PARTICLES, 12), _shares(_MOST_OTHERS, 11), _offsets())
+# Steps of what is many must be near, or the likelihood rises and falls between them.
+_PARTICLES, _OFFSETS = _shares(_MOST_PARTICLES, 24), _offsets()
+NO_OTHERS = Variation(_PARTICLES, _ONE, _OFFSETS)
+USUAL = Variation(_PARTICLES, _shares(_MOST_OTHERS, 7), _OFFSETS)
