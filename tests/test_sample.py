@@ -156,7 +156,6 @@ def test_a_count_that_was_low_is_raised_as_far_as_the_later_one_is_known(less):
     weights = np.array([0.1, found.error]) ** -2.0
     mean = np.average(np.log([before, found.number.particles]), weights=weights)
     assert again.particles == here == pytest.approx(np.exp(mean))
-    assert again.source is Source.START
     assert here <= evidence.most == pytest.approx(found.number.particles)
 
 

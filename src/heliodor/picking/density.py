@@ -18,10 +18,10 @@ _TELLING = 0.1  # detections that are nearly surely false are many, and alike on
 # empty ones (dev/LOG.md). Where particles are clear, less is asked: otherwise more than some ten would be lost on a
 # micrograph that has no others.
 _LEAST, _EACH, _MOST = 0.05, 0.005, 5.0
-# Fewer detections with good scores are fewer particles, or thick ice, on which particles score less: only below two
-# thirds of the usual number does that lower odds (dev/LOG.md).
+# Fewer detections with good scores are fewer particles, or thick ice, on which particles score less: only below this
+# share do they make others less likely particles (dev/LOG.md).
 _ENOUGH = 2 / 3
-_COUNTED = np.minimum(_SHARES / _ENOUGH, 1)
+_SHARES_BELOW = np.minimum(_SHARES / _ENOUGH, 1)
 _NEGLIGIBLE = 1e-6  # likelihood over the largest
 
 
@@ -76,7 +76,8 @@ class Average:
         """Lower the probabilities of detections on a micrograph that holds far fewer particles than the average one.
 
         Each is the mean over how many particles there may be, none to twice as many as usual, by how likely the
-        detections are with each number; no number is likelier beforehand, and no probability rises. Faint particles say
+        detections are with each number; no number is likelier beforehand, and no probability rises. Down to two thirds
+        of the usual number, there may be as many on thicker ice. Faint particles say
         little about their number, and then little changes. Where hardly more speaks for particles than chance brings
         about, there are taken to be none. An empty micrograph is taken for one as long as it has no more false
         detections than `crowding` says.
@@ -101,7 +102,7 @@ class Average:
         likely = np.exp(support - support.max())
         used = likely > _NEGLIGIBLE
         p, which = np.unique(probabilities, return_inverse=True)  # equal ones stay equal, whatever the rounding
-        here = p / (1 - p) * (_COUNTED / _more_false(_SHARES, self.crowding))[used, None]
+        here = p / (1 - p) * (_SHARES_BELOW / _more_false(_SHARES, self.crowding))[used, None]
         lowered = np.minimum(likely[used] @ (here / (1 + here)) / likely[used].sum(), p)
         return np.asarray(np.maximum.accumulate(lowered)[which])
 

@@ -106,6 +106,10 @@ class Evidence:
     others: Others = NO_OTHERS
     which: NDArray[np.intp] | None = None
 
+    def __post_init__(self) -> None:
+        if self.which is not None and self.which.shape != self.scores.shape:
+            raise ValueError(f"{len(self.which)} micrographs are named for {len(self.scores)} detections")
+
     @property
     def open(self) -> float:
         """Share of the area where false detections may have a good score; with a bad one they are everywhere.

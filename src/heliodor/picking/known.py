@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heliodor.picking.variation import NO_OTHERS, USUAL, Variation
+from heliodor.picking.variation import PARTICLES_ONLY, USUAL, Variation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Known:
     others: tuple[float, float] | None = None
     below: tuple[float, float] = (0.0, 1.0)
     skewness: float = 0.0
-    variation: Variation = NO_OTHERS
+    variation: Variation = PARTICLES_ONLY
 
     @classmethod
     def of_labels(cls, scores: NDArray[np.float64]) -> Known:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from heliodor.picking.evidence import NO_OTHERS, Others
 from heliodor.picking.known import Known
-from heliodor.picking.posterior import LIKELY, Posterior
+from heliodor.picking.posterior import Posterior
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from heliodor.picking.evidence import Evidence
 
-POSSIBLY = 1.5  # in the place of `LIKELY` where the question is how many there may be
+# Standard deviation of the logarithm of how many particles there are for each that stands out from noise: usually, and
+# where the question is how many there may be.
+LIKELY, POSSIBLY = 1.2, 1.5
 # Particles for each that stands out from noise, at most: with fewer in sight, scores say nothing of how many there are.
 _HIDDEN = 10.0
 _STEP = 0.1  # of the logarithm of the number, to see how sure it is
@@ -62,9 +64,9 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     The scores of particles are taken for normally distributed, with labels for skewed; false ones for distributed as on
     decoys, of which particles leave room for fewer, by about `Evidence.emptied`. Where particles stand out, their
     number is that of high scores; where they do not, it follows from how fast scores above those of decoys become
-    fewer. Counts in bins are Poisson, of a large sample weighted as of a smaller one; the largest posterior is
-    returned. Where little stands out, so that many numbers of particles with low scores would do, what is known
-    beforehand decides: not many more than stand out.
+    fewer. Counts in bins are Poisson, of a large sample weighted as of a smaller one; what has the largest posterior is
+    returned, with the mean number of the micrographs. Where little stands out, so that many numbers of particles with
+    low scores would do, what is known beforehand decides: not many more than stand out.
 
     Where it is known which micrograph each detection is on, micrographs may differ (`heliodor.picking.variation`): what
     is on full ones and not on empty ones is particles, and lower scores of all that is on one are thick ice.
@@ -90,7 +92,7 @@ def fit_mixture(evidence: Evidence, labels: NDArray[np.float64] | None = None, *
     likeliest = math.exp(top[0])
     variance = 1 / curvature if curvature > 0 else math.inf
     # What is wanted is the number on these micrographs, which happen to hold more or fewer than others do.
-    variance = max(variance - posterior.chance, 1 / max(likeliest * evidence.micrographs, 1.0))
+    variance = max(variance - posterior.chance, 1 / max(likeliest * evidence.micrographs * posterior.weight, 1.0))
     error = min(math.sqrt(variance), width)
     particles = min(likeliest, _HIDDEN * posterior.visible)
     error = max(error, math.log(likeliest / max(particles, 1.0)))

@@ -142,4 +142,4 @@ class _View:
         detector, span, seed = run.geometry.detector, run.geometry.span, run.settings.seed
         evidence = gather(self.scorer, self.images, detector, span, seed, self.found, none, each=1)
         scores, decoys = (s[likely(s) > _LIKELY] for s in (evidence.scores, evidence.decoys))
-        return standing_out(replace(evidence, scores=scores, decoys=decoys))
+        return standing_out(replace(evidence, scores=scores, decoys=decoys, which=None))

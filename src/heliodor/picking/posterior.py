@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from heliodor.picking.evidence import Evidence
     from heliodor.picking.known import Known
 
-LIKELY = 1.2  # usual standard deviation of the logarithm of how many particles there are for each that stands out
-_NUMBER = math.log(1.6)  # its mean
+_NUMBER = math.log(1.6)  # logarithm of how many particles there are for each that stands out from noise, in the mean
 # Detections below say little: they fill what room there is, whatever else there is. In log-odds.
 _LOWEST = 0.5
 # Logarithm of how much more room than usual particles take from false detections, as a Cauchy distribution of this
@@ -32,9 +31,9 @@ _WIDER = 0.15
 _TELLING = 8000.0
 # First steps of the search: number, mean, deviation, room; others and how far below.
 _FIRST_STEPS = (0.3, 0.5, 0.1, 0.1, 0.3, 0.3)
-_TINY = 1e-6  # share, of which the logarithm can be taken
+_TINY, _LEAST_RATE = 1e-6, 1e-300  # share and detections, of which the logarithm can be taken
 _EQUALLY_LIKELY = np.linspace(0.01, 0.99, 50)
-_EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-4, "fatol": 1e-6}
+_EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-3, "fatol": 1e-4}
 
 
 class Posterior:
@@ -49,6 +48,8 @@ class Posterior:
     ----------
     visible : float
         Particles on each micrograph that stand out.
+    weight : float
+        Of detections of a large sample, as of a smaller one.
     chance : float
         Variance of the logarithm of the number on so many micrographs, which happen to hold more or fewer than others.
     """
@@ -56,15 +57,15 @@ class Posterior:
     def __init__(self, evidence: Evidence, known: Known, width: float) -> None:
         self._known, self._width = known, width
         self._distribution = distribution(known.skewness)
-        self._weight = min(1.0, _TELLING * evidence.claimed / evidence.micrographs) if evidence.claimed else 1.0
+        self.weight = min(1.0, _TELLING * evidence.claimed / evidence.micrographs) if evidence.claimed else 1.0
         self._edges = np.append(np.arange(_LOWEST, known.highest + BIN / 2, BIN), np.inf)
-        which = evidence.which if known.variation.varies else None
+        which = evidence.which
         self._variation = ALIKE if which is None else known.variation
         rows = 1 if which is None else evidence.micrographs
         each = [evidence.scores if which is None else evidence.scores[which == k] for k in range(rows)]
         self._found = np.stack([np.histogram(scores, self._edges)[0] for scores in each])
         self._micrographs = evidence.micrographs / rows  # in each of them
-        self.chance = self._variation.variance / rows
+        self.chance = self._variation.chance / rows
         self._emptied = replace(evidence, particles=1.0).emptied
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
         bins = len(self._edges) - 1
@@ -94,12 +95,19 @@ class Posterior:
         return np.array([*fixed, *end.x]), float(end.fun)
 
     def averaged(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values with the numbers of the mean of the micrographs, which these values are the middle of."""
-        particles, others = np.maximum(self._variation.means(self._likely(*values)), _TINY)
+        """Return the values of all micrographs together: these are the middle of what one may be like."""
+        variation, weights = self._variation, self._variation.weights(self._likely(*values)).mean(axis=0)
+        shares, beside, offsets = (kinds[:, 0] for kinds in (variation.particles, variation.others, variation.offsets))
+        by_offset = np.einsum("stu,s->u", weights, shares)
+        particles = max(float(by_offset.sum()), _TINY)
+        offset = float(by_offset @ offsets) / particles
+        variance = float(by_offset @ np.square(offsets - offset)) / particles
         moved = values.copy()
         moved[0] += math.log(particles)
+        moved[1] += offset
+        moved[2] = math.log(math.hypot(math.exp(values[2]), math.sqrt(variance)))
         if self._known.others is not None:
-            moved[4] += math.log(others / particles)
+            moved[4] += math.log(max(float(np.einsum("stu,t->", weights, beside)), _TINY) / particles)
         return moved
 
     def others(self, values: NDArray[np.float64], particles: float) -> Others:
@@ -152,8 +160,9 @@ class Posterior:
         """Return the logarithm of how likely each micrograph is to be of each kind, by its detections (N, S, T, U)."""
         rates = self._rates(*values)
         *kinds, bins = rates.shape
-        found = self._found @ np.log(rates).reshape(-1, bins).T
-        return np.asarray(self._weight * (found.reshape(-1, *kinds) - rates.sum(axis=-1)) + self._variation.likely)
+        # Not by matrix multiplication, which many threads would spend their time on, it being so small.
+        found = np.einsum("nb,kb->nk", self._found, np.log(np.maximum(rates, _LEAST_RATE)).reshape(-1, bins))
+        return np.asarray(self.weight * (found.reshape(-1, *kinds) - rates.sum(axis=-1)) + self._variation.likely)
 
     def _rates(self, number: float, mean: float, spread: float, wider: float, *others: float) -> NDArray[np.float64]:
         """Return how many detections to expect in each bin on each kind of micrograph (S, T, U, bins)."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 # Logarithm of the earlier count over the later one where both are trusted alike, beside the standard error of the later
 # one, and how soon only one is.
 _IN_DOUBT, _HOW_SHARP = 0.05, 0.03
-_EARLIER = 0.1  # standard error of the logarithm of the earlier one, where the later one is higher
+# Standard error of the logarithm of the earlier one, by the network that training starts from, where the later one is
+# higher (dev/LOG.md).
+_EARLIER = 0.1
 _MANY = 0.2  # others for each particle, which people are told of
 
 
@@ -59,7 +61,8 @@ def _trust(before: float, after: float, error: float) -> float:
     """Return how far a count after training takes the place of the one before.
 
     If it is surely lower, by the standard error of its logarithm, it does: what it does not count is other things then.
-    If it is higher, both have the weight of their errors, and that of the later one is large where particles are faint.
+    If it is higher, both numbers have the weight of their errors, and the later one's is large where particles are
+    faint.
     """
     excess = math.log(before / max(after, 1e-9))
     if excess <= 0:

@@ -12,24 +12,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Of the shares: the shape of their gamma distribution, and how many micrographs hold nothing. Of the offsets: standard
-# deviation, in log-odds. Steps of half that size, and broader or narrower distributions, matter little; without offsets
-# thick ice, on which particles score less, is taken for other things (dev/LOG.md).
+# deviation, in log-odds. Broader or narrower distributions matter little; without offsets thick ice, on which particles
+# score less, is taken for other things (dev/LOG.md).
 _SHAPE, _NONE, _OFFSET = 4.0, 0.05, 0.5
-_MOST_PARTICLES, _MOST_OTHERS, _FARTHEST = 2.4, 2.8, 2.0
+# Least share that is not none, largest, and how many; steps of what is many must be near, or the likelihood rises and
+# falls between them.
+_PARTICLES, _OTHERS = (0.1, 4.0, 28), (0.25, 4.0, 6)
+_PLACES = (-2, -1, 0, 1, 2)  # of offsets, in standard deviations
 
 
 @dataclass(frozen=True, eq=False)
 class Variation:
-    """What a micrograph may be like, on a grid, with logarithms of how likely each is beforehand.
+    """What a micrograph may be like, on a grid: values, and logarithms of how likely each is beforehand.
 
     Parameters
     ----------
     particles : (S, 2) array
-        How many times as many as on others; logarithm.
+        How many there are, over the mean of micrographs; logarithm of its chance.
     others : (T, 2) array
         The same of other things.
     offsets : (U, 2) array
-        By how much both score higher, in log-odds; logarithm.
+        By how much both score higher, in log-odds; logarithm of its chance.
     """
 
     particles: NDArray[np.float64]
@@ -42,48 +45,31 @@ class Variation:
         return np.asarray(self.particles[:, None, None, 1] + self.others[:, None, 1] + self.offsets[:, 1])
 
     @property
-    def varies(self) -> bool:
-        """Whether micrographs differ at all."""
-        return self.likely.size > 1
+    def chance(self) -> float:
+        """Variance that shares of micrographs with particles give the logarithm of the number on one micrograph."""
+        return 1 / _SHAPE if len(self.particles) > 1 else 0.0
 
-    @property
-    def variance(self) -> float:
-        """Variance of the share of particles, over the square of its mean."""
-        shares, chances = self.particles[:, 0], np.exp(self.particles[:, 1])
-        return float(np.square(shares) @ chances / (shares @ chances) ** 2 - 1)
-
-    def means(self, likely: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the mean share of particles and of others, by the logarithm of how likely each combination is.
-
-        Parameters
-        ----------
-        likely : (N, S, T, U) array
-            On each of N micrographs, up to a constant.
-        """
+    def weights(self, likely: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how likely each combination is on each of N micrographs (N, S, T, U), by logarithms."""
         weights = np.exp(likely - likely.max(axis=(1, 2, 3), keepdims=True))
-        weights /= weights.sum(axis=(1, 2, 3), keepdims=True)
-        mean = weights.mean(axis=0)
-        return float(mean.sum(axis=(1, 2)) @ self.particles[:, 0]), float(mean.sum(axis=(0, 2)) @ self.others[:, 0])
+        return np.asarray(weights / weights.sum(axis=(1, 2, 3), keepdims=True))
 
 
-def _shares(most: float, steps: int) -> NDArray[np.float64]:
-    """Return shares from none to `most`, gamma distributed about 1, or none."""
-    shares = np.linspace(0, most, steps + 1)
-    some = shares[1:]
-    density = some ** (_SHAPE - 1) * np.exp(-_SHAPE * some)
-    chances = np.append(_NONE, (1 - _NONE) * density / density.sum())
-    return np.stack([shares, np.log(chances)], axis=1)
+def _shares(least: float, most: float, steps: int) -> NDArray[np.float64]:
+    """Return shares in even ratios, gamma distributed, or none; their mean is 1."""
+    some = np.geomspace(least, most, steps)
+    density = some**_SHAPE * np.exp(-_SHAPE * some)  # for each step of the logarithm
+    shares, chances = np.append(0.0, some), np.append(_NONE, (1 - _NONE) * density / density.sum())
+    return np.stack([shares / (shares @ chances), np.log(chances)], axis=1)
 
 
 def _offsets() -> NDArray[np.float64]:
-    places = np.linspace(-_FARTHEST, _FARTHEST, 5)
+    places = np.array(_PLACES)
     chances = np.exp(-np.square(places) / 2)
     return np.stack([_OFFSET * places, np.log(chances / chances.sum())], axis=1)
 
 
 _ONE, _NO_OFFSET = np.array([[1.0, 0.0]]), np.zeros((1, 2))
 ALIKE = Variation(_ONE, _ONE, _NO_OFFSET)
-# Steps of what is many must be near, or the likelihood rises and falls between them.
-_PARTICLES, _OFFSETS = _shares(_MOST_PARTICLES, 24), _offsets()
-NO_OTHERS = Variation(_PARTICLES, _ONE, _OFFSETS)
-USUAL = Variation(_PARTICLES, _shares(_MOST_OTHERS, 7), _OFFSETS)
+PARTICLES_ONLY = Variation(_shares(*_PARTICLES), _ONE, _offsets())
+USUAL = Variation(_shares(*_PARTICLES), _shares(*_OTHERS), _offsets())
