@@ -21,7 +21,7 @@ _LEAST, _EACH, _MOST = 0.05, 0.005, 5.0
 # Fewer detections with good scores are fewer particles, or thick ice, on which particles score less: only below this
 # share do they make others less likely particles (dev/LOG.md).
 _ENOUGH = 2 / 3
-_SHARES_BELOW = np.minimum(_SHARES / _ENOUGH, 1)
+_BELIEVED = np.maximum(np.minimum(_SHARES / _ENOUGH, 1), _SHARES)
 _NEGLIGIBLE = 1e-6  # likelihood over the largest
 
 
@@ -102,7 +102,7 @@ class Average:
         likely = np.exp(support - support.max())
         used = likely > _NEGLIGIBLE
         p, which = np.unique(probabilities, return_inverse=True)  # equal ones stay equal, whatever the rounding
-        here = p / (1 - p) * (_SHARES_BELOW / _more_false(_SHARES, self.crowding))[used, None]
+        here = p / (1 - p) * (_BELIEVED / _more_false(_SHARES, self.crowding))[used, None]
         lowered = np.minimum(likely[used] @ (here / (1 + here)) / likely[used].sum(), p)
         return np.asarray(np.maximum.accumulate(lowered)[which])
 
