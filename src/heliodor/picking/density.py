@@ -77,10 +77,9 @@ class Average:
 
         Each is the mean over how many particles there may be, none to twice as many as usual, by how likely the
         detections are with each number; no number is likelier beforehand, and no probability rises. Down to two thirds
-        of the usual number, there may be as many on thicker ice. Faint particles say
-        little about their number, and then little changes. Where hardly more speaks for particles than chance brings
-        about, there are taken to be none. An empty micrograph is taken for one as long as it has no more false
-        detections than `crowding` says.
+        of the usual number, there may be as many on thicker ice. Faint particles say little about their number, and
+        then little changes. Where hardly more speaks for particles than chance brings about, there are taken to be
+        none. An empty micrograph is taken for one as long as it has no more false detections than `crowding` says.
 
         Parameters
         ----------

@@ -33,7 +33,7 @@ _TELLING = 8000.0
 _FIRST_STEPS = (0.3, 0.5, 0.1, 0.1, 0.3, 0.3)
 _TINY, _LEAST_RATE = 1e-6, 1e-300  # share and detections, of which the logarithm can be taken
 _EQUALLY_LIKELY = np.linspace(0.01, 0.99, 50)
-_EXACT = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-3, "fatol": 1e-4}
+_SEARCH = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-3, "fatol": 1e-4}
 
 
 class Posterior:
@@ -59,13 +59,14 @@ class Posterior:
         self._distribution = distribution(known.skewness)
         self.weight = min(1.0, _TELLING * evidence.claimed / evidence.micrographs) if evidence.claimed else 1.0
         self._edges = np.append(np.arange(_LOWEST, known.highest + BIN / 2, BIN), np.inf)
-        which = evidence.which
-        self._variation = ALIKE if which is None else known.variation
-        rows = 1 if which is None else evidence.micrographs
-        each = [evidence.scores if which is None else evidence.scores[which == k] for k in range(rows)]
+        if evidence.which is None:
+            self._variation, each = ALIKE, [evidence.scores]
+        else:
+            self._variation = known.variation
+            each = [evidence.scores[evidence.which == k] for k in range(evidence.micrographs)]
         self._found = np.stack([np.histogram(scores, self._edges)[0] for scores in each])
-        self._micrographs = evidence.micrographs / rows  # in each of them
-        self.chance = self._variation.chance / rows
+        self._micrographs = evidence.micrographs / len(each)  # in each of them
+        self.chance = self._variation.chance / len(each)
         self._emptied = replace(evidence, particles=1.0).emptied
         # Half a detection more in all, so that nothing is impossible where decoys happen to have none.
         bins = len(self._edges) - 1
@@ -91,7 +92,7 @@ class Posterior:
 
         first = start[len(fixed) :]
         simplex = np.vstack([first, first + np.diag(_FIRST_STEPS[len(fixed) : len(start)])])
-        end = minimize(surprise, first, method="Nelder-Mead", options={**_EXACT, "initial_simplex": simplex})
+        end = minimize(surprise, first, method="Nelder-Mead", options={**_SEARCH, "initial_simplex": simplex})
         return np.array([*fixed, *end.x]), float(end.fun)
 
     def averaged(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
